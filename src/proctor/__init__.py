@@ -1,0 +1,1 @@
+"""Proctor runs backfills on live databases, safely, and proves it."""

@@ -1,0 +1,1 @@
+"""Everything that touches the outside world; one file for each thing."""

@@ -1,0 +1,1 @@
+"""Who gives processor time to slices."""

@@ -1,0 +1,1 @@
+"""The shell: orders the awaits and holds everything in motion."""

@@ -1,0 +1,167 @@
+"""The read model: the values that every face shows, and nothing else shows anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from proctor.model import ChunkRecord, Issue, Key, Run, Shape, Signal, Span, Survey, Undone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A forecast that admits what it does not know: low and high of a range."""
+
+    low: timedelta
+    high: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A run at one moment. `rate` is rows read a second over the last half minute."""
+
+    run: Run
+    at: datetime
+    expected: int | None
+    """Eligible rows when the run began; None where that is not known."""
+    elapsed: timedelta
+    rate: float | None = None
+    eta: Estimate | None = None
+    chunks_applied: int = 0
+    chunk_rows: int | None = None
+    """Keys a new chunk is cut to at this moment."""
+    workers: int | None = None
+    throttle: tuple[Signal, ...] = ()
+    throttle_reason: str = ""
+    """Why the run waits at this moment, with numbers; empty when it does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """One row as a dry run shows it. Sensitive fields are masked already.
+
+    `before` and `after` hold the written fields as text, None for null.
+    """
+
+    key: Key
+    bucket: str
+    before: Mapping[str, str | None]
+    after: Mapping[str, str | None]
+    inputs: Mapping[str, str | None] = field(default_factory=dict)
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """What a dry run found: the rows asked for, and how they would end."""
+
+    backfill: str
+    env: str
+    previews: tuple[Preview, ...]
+    counts: Mapping[str, int]
+    per_row: timedelta
+    """Mean time of the author's function for one row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The reviewable forecast of a run. `parts` are the digests that an approval covers."""
+
+    backfill: str
+    version: str
+    env: str
+    target: str
+    fills: tuple[str, ...]
+    made: datetime
+    digest: str
+    parts: Mapping[str, str]
+    files: Mapping[str, str]
+    """Digest of each first-party file and distribution behind the code part, to name a change."""
+    params: Mapping[str, Any]
+    span: Span
+    shape: Shape
+    survey: Survey
+    chunks: int
+    chunk_rows: int
+    duration: Estimate
+    wal_bytes: int | None
+    dead_tuples: int | None
+    sample: tuple[Preview, ...]
+    warnings: tuple[str, ...] = ()
+    throttle: tuple[Signal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of `doctor`: what was looked at, whether it is well, and what to do."""
+
+    subject: str
+    ok: bool
+    detail: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What `verify` saw: rows that still hold what was written, and those recomputed."""
+
+    run: Run
+    held: Undone
+    recomputed: int
+    different: tuple[Issue, ...]
+    verdict: str
+    """pass, fail or inconclusive."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback:
+    """How a rollback ended."""
+
+    run: Run
+    undone: Undone
+    chunks: int
+    dry_run: bool
+    elapsed: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything that the report of a run shows, in every format."""
+
+    run: Run
+    made: datetime
+    expected: int | None
+    elapsed: timedelta
+    success_rate: float | None
+    """Share of rows read that ended written or unchanged; None when nothing was read."""
+    rows_per_second: float | None
+    chunks: tuple[ChunkRecord, ...]
+    issues: tuple[Issue, ...]
+    issues_total: int
+    issues_by_reason: Mapping[str, int]
+    rates: tuple[tuple[datetime, float], ...]
+    """Rows a second over time, at most a few hundred points."""
+    throttle: tuple[tuple[datetime, str], ...]
+    """When and why the run waited."""
+    sample: tuple[Preview, ...]
+    actions: tuple[tuple[datetime, str, str, str], ...]
+    """What operators did: when, who, what, before and after."""
+    next_steps: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    rollback: Undone | None = None
+
+
+__all__ = [
+    "DryRun",
+    "Estimate",
+    "Finding",
+    "Plan",
+    "Preview",
+    "Report",
+    "Rollback",
+    "Snapshot",
+    "Verification",
+]

@@ -1,0 +1,145 @@
+"""Every error that Proctor raises, grouped by who must act.
+
+ProctorError
+├── AuthorError              the author of the backfill must change code          exit 2
+│   ├── DefinitionError      a decorator, parameter or import is wrong
+│   └── AnswerError          a function returned something that cannot be written
+├── OperatorError            whoever runs it must change a setting or a command   exit 2
+│   ├── ConfigError          proctor.toml, environment variables
+│   ├── UsageError           a command's words; an unknown run, plan or backfill
+│   ├── TargetError          table, column, key or row data do not fit
+│   ├── Unreachable          the database does not answer, or refuses the login
+│   └── Denied               the role may not do what is needed; says the GRANT
+├── HeldError                a person must decide                                 exit 3
+│   ├── RunActive            somebody else holds a run on this target and fills
+│   ├── PlanVoid             what was approved is not what would run
+│   ├── NotConfirmed         a protected environment, and no YES and no plan
+│   └── IllegalMove          the run's state does not allow the command
+└── EngineError              the engine acts: retry, split, leave quietly
+    ├── Fenced               a newer claim owns the chunk, or the run is closed
+    ├── Busy                 deadlock, serialisation, lock time-out: try again
+    ├── TooSlow              a statement time-out: cut the chunk
+    ├── ConnectionLost       the connection broke; nothing of it was committed
+    └── InDoubt              the connection broke after COMMIT was sent
+"""
+
+
+class ProctorError(Exception):
+    """Something that a person or the engine must act on.
+
+    what: what was wrong, one sentence without a full stop.
+    found: what was there instead, or empty.
+    fix: what to do about it, or empty. Secrets never go into any of the three.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, found: str = "", fix: str = "") -> None:
+        """Keep the three parts apart, so that every face can set them as it likes."""
+        super().__init__(what, found, fix)
+        self.what = what
+        self.found = found
+        self.fix = fix
+
+    def __str__(self) -> str:
+        """All three parts as plain sentences."""
+        parts = [self.what]
+        if self.found:
+            parts.append(f"found: {self.found}")
+        if self.fix:
+            parts.append(f"to mend: {self.fix}")
+        return "; ".join(parts)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the trip between processes with all three parts."""
+        return (_rebuild, (type(self), self.what, self.found, self.fix))
+
+
+def _rebuild(kind: type[ProctorError], what: str, found: str, fix: str) -> ProctorError:
+    return kind(what, found=found, fix=fix)
+
+
+class AuthorError(ProctorError):
+    """The author of the backfill must change code."""
+
+    exit_code = 2
+
+
+class DefinitionError(AuthorError):
+    """A backfill's definition is wrong; raised at import, shows the right code."""
+
+
+class AnswerError(AuthorError):
+    """An author's function returned something that cannot be written."""
+
+
+class OperatorError(ProctorError):
+    """Whoever runs the command must change a setting or the command."""
+
+    exit_code = 2
+
+
+class ConfigError(OperatorError):
+    """proctor.toml or the environment is wrong; names the line and the key."""
+
+
+class UsageError(OperatorError):
+    """A command's words are wrong, or name something that does not exist."""
+
+
+class TargetError(OperatorError):
+    """The table, a column, the key or the data in it do not fit the backfill."""
+
+
+class Unreachable(OperatorError):
+    """The database does not answer, or refuses the login."""
+
+
+class Denied(OperatorError):
+    """The role lacks a privilege; says which and how to grant it."""
+
+
+class HeldError(ProctorError):
+    """Nothing is broken, but a person must decide."""
+
+    exit_code = 3
+
+
+class RunActive(HeldError):
+    """Another run holds this target and these fills; says who and since when."""
+
+
+class PlanVoid(HeldError):
+    """What was approved is not what would run; names the part that differs."""
+
+
+class NotConfirmed(HeldError):
+    """A protected environment asks for a typed YES or an approved plan."""
+
+
+class IllegalMove(HeldError):
+    """The run's state does not allow this command."""
+
+
+class EngineError(ProctorError):
+    """The engine itself acts on these; a user meets one only when retries ran out."""
+
+
+class Fenced(EngineError):
+    """A newer claim owns the chunk, or the run no longer grants claims."""
+
+
+class Busy(EngineError):
+    """Deadlock, serialisation failure, lock time-out or a busy file: try again."""
+
+
+class TooSlow(EngineError):
+    """A statement ran into its time-out: the chunk must be cut."""
+
+
+class ConnectionLost(EngineError):
+    """The connection broke before COMMIT was sent: nothing was written."""
+
+
+class InDoubt(EngineError):
+    """The connection broke after COMMIT was sent: only a new claim can tell."""

@@ -1,0 +1,136 @@
+"""What a backfill is to a store: its tables, columns and key space, without any code."""
+
+from __future__ import annotations
+
+import enum
+
+from dataclasses import dataclass
+
+from proctor.model.key import Key, Scalar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPart:
+    """One column of a key and the direction in which it is scanned."""
+
+    column: str
+    descending: bool = False
+
+
+class Source(enum.StrEnum):
+    """What the rows come from."""
+
+    TABLE = "table"
+    QUERY = "query"
+
+
+class Guard(enum.StrEnum):
+    """What a write compares with what was read."""
+
+    ROWS = "rows"
+    """The source row's version, and with `into` the target row's version or absence."""
+    TARGET = "target"
+    """Only the target row: for a query, whose rows have no version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """All that a store must know of a backfill: names and SQL, never Python code.
+
+    `source` is a table name (optionally `schema.table`) or a SELECT. `fills` are columns of
+    the target, or `column.path.to.field` inside a JSON column. `missing` is a SQL condition
+    over the columns of the target that makes a row eligible; None means: any fill is null.
+    `stamp` is a target column that holds `version`; a row of another version is eligible.
+    """
+
+    backfill: str
+    version: str
+    kind: Source
+    source: str
+    key: tuple[KeyPart, ...]
+    fills: tuple[str, ...]
+    columns: tuple[str, ...] | None = None
+    where: str | None = None
+    missing: str | None = None
+    stamp: str | None = None
+    into: str | None = None
+    into_key: tuple[str, ...] = ()
+    sql: tuple[tuple[str, str], ...] = ()
+    guard: Guard = Guard.ROWS
+    preserve: tuple[str, ...] = ()
+    sensitive: tuple[str, ...] = ()
+    row_version: str | None = None
+    params: tuple[tuple[str, Scalar], ...] = ()
+    """Named values for `:name` in `where`, `missing`, `sql` and a query, in order of name."""
+
+    @property
+    def target(self) -> str:
+        """The table that is written."""
+        return self.into or self.source
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """The fills and the stamp: every field that Proctor writes, in the order of values."""
+        return (*self.fills, self.stamp) if self.stamp else self.fills
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a table as the server declares it."""
+
+    name: str
+    type: str
+    nullable: bool = True
+    generated: bool = False
+    has_default: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What a store found when it looked at a backfill's tables; made by `inspect`.
+
+    `digest` covers columns, types, constraints and triggers of every table touched.
+    `warnings` are sentences for the plan; `identity` names the database and table without
+    secrets; `can_create` says whether Proctor's own tables may live beside the data.
+    """
+
+    identity: str
+    columns: tuple[Column, ...]
+    target_columns: tuple[Column, ...]
+    digest: str
+    warnings: tuple[str, ...] = ()
+    can_create: bool = True
+    server: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Which part of the key space a run covers; empty means all of it."""
+
+    start: Key | None = None
+    stop: Key | None = None
+    keys: tuple[Key, ...] = ()
+    limit: int | None = None
+    """Stop after this many rows were read."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing was cut off."""
+        return self.start is None and self.stop is None and not self.keys and self.limit is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """How much there is to do, counted inside read-only transactions.
+
+    `last` is the last key of the space at that moment; keys behind it are not this run's.
+    `row_bytes` is the mean stored size of a row, `writes_per_row` the index entries and heap
+    tuples that one update makes (1.0 where the store cannot tell).
+    """
+
+    rows: int
+    eligible: int
+    first: Key | None
+    last: Key | None
+    row_bytes: float = 0.0
+    writes_per_row: float = 1.0

@@ -1,0 +1,177 @@
+"""A chunk on its way from its rows to its outcome, and back."""
+
+from __future__ import annotations
+
+import enum
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from proctor.model.key import Image, Key, Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A half-open key range `(after, upto]`, or the keys listed inside it."""
+
+    run: str
+    number: int
+    after: Key | None
+    upto: Key
+    keys: tuple[Key, ...] | None = None
+    sweep: int = 0
+    """0 in the first pass, then the number of the sweep that made it."""
+    attempt: int = 1
+    """How often its rows were read and had moved before they could be written."""
+    revisited: int = 0
+    """How many of `keys` an earlier chunk had counted as conflicted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A worker's claim on a chunk for a limited time, and the fence its write must show."""
+
+    chunk: Chunk
+    fence: int
+    worker: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """The eligible rows of a chunk, in columns: all five sequences run in step.
+
+    `versions` are the store's own and opaque; `images` hold one tuple a row, in the order of
+    `Spec.writes`, None where an `into` row does not exist yet. `gone` are keys of an explicit
+    chunk that no longer stand there or are no longer eligible.
+    """
+
+    keys: Sequence[Key]
+    rows: Sequence[Row]
+    versions: Sequence[Any]
+    images: Sequence[tuple[Image, ...] | None]
+    gone: tuple[Key, ...] = ()
+    bytes_read: int = 0
+
+
+class Bucket(enum.StrEnum):
+    """Where a row that was read ended: exactly one of these."""
+
+    WRITTEN = "written"
+    UNCHANGED = "unchanged"
+    SKIPPED = "skipped"
+    REFUSED = "refused"
+    FAILED = "failed"
+    CONFLICTED = "conflicted"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """A row that was read and not written, and why; `reason` carries no row values."""
+
+    key: Key
+    bucket: Bucket
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How many rows of a chunk, or of a run, ended where. The buckets add up to `read`."""
+
+    read: int = 0
+    written: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    refused: int = 0
+    failed: int = 0
+    conflicted: int = 0
+    gone: int = 0
+
+    def __add__(self, other: Outcome) -> Outcome:
+        """The books of two chunks together."""
+        return Outcome(**{f: getattr(self, f) + getattr(other, f) for f in OUTCOME_FIELDS})
+
+    @property
+    def balances(self) -> bool:
+        """Whether every row read is in exactly one bucket."""
+        return self.read == sum(self.as_dict()[b.value] for b in Bucket)
+
+    def as_dict(self) -> dict[str, int]:
+        """JSON-safe, in the order of the field list."""
+        return {f: getattr(self, f) for f in OUTCOME_FIELDS}
+
+    def plus(self, bucket: Bucket, count: int = 1) -> Outcome:
+        """The same books with `count` more rows read into a bucket."""
+        grown = {bucket.value: getattr(self, bucket.value) + count, "read": self.read + count}
+        return replace(self, **grown)
+
+
+OUTCOME_FIELDS: Final = ("read", *(b.value for b in Bucket))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A page with its answers, decided: what to write and where every other row ended.
+
+    `index[i]` is the position in `page` of the i-th row to write, `values[i]` its values in
+    the order of `Spec.writes`. The store adds written, unchanged, moved and refused-by-the-
+    server to `outcome` inside its own transaction.
+    """
+
+    page: Page
+    index: Sequence[int]
+    values: Sequence[tuple[Any, ...]]
+    outcome: Outcome = field(default_factory=Outcome)
+    issues: tuple[Issue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What one write transaction did, after it committed.
+
+    `retry` leases a new chunk with the rows that had moved since they were read; their books
+    are that chunk's. `took` is the time of the write transaction alone.
+    """
+
+    outcome: Outcome
+    issues: tuple[Issue, ...]
+    took: timedelta
+    retry: Lease | None = None
+    undo_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undone:
+    """What undoing one chunk did: its rows end in exactly one of the four.
+
+    `restored` got their before-image back (or were deleted again), `changed` somebody else
+    changed since and were left alone, `gone` no longer exist, `blocked` the server refused.
+    """
+
+    written: int = 0
+    restored: int = 0
+    changed: int = 0
+    gone: int = 0
+    blocked: int = 0
+    left: tuple[Issue, ...] = ()
+    took: timedelta = timedelta(0)
+
+    def __add__(self, other: Undone) -> Undone:
+        """The books of two chunks together."""
+        return Undone(
+            written=self.written + other.written,
+            restored=self.restored + other.restored,
+            changed=self.changed + other.changed,
+            gone=self.gone + other.gone,
+            blocked=self.blocked + other.blocked,
+            left=self.left + other.left,
+            took=self.took + other.took,
+        )
+
+    @property
+    def balances(self) -> bool:
+        """Whether every row that the run wrote here is accounted for."""
+        return self.written == self.restored + self.changed + self.gone + self.blocked

@@ -1,0 +1,321 @@
+"""The seams: what the engine asks of the outside world, as Protocols."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from proctor.model import (
+    Applied,
+    ChunkRecord,
+    Health,
+    Holder,
+    Issue,
+    Key,
+    Lease,
+    Page,
+    Run,
+    RunState,
+    Settled,
+    Shape,
+    Span,
+    Spec,
+    Survey,
+    Tuning,
+    Undone,
+)
+
+
+class Surveying(Protocol):
+    """What is there? Read-only: nothing of these five writes, not even Proctor's tables."""
+
+    async def inspect(self, spec: Spec) -> Shape:
+        """Check the spec against the schema.
+
+        Raises TargetError, Denied or Unreachable, each with what to do: unknown table, column
+        or key; a key that is not unique or can be null, whose collation is not deterministic,
+        or (SQLite) of mixed types; a fill that is generated or in the key; broken SQL.
+        """
+
+    async def survey(self, spec: Spec, span: Span) -> Survey:
+        """Count rows and eligible rows of the span and find its bounds."""
+
+    async def sample(
+        self, spec: Spec, count: int, *, span: Span, seed: int | None = None, latest: bool = False
+    ) -> Page:
+        """Eligible rows: the first `count` in key order, a seeded random lot, or the latest.
+
+        With `span.keys` exactly those rows, eligible or not.
+        """
+
+    async def read_keys(self, spec: Spec, keys: Sequence[Key]) -> Page:
+        """These rows as they stand, eligible or not; keys not found are in `gone`."""
+
+    def parse_key(self, spec: Spec, text: str) -> Key:
+        """A key as a person types it (parts separated by commas); UsageError if it cannot be."""
+
+    async def health(self) -> Health:
+        """The throttle's food: cheap, a few times a second at most."""
+
+
+class Working(Protocol):
+    """Run the backfill: all state of a run lives in the target, moved by these."""
+
+    async def open(self, opening: Opening) -> Run:
+        """Start a run, or take an existing one over, in one transaction.
+
+        Makes or upgrades Proctor's tables. With `opening.resume` that run goes on under a new
+        epoch and every chunk that its former holder had claimed is open again under a higher
+        fence (waiting for an apply in flight). Raises RunActive where another run occupies
+        the target and one of the fills, or where the run to resume has a live holder.
+        """
+
+    async def claim(
+        self, run: Run, spec: Spec, worker: str, *, count: int, rows: int, lease_for: timedelta
+    ) -> list[Lease]:
+        """Up to `count` chunks: open or expired ones first, then new ones of `rows` keys.
+
+        Commits each fence before it returns. An empty list means that nothing can be claimed
+        now (done, or others hold the rest). Raises Fenced when `run.epoch` is not the latest
+        or the run's state is not running.
+        """
+
+    async def read(self, spec: Spec, lease: Lease) -> Page:
+        """The eligible rows of a chunk with their versions, in a short read-only transaction."""
+
+    async def apply(self, spec: Spec, lease: Lease, settled: Settled, terms: Terms) -> Applied:
+        """Write, in one transaction that first takes the chunk under its fence.
+
+        Rows whose version no longer stands are leased again as a new chunk, or counted as
+        conflicted when `lease.chunk.attempt >= terms.attempts`. Rows that the server refuses
+        are found by bisection and counted as failed. A row whose images would not change is
+        not written and counted as unchanged. Raises Fenced, Busy, TooSlow, ConnectionLost,
+        InDoubt.
+        """
+
+    async def apply_sql(self, spec: Spec, lease: Lease, terms: Terms) -> Applied:
+        """The same for `sql=`: read, compute and write inside the server."""
+
+    async def reclaim(self, lease: Lease, lease_for: timedelta) -> Lease | None:
+        """Settle doubt: claim again under a new fence, which waits for the transaction in doubt.
+
+        None means that it had committed (the chunk is applied); else the new lease.
+        """
+
+    async def split(self, lease: Lease, page: Page | None) -> None:
+        """Cut a chunk that was too slow into two open ones, in one transaction."""
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Hand unworked chunks back."""
+
+    async def beat(self, run: Run, workers: Sequence[str], lease_for: timedelta) -> Run:
+        """Heartbeat: keep the run and the leases of these workers; the run as it stands now.
+
+        Raises Fenced when the epoch has moved on.
+        """
+
+    async def sweep(self, run: Run, spec: Spec, number: int, rows: int) -> int:
+        """Make open chunks of the eligible keys that this run has not settled; how many keys.
+
+        Skipped, refused, failed and unchanged rows are settled; conflicted ones are not.
+        """
+
+    async def move(
+        self,
+        run: str,
+        then: RunState,
+        *,
+        among: Sequence[RunState],
+        reason: str = "",
+        epoch: int | None = None,
+    ) -> Run:
+        """Change a run's state if it is among the given ones; else IllegalMove.
+
+        Entering cancelling, rolling_back, succeeded or failed closes every chunk that is
+        claimed (waiting for an apply in flight) so that no write can follow.
+        """
+
+    async def tune(self, run: str, tuning: Tuning) -> Run:
+        """Change a run's knobs; the holder sees it at its next beat."""
+
+    async def tally(self, run: Run, spec: Spec) -> Mapping[str, int]:
+        """Rows of the target set still eligible, by reason, kept on the run and returned.
+
+        Reasons: skipped, refused, failed, conflicted, unchanged, and "arrived" for rows that
+        this run never read.
+        """
+
+
+class Undoing(Protocol):
+    """Take it back, or see that it holds, from the target alone."""
+
+    async def undo(self, run: Run, number: int, terms: UndoTerms) -> Undone:
+        """Undo one applied chunk in one transaction, marking it undone; idempotent.
+
+        With `terms.dry_run` in a read-only transaction, saying what it would do.
+        """
+
+    async def verify(self, run: Run, number: int) -> Undone:
+        """Compare what one chunk wrote with what stands: restored = holds, changed, gone."""
+
+    async def undo_script(self, run: Run, numbers: Sequence[int]) -> AsyncIterator[str]:
+        """SQL that undoes these chunks without Proctor, with verification queries."""
+
+    async def prune(
+        self,
+        *,
+        older_than: datetime | None = None,
+        run: str | None = None,
+        keys: Sequence[Key] = (),
+    ) -> int:
+        """Forget before- and after-images; how many rows can then no longer be undone."""
+
+
+class Watching(Protocol):
+    """What the target remembers of runs."""
+
+    async def runs(self, *, backfill: str | None = None) -> list[Run]:
+        """Runs with their books, newest first; empty where Proctor has no tables yet."""
+
+    async def run(self, run: str) -> Run:
+        """One run by its id or an unambiguous beginning of it; UsageError if there is none."""
+
+    async def spec_of(self, run: str) -> Spec:
+        """The spec as it was when the run began: rollback needs no code of the author."""
+
+    async def chunks(self, run: str) -> list[ChunkRecord]:
+        """Every chunk of a run in order of number."""
+
+    async def issues(self, run: str, *, limit: int | None = None) -> list[Issue]:
+        """Rows that were read and not written, with reasons; conflicted ones only while so."""
+
+
+class Store(Surveying, Working, Undoing, Watching, Protocol):
+    """The user's data, with the progress of runs on it."""
+
+    async def aclose(self) -> None:
+        """Give every connection back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What a run is opened with."""
+
+    spec: Spec
+    run: str
+    """A new run's id, or the one to take over."""
+    env: str
+    span: Span
+    digest: str
+    """JSON of the digests that were approved, by part (code, params, schema, …)."""
+    holder: Holder
+    lease_for: timedelta
+    resume: bool = False
+    accept: tuple[str, ...] = ()
+    """Parts of the digest that may differ from the run's, on record."""
+    last: Key | None = None
+    """The last key of the target set, from the survey."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """The terms of one apply."""
+
+    code: str
+    """Digest of the code that computed the values."""
+    attempts: int = 3
+    """How often a row is read and computed again before it counts as conflicted."""
+    lease_for: timedelta = timedelta(seconds=30)
+    """For how long the chunk of moved rows is leased."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manners:
+    """How a store behaves on somebody's production database."""
+
+    application: str = "proctor"
+    connections: int = 2
+    """The most connections that work at once; claims and heartbeats may take one more."""
+    lock_timeout: timedelta = timedelta(seconds=5)
+    statement_timeout: timedelta = timedelta(seconds=30)
+    idle_timeout: timedelta = timedelta(seconds=60)
+    """After how long idle in a transaction the server ends the connection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoTerms:
+    """The terms of undoing one chunk."""
+
+    span: Span = field(default_factory=Span)
+    since: datetime | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened: `noun.verb_past`, documented in docs/events.md."""
+
+    name: str
+    at: datetime
+    run: str
+    env: str
+    who: str
+    data: Mapping[str, Any]
+
+
+class Ledger(Protocol):
+    """Our control plane: the record of what happened. SQL only; none of it is progress."""
+
+    async def append(self, events: Sequence[Event]) -> None:
+        """Keep events for good, in order."""
+
+    async def events(
+        self, *, run: str | None = None, name: str | None = None, limit: int | None = None
+    ) -> list[Event]:
+        """Events, oldest first; with `limit` the newest that many."""
+
+    async def aclose(self) -> None:
+        """Give connections back."""
+
+
+class Executor(Protocol):
+    """Gives processor time to slices; its own retries are off."""
+
+    def submit(self, fn: Any, /, *args: Any, **resources: float) -> Future[Any]:
+        """Run a picklable function somewhere."""
+
+    def close(self) -> None:
+        """Wait for what is running and free the processes."""
+
+
+class Clock(Protocol):
+    """Time, handed in so that tests need not wait."""
+
+    def now(self) -> datetime:
+        """Aware UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Let others work meanwhile."""
+
+
+__all__ = [
+    "Clock",
+    "Event",
+    "Executor",
+    "Ledger",
+    "Manners",
+    "Opening",
+    "Store",
+    "Surveying",
+    "Terms",
+    "UndoTerms",
+    "Undoing",
+    "Watching",
+    "Working",
+]

@@ -1,0 +1,1 @@
+"""Faces: they render what the engine says and call the app."""
