@@ -218,6 +218,8 @@ class Opening:
     """Parts of the digest that may differ from the run's, on record."""
     last: Key | None = None
     """The last key of the target set, from the survey."""
+    expected: int | None = None
+    """Eligible rows at the start, from the survey; kept on the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

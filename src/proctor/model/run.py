@@ -84,6 +84,8 @@ class Run:
     params: str
     created: datetime
     last: Key | None = None
+    expected: int | None = None
+    """Eligible rows when the run began."""
     started: datetime | None = None
     ended: datetime | None = None
     heartbeat: datetime | None = None
