@@ -40,8 +40,12 @@ class Surveying(Protocol):
         or (SQLite) of mixed types; a fill that is generated or in the key; broken SQL.
         """
 
-    async def survey(self, spec: Spec, span: Span) -> Survey:
-        """Count rows and eligible rows of the span and find its bounds."""
+    async def survey(self, spec: Spec, span: Span, *, exact: bool = True) -> Survey:
+        """Count rows and eligible rows of the span and find its bounds.
+
+        Without `exact` the counts may be the planner's estimates, so that a run on a big table
+        begins at once; the bounds are always exact.
+        """
 
     async def sample(
         self, spec: Spec, count: int, *, span: Span, seed: int | None = None, latest: bool = False
@@ -160,6 +164,9 @@ class Undoing(Protocol):
 
     async def verify(self, run: Run, number: int) -> Undone:
         """Compare what one chunk wrote with what stands: restored = holds, changed, gone."""
+
+    async def written_keys(self, run: Run, number: int) -> list[Key]:
+        """The keys that one chunk wrote and that are not undone or pruned, in key order."""
 
     async def undo_script(self, run: Run, numbers: Sequence[int]) -> AsyncIterator[str]:
         """SQL that undoes these chunks without Proctor, with verification queries."""

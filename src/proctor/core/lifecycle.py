@@ -23,6 +23,7 @@ RUN_MOVES: dict[tuple[RunState, RunState], str] = {
     (RunState.FAILED, RunState.CANCELLED): "given up after a failure",
     (RunState.ROLLING_BACK, RunState.ROLLING_BACK): "a rollback goes on where it stopped",
     (RunState.ROLLING_BACK, RunState.ROLLED_BACK): "every applied chunk is undone",
+    (RunState.ROLLING_BACK, RunState.CANCELLED): "only a part of it was to be undone",
 } | {
     (state, RunState.ROLLING_BACK): "what it wrote is to be undone"
     for state in (RunState.PAUSED, RunState.CANCELLED, RunState.FAILED, RunState.SUCCEEDED)

@@ -1,0 +1,37 @@
+"""What a run will cost: chunks, time, write-ahead log and dead tuples, as honest ranges."""
+
+from __future__ import annotations
+
+import math
+
+from datetime import timedelta
+
+from proctor.model import Survey
+
+HEAP_OVERHEAD = 60
+"""Bytes of log for one heap update beside the row itself: record headers and tuple header."""
+INDEX_ENTRY = 70
+"""Bytes of log for one index insertion."""
+
+
+def chunk_count(survey: Survey, chunk_rows: int) -> int:
+    """Chunks that the first pass cuts: over keys scanned, not rows eligible."""
+    return math.ceil(survey.rows / chunk_rows) if survey.eligible else 0
+
+
+def duration(
+    survey: Survey, *, per_row: timedelta, rows_per_second: float, chunks: int, pause: timedelta
+) -> tuple[timedelta, timedelta]:
+    """Low and high: the function's measured time, a store's usual write rate, the pauses."""
+    compute = survey.eligible * per_row.total_seconds()
+    write = survey.eligible / rows_per_second
+    rest = chunks * pause.total_seconds()
+    low = max(compute, write) + rest
+    high = 2.0 * (compute + write) + rest + 1.0
+    return timedelta(seconds=low), timedelta(seconds=high)
+
+
+def log_bytes(survey: Survey) -> int:
+    """Write-ahead log to come, without full-page images (which may double it)."""
+    per_row = survey.row_bytes + HEAP_OVERHEAD + INDEX_ENTRY * max(0.0, survey.writes_per_row - 1)
+    return int(survey.eligible * per_row)

@@ -1,0 +1,65 @@
+"""The heart of a worker: keeps leases, hears the operator, feeds the throttle, watches the pace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from proctor.core.lifecycle import legal
+from proctor.engine.kit import Kit
+from proctor.errors import EngineError, Fenced, Unreachable
+from proctor.model import Run, RunState
+
+BEAT_EVERY = 1.0
+"""Seconds between heartbeats: an operator's word is heard this soon."""
+
+
+async def beats(kit: Kit, names: Callable[[], Sequence[str]]) -> None:
+    """Beat for ever; `names` are the worker names whose leases are in hand."""
+    while True:
+        await kit.clock.sleep(BEAT_EVERY)
+        await beat(kit, names())
+
+
+async def beat(kit: Kit, names: Sequence[str]) -> None:
+    """One heartbeat: keep the leases, hear the operator, feed the throttle, watch the pace."""
+    try:
+        kit.run = await kit.store.beat(kit.run, names, kit.lease_for)
+        health = await kit.store.health()
+    except Fenced:
+        kit.halting("fenced: another process took this run over")
+        return
+    except (EngineError, Unreachable) as error:
+        # The lease outlives a few missed beats; if it does not, the fence keeps us out.
+        kit.events.emit("run.beat_missed", kit.run.id, why=error.what)
+        return
+    if kit.run.outcome.read >= kit.seen.read:
+        kit.seen = kit.run.outcome
+    hear(kit, kit.run)
+    before = kit.pacing.reason
+    pressure = await kit.pacing.watch(health)
+    if pressure.vanished:
+        kit.halting(f"throttle signal vanished: {', '.join(pressure.vanished)}")
+    if kit.pacing.reason and kit.pacing.reason != before:
+        kit.events.emit("run.throttled", kit.run.id, why=kit.pacing.reason)
+    watch_pace(kit)
+
+
+def hear(kit: Kit, run: Run) -> None:
+    """Do as the run's row says: new knobs, or an end."""
+    kit.pacing.tuning = run.tuning
+    if run.tuning.workers:
+        kit.lanes = max(1, run.tuning.workers)
+    if run.state is not RunState.RUNNING:
+        asked = run.state is RunState.PAUSING or legal(run.state, RunState.CANCELLED)
+        kit.halting(f"{run.state.value}: {run.reason}" if asked else f"fenced: {run.state.value}")
+
+
+def watch_pace(kit: Kit) -> None:
+    """Raise an event, once, when the rate collapses against its own recent past."""
+    had = kit.pace.collapsed()
+    kit.pace.mark(kit.clock.now(), kit.run.outcome.read)
+    found = kit.pace.collapsed()
+    if found and not had and not kit.pacing.reason:
+        kit.events.emit(
+            "run.rate_collapsed", kit.run.id, rate=round(found[0], 2), usual=round(found[1], 2)
+        )

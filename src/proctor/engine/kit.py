@@ -1,0 +1,79 @@
+"""What a worker carries: the wired collaborators and the little state of its process."""
+
+from __future__ import annotations
+
+import asyncio
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from proctor.authoring import Backfill
+from proctor.core.pace import Pace
+from proctor.engine.events import Events
+from proctor.engine.pacing import Pacing
+from proctor.model import Outcome, Run, Spec
+from proctor.ports import Clock, Store, Terms
+
+
+@dataclass(slots=True)
+class Stop:
+    """Two words from outside: finish the chunk in hand, then abandon it."""
+
+    level: int = 0
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+    reason: str = ""
+
+    def ask(self, reason: str = "interrupted") -> int:
+        """Ask once to finish what is in hand, twice to drop it; the level now."""
+        self.level = min(2, self.level + 1)
+        self.reason = self.reason or reason
+        self.heard.set()
+        return self.level
+
+
+@dataclass(slots=True)
+class Kit:
+    """Everything that processing one chunk needs; one for each process and run."""
+
+    store: Store
+    backfill: Backfill
+    spec: Spec
+    run: Run
+    params: Any
+    terms: Terms
+    pacing: Pacing
+    clock: Clock
+    events: Events
+    dice: Callable[[], float]
+    worker: str
+    lease_for: timedelta
+    lanes: int = 1
+    until: datetime | None = None
+    """When this process stops claiming: the end of a slice, or `--until`."""
+    stop: Stop = field(default_factory=Stop)
+    seen: Outcome = field(default_factory=Outcome)
+    """The run's books as far as this process knows."""
+    pace: Pace = field(default_factory=Pace)
+    halt: str = ""
+    """Why no further chunk may be claimed; set once, by whoever finds out first."""
+    first: bool = True
+    """No page of this run was settled yet: a bug in every answer is the author's, at once."""
+
+    def rename(self) -> None:
+        """Take a new name, so that leases which nobody holds under the old one run out."""
+        name, _, number = self.worker.partition("+")
+        self.worker = f"{name}+{int(number or 0) + 1}"
+
+    def halting(self, reason: str) -> None:
+        """Claim nothing more; the chunks in hand are finished."""
+        self.halt = self.halt or reason
+        self.pacing.stopped.set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing new may be begun."""
+        if self.stop.level:
+            self.halting(self.stop.reason)
+        return bool(self.halt) or (self.until is not None and self.clock.now() >= self.until)

@@ -1,0 +1,51 @@
+"""One chunk, from its rows to its settled outcome: read this to know the life of a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from proctor.core.budget import Verdict, judge_errors
+from proctor.core.settle import settle
+from proctor.engine.compute import compute
+from proctor.engine.kit import Kit
+from proctor.model import Applied, Lease, Outcome, Page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processed:
+    """How a chunk ended here: applied, or held back by a verdict."""
+
+    applied: Applied | None
+    verdict: Verdict
+    page: Page | None = None
+
+
+async def process(lease: Lease, kit: Kit) -> Processed:
+    """Read, compute, settle, judge and apply one chunk; no transaction is open while computing."""
+    await kit.pacing.wait()
+    if kit.spec.sql:
+        return await _inside(lease, kit)
+    page = await kit.store.read(kit.spec, lease)
+    answers = await compute(kit.backfill, page, params=kit.params, now=kit.run.created)
+    settled = settle(page, answers, kit.spec, strict=kit.first and kit.seen.read == 0)
+    verdict = judge(kit, settled.outcome)
+    if not verdict.go:
+        return Processed(applied=None, verdict=verdict, page=page)
+    await kit.pacing.before_write()
+    applied = await kit.store.apply(kit.spec, lease, settled, kit.terms)
+    return Processed(applied=applied, verdict=judge(kit, applied.outcome), page=page)
+
+
+async def _inside(lease: Lease, kit: Kit) -> Processed:
+    """The same for `sql=`: the database reads, computes and writes in one transaction."""
+    await kit.pacing.before_write()
+    applied = await kit.store.apply_sql(kit.spec, lease, kit.terms)
+    return Processed(applied=applied, verdict=judge(kit, applied.outcome))
+
+
+def judge(kit: Kit, outcome: Outcome) -> Verdict:
+    """The error budget's word on a chunk's books, together with the run's so far."""
+    budget = kit.backfill.budget
+    return judge_errors(
+        outcome, kit.seen, share=budget.share, count=budget.count, after=budget.after
+    )

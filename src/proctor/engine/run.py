@@ -1,0 +1,139 @@
+"""One run from its opening to its end: passes, sweeps, pause, cancel, failure, success."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from proctor.engine.kit import Kit
+from proctor.engine.worker import Tally
+from proctor.errors import AuthorError, EngineError, Fenced, OperatorError, ProctorError
+from proctor.model import ChunkState, Run, RunState
+
+SWEEPS = 2
+"""Passes over eligible keys that the run has not settled, after the first."""
+IDLE_SLICES = 5
+"""Slices in a row without progress after which the coordinator gives up."""
+WAIT_FOR_OTHERS = 0.2
+"""Seconds between two looks while other workers hold the last chunks."""
+
+Worker = Callable[[Kit], Awaitable[Tally]]
+"""Runs one slice: in this process, or spread over others by an executor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a run's execution in this process ended."""
+
+    run: Run
+    error: ProctorError | None = None
+    interrupted: bool = False
+    """Somebody said stop: it can be resumed."""
+
+
+async def execute(kit: Kit, work: Worker, *, sweeps: bool = True) -> Ended:
+    """Work an opened run to whatever end it comes to; the run's row always says which."""
+    try:
+        await _passes(kit, work, sweeps=sweeps)
+    except (AuthorError, OperatorError, EngineError) as error:
+        return await _broken(kit, error)
+    return await _conclude(kit)
+
+
+async def _passes(kit: Kit, work: Worker, *, sweeps: bool) -> None:
+    """The first pass and the sweeps, until nothing is left or something says halt."""
+    idle = 0
+    while not kit.idle:
+        tally = await work(kit)
+        if kit.idle:
+            return
+        idle = 0 if tally.chunks else idle + 1
+        left = await _left(kit)
+        if left and idle > IDLE_SLICES and not await _others(kit):
+            raise EngineError(
+                f"{IDLE_SLICES} slices in a row made no progress",
+                found=f"{left} chunks are open or claimed, and no worker settles one",
+                fix="look for workers that cannot import the backfill; then run it again",
+            )
+        if left:
+            await kit.clock.sleep(WAIT_FOR_OTHERS)
+            continue
+        if not sweeps or kit.run.sweep >= SWEEPS or not await _sweep(kit):
+            return
+
+
+async def _sweep(kit: Kit) -> bool:
+    number = kit.run.sweep + 1
+    keys = await kit.store.sweep(kit.run, kit.spec, number, kit.pacing.chunk_rows())
+    kit.run = replace(kit.run, sweep=number)
+    if keys:
+        kit.events.emit("sweep.started", kit.run.id, sweep=number, keys=keys)
+    return bool(keys)
+
+
+async def _left(kit: Kit) -> int:
+    chunks = await kit.store.chunks(kit.run.id)
+    return sum(1 for c in chunks if c.state in (ChunkState.OPEN, ChunkState.CLAIMED))
+
+
+async def _others(kit: Kit) -> bool:
+    """Whether chunks are claimed under other names, whose leases may still run out."""
+    chunks = await kit.store.chunks(kit.run.id)
+    return any(c.state is ChunkState.CLAIMED and c.worker != kit.worker for c in chunks)
+
+
+async def _conclude(kit: Kit) -> Ended:
+    """Move the run to where it belongs after an orderly end of work."""
+    run = await kit.store.run(kit.run.id)
+    if kit.halt.startswith("fenced"):
+        kit.events.emit("run.failed", run.id, why=kit.halt)
+        return Ended(run=run, error=Fenced(kit.halt), interrupted=True)
+    if run.state is RunState.CANCELLING:
+        run = await kit.store.move(
+            run.id, RunState.CANCELLED, among=[RunState.CANCELLING], epoch=run.epoch
+        )
+        kit.events.emit("run.cancelled", run.id, **run.outcome.as_dict())
+        return Ended(run=run)
+    if kit.idle:
+        return Ended(run=await _pause(kit, run), interrupted=True)
+    still = await kit.store.tally(run, kit.spec)
+    run = await kit.store.move(
+        run.id, RunState.SUCCEEDED, among=[RunState.RUNNING, RunState.PAUSING], epoch=run.epoch
+    )
+    run = replace(run, still_eligible=still)
+    kit.events.emit("run.succeeded", run.id, still_eligible=dict(still), **run.outcome.as_dict())
+    return Ended(run=run)
+
+
+async def _pause(kit: Kit, run: Run) -> Run:
+    reason = kit.halt or "the time that it was given is over"
+    if run.state is RunState.RUNNING:
+        run = await kit.store.move(
+            run.id, RunState.PAUSING, among=[RunState.RUNNING], reason=reason, epoch=run.epoch
+        )
+    run = await kit.store.move(
+        run.id,
+        RunState.PAUSED,
+        among=[RunState.PAUSING],
+        reason=run.reason or reason,
+        epoch=run.epoch,
+    )
+    kit.events.emit("run.paused", run.id, why=run.reason, **run.outcome.as_dict())
+    return run
+
+
+async def _broken(kit: Kit, error: ProctorError) -> Ended:
+    """Say on the run's row why it failed, if the store can still be reached at all."""
+    try:
+        run = await kit.store.move(
+            kit.run.id,
+            RunState.FAILED,
+            among=[RunState.RUNNING, RunState.PAUSING],
+            reason=str(error),
+            epoch=kit.run.epoch,
+        )
+    except ProctorError:
+        # Unreachable now: its heartbeat runs out and it reads as interrupted, which is true.
+        run = kit.run
+    kit.events.emit("run.failed", run.id, why=str(error))
+    return Ended(run=run, error=error)

@@ -1,0 +1,123 @@
+"""Turns runs, rows and answers into what faces show; masks what is sensitive on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from proctor.core.pace import Pace
+from proctor.core.same import text_of
+from proctor.engine.pacing import Pacing
+from proctor.engine.snapshot import Estimate, Preview, Snapshot
+from proctor.model import ABSENT, ChunkRecord, ChunkState, Image, Page, Run, RunState, Settled, Spec
+
+MASK = "•••"
+SHOWN = 200
+"""Characters of a value that a preview shows."""
+
+
+def snapshot(
+    run: Run,
+    at: datetime,
+    *,
+    pace: Pace,
+    chunks: int = 0,
+    pacing: Pacing | None = None,
+    lanes: int = 0,
+) -> Snapshot:
+    """The run at this moment, for every face alike."""
+    began = run.started or run.created
+    ended = run.ended if run.state not in (RunState.RUNNING, RunState.ROLLING_BACK) else None
+    eta = pace.eta(max(0, run.expected - run.outcome.read)) if run.expected is not None else None
+    return Snapshot(
+        run=run,
+        at=at,
+        expected=run.expected,
+        elapsed=max(timedelta(0), (ended or at) - began),
+        rate=pace.rate(),
+        eta=Estimate(low=eta[0], high=eta[1]) if eta else None,
+        chunks_applied=chunks,
+        chunk_rows=pacing.chunk_rows() if pacing else None,
+        workers=lanes or None,
+        throttle=pacing.signals if pacing else (),
+        throttle_reason=pacing.reason if pacing else "",
+    )
+
+
+def previews(page: Page, settled: Settled, spec: Spec) -> tuple[Preview, ...]:
+    """Before and after of every row of a page, as a dry run shows them."""
+    after = dict(zip(settled.index, settled.values, strict=True))
+    reasons = {issue.key: issue for issue in settled.issues}
+    shown = []
+    for i, key in enumerate(page.keys):
+        issue = reasons.get(key)
+        before = masked(
+            zip(spec.writes, (image_text(v) for v in page.images[i] or ()), strict=False), spec
+        )
+        new = masked(
+            ((n, text_of(v)) for n, v in zip(spec.writes, after.get(i, ()), strict=False)), spec
+        )
+        shown.append(
+            Preview(
+                key=key,
+                bucket=issue.bucket.value if issue else "written",
+                before=before or dict.fromkeys(spec.writes),
+                after=new,
+                inputs=inputs(page.rows[i], spec),
+                reason=issue.reason if issue else "",
+            )
+        )
+    return tuple(shown)
+
+
+def inputs(row: Mapping[str, Any], spec: Spec) -> dict[str, str | None]:
+    """What the function got, without the fields that it fills."""
+    filled = {name.partition(".")[0] for name in spec.writes}
+    return masked(((n, text_of(v)) for n, v in row.items() if n not in filled), spec)
+
+
+def masked(pairs: Iterable[tuple[str, str | None]], spec: Spec) -> dict[str, str | None]:
+    """Sensitive fields as bullets, the others cut to what fits on a screen."""
+    hidden = set(spec.sensitive)
+    return {
+        name: None if text is None else MASK if is_hidden(name, hidden) else cut(text)
+        for name, text in pairs
+    }
+
+
+def is_hidden(name: str, sensitive: set[str]) -> bool:
+    """Whether a field, or the column that holds it, is marked sensitive."""
+    return name in sensitive or name.partition(".")[0] in sensitive
+
+
+def cut(text: str, most: int = SHOWN) -> str:
+    """At most `most` characters, with a sign that there was more."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def image_text(image: Image) -> str | None:
+    """An image as a person reads it."""
+    return None if image is None or image is ABSENT else str(image)
+
+
+def rates(chunks: Sequence[ChunkRecord], *, points: int = 200) -> list[tuple[datetime, float]]:
+    """Rows a second over time, from when the chunks were applied."""
+    done = sorted(
+        (c.applied, c.outcome.read)
+        for c in chunks
+        if c.applied is not None and c.state is ChunkState.APPLIED
+    )
+    if len(done) < 2:
+        return []
+    start, end = done[0][0], done[-1][0]
+    width = max((end - start).total_seconds() / points, 0.25)
+    bins: dict[int, int] = {}
+    for at, read in done:
+        slot = int((at - start).total_seconds() / width)
+        bins[slot] = bins.get(slot, 0) + read
+    last = max(bins)
+    return [
+        (start + timedelta(seconds=width * (slot + 0.5)), bins.get(slot, 0) / width)
+        for slot in range(last + 1)
+    ]
