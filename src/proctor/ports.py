@@ -221,6 +221,8 @@ class Opening:
     holder: Holder
     lease_for: timedelta
     resume: bool = False
+    dead: bool = False
+    """The caller knows that the former holder's process is gone: do not wait for its lease."""
     accept: tuple[str, ...] = ()
     """Parts of the digest that may differ from the run's, on record."""
     last: Key | None = None

@@ -1,0 +1,113 @@
+"""One environment, wired: the collaborators and settings that every command is given."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import socket
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from proctor.core.sizing import Sizing
+from proctor.core.windows import Window
+from proctor.engine.events import Events
+from proctor.engine.pacing import Pacing
+from proctor.model import Holder, Signal
+from proctor.ports import Clock, Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How runs behave in this environment; from proctor.toml.
+
+    `limits` maps a signal's name to the number at which Proctor stops; a signal without an
+    entry keeps the store's own limit.
+    """
+
+    lease_for: timedelta = timedelta(seconds=30)
+    lanes: int = 2
+    write_target: timedelta = timedelta(milliseconds=500)
+    first_rows: int = 500
+    most_rows: int = 10_000
+    duty: float = 1.0
+    attempts: int = 3
+    limits: Mapping[str, float] = field(default_factory=dict)
+    windows: tuple[Window, ...] = ()
+    sources: tuple[Callable[[], Awaitable[Signal]], ...] = ()
+    usual_rate: float = 20_000.0
+    """Rows a second that this kind of store usually takes: for forecasts only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where a command acts, and with what."""
+
+    env: str
+    protected: bool
+    root: Path
+    store: Store
+    events: Events
+    clock: Clock
+    who: str
+    settings: Settings
+
+    def pacing(self) -> Pacing:
+        """A fresh throttle under this site's settings."""
+        settings = self.settings
+        return Pacing(
+            clock=self.clock,
+            sizing=Sizing(
+                rows=settings.first_rows, target=settings.write_target, cap=settings.most_rows
+            ),
+            duty=settings.duty,
+            windows=settings.windows,
+            sources=settings.sources,
+            limits=self.limited,
+        )
+
+    def limited(self, signals: Sequence[Signal]) -> list[Signal]:
+        """The signals under the limits of proctor.toml."""
+        limits = self.settings.limits
+        return [replace(s, limit=limits.get(s.name, s.limit)) for s in signals]
+
+
+def new_id(now: datetime) -> str:
+    """A run's id: sorts by day, short enough to type, long enough not to meet another."""
+    return f"{now:%y%m%d}-{secrets.token_hex(4)}"
+
+
+def dice() -> float:
+    """Jitter in [0, 1)."""
+    return random.random()  # noqa: S311 - spreads retries; guards nothing
+
+
+def holder(who: str) -> Holder:
+    """This process, so that others can tell whether it lives."""
+    return Holder(host=socket.gethostname(), pid=os.getpid(), started=_birth(os.getpid()), user=who)
+
+
+def is_dead(other: Holder) -> bool:
+    """Whether the holder was a process of this very machine that is certainly gone."""
+    mine = _birth(os.getpid())
+    if other.host != socket.gethostname() or not other.started or not mine:
+        return False
+    if other.started.rpartition(":")[0] != mine.rpartition(":")[0]:
+        # Another boot of this machine, or another container: only the lease can tell.
+        return False
+    return _birth(other.pid) != other.started
+
+
+def _birth(pid: int) -> str:
+    """Boot, process namespace and start of a process; empty where the system does not say."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        space = Path("/proc/self/ns/pid").readlink().name
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] in ("Z", "X") else f"{boot}:{space}:{fields[19]}"
