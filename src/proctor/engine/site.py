@@ -54,6 +54,8 @@ class Site:
     clock: Clock
     who: str
     settings: Settings
+    dialect: str = ""
+    """The kind of store, for the advice in reports: sqlite or postgres."""
 
     def pacing(self) -> Pacing:
         """A fresh throttle under this site's settings."""

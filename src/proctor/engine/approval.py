@@ -1,0 +1,113 @@
+"""What was approved is what runs: digests by part, compared by name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from proctor.errors import PlanVoid, UsageError
+
+DRIFT = 0.10
+"""Share by which the count of eligible rows may have moved since the plan was made."""
+ACCEPTABLE = ("code", "params", "schema")
+"""Parts that `--accept-changes` may name; another target is another run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """Digests of code, params, spec, schema, target, environment and limits; and evidence.
+
+    `files` holds a digest for each file and distribution behind the code part, so that a
+    refusal can name the one that changed. `eligible` is the plan's count, None on a run.
+    """
+
+    parts: Mapping[str, str]
+    files: Mapping[str, str] = field(default_factory=dict)
+    eligible: int | None = None
+
+    @property
+    def digest(self) -> str:
+        """One digest over all parts."""
+        text = json.dumps(dict(self.parts), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def dump(self) -> str:
+        """As the target keeps it."""
+        return json.dumps({"parts": dict(self.parts), "files": dict(self.files)}, sort_keys=True)
+
+    @classmethod
+    def parse(cls, text: str) -> Approval:
+        """From a run's row or a plan file; UsageError when it is neither, or was edited."""
+        try:
+            found = json.loads(text)
+            approval = cls(
+                parts={str(k): str(v) for k, v in found["parts"].items()},
+                files={str(k): str(v) for k, v in found.get("files", {}).items()},
+                eligible=(found.get("survey") or {}).get("eligible"),
+            )
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise UsageError(
+                "this is not a plan",
+                found="JSON without the digests of a plan",
+                fix="make one with `proctor plan NAME --out FILE`",
+            ) from error
+        if found.get("digest", approval.digest) != approval.digest:
+            raise PlanVoid(
+                "the plan file was changed after it was made",
+                found="its digest does not match its parts",
+                fix="make a new one with `proctor plan NAME --out FILE`",
+            )
+        return approval
+
+
+def differences(then: Approval, now: Approval) -> Iterator[str]:
+    """The names of the parts that differ."""
+    for name in sorted({*then.parts, *now.parts}):
+        if then.parts.get(name) != now.parts.get(name):
+            yield name
+
+
+def hold(then: Approval, now: Approval, *, accept: Sequence[str]) -> None:
+    """Raise PlanVoid unless every part is the same or its change was accepted by name."""
+    wrong = [name for name in accept if name not in ACCEPTABLE]
+    if wrong:
+        raise UsageError(
+            f"--accept-changes cannot take {', '.join(wrong)}",
+            found=", ".join(accept),
+            fix=f"it takes {', '.join(ACCEPTABLE)}, separated by commas",
+        )
+    changed = [name for name in differences(then, now) if name not in accept]
+    if not changed:
+        return
+    named = "; ".join(_named(name, then, now) for name in changed)
+    acceptable = [name for name in changed if name in ACCEPTABLE]
+    fix = "make a new plan, or start anew with --restart"
+    if acceptable == changed:
+        fix += f", or go on with the change on record: --accept-changes {','.join(changed)}"
+    raise PlanVoid(f"{', '.join(changed)} changed since it was approved", found=named, fix=fix)
+
+
+def _named(part: str, then: Approval, now: Approval) -> str:
+    if part != "code":
+        return f"{part} is not what it was"
+    files = [
+        name
+        for name in sorted({*then.files, *now.files})
+        if then.files.get(name) != now.files.get(name)
+    ]
+    return f"changed: {', '.join(files)}" if files else "code is not what it was"
+
+
+def refuse_drift(approval: Approval, eligible: int) -> None:
+    """Raise PlanVoid when the rows to fill are no longer about as many as were approved."""
+    planned = approval.eligible
+    if planned is None or abs(eligible - planned) <= max(DRIFT * planned, 1):
+        return
+    raise PlanVoid(
+        "there are not as many rows to fill as when the plan was made",
+        found=f"{eligible:,} eligible now, {planned:,} in the plan: more than {DRIFT:.0%} off",
+        fix="make a new plan with `proctor plan NAME --out FILE` and have it looked at",
+    )

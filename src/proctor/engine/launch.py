@@ -1,0 +1,286 @@
+"""From a command's words to a run under way: new, resumed or taken over; approved or refused."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from proctor.authoring import Backfill
+from proctor.core.lifecycle import OCCUPYING
+from proctor.engine.approval import Approval, differences, hold, refuse_drift
+from proctor.engine.kit import Kit, Stop
+from proctor.engine.run import Ended, Worker, execute
+from proctor.engine.show import snapshot
+from proctor.engine.site import Site, dice, holder, is_dead, new_id
+from proctor.engine.snapshot import Snapshot
+from proctor.errors import IllegalMove, NotConfirmed, UsageError
+from proctor.model import Run, RunState, Shape, Span, Spec
+from proctor.ports import Opening, Terms
+
+LOOK_EVERY = 0.25
+"""Seconds between two snapshots for whoever watches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A part of the key space as it was typed."""
+
+    limit: int | None = None
+    keys: tuple[str, ...] = ()
+    start: str | None = None
+    stop: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing was cut off."""
+        return self == Part()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What `run` was asked to do."""
+
+    params: Mapping[str, str] = field(default_factory=dict)
+    part: Part = field(default_factory=Part)
+    approval: Approval | None = None
+    confirmed: bool = False
+    accept: tuple[str, ...] = ()
+    restart: bool = False
+    resume: str | None = None
+    lanes: int | None = None
+    until: datetime | None = None
+    keys_of: tuple[Any, ...] = ()
+    """Keys already in the store's form: those of failed rows to try again."""
+    stop: Stop = field(default_factory=Stop)
+
+
+def resolve(site: Site, spec: Spec, part: Part, keys: tuple[Any, ...] = ()) -> Span:
+    """A typed part as the store's own keys."""
+    parse = site.store.parse_key
+    return Span(
+        start=parse(spec, part.start) if part.start is not None else None,
+        stop=parse(spec, part.stop) if part.stop is not None else None,
+        keys=(*(parse(spec, k) for k in part.keys), *keys),
+        limit=part.limit,
+    )
+
+
+async def launch(
+    site: Site,
+    backfill: Backfill,
+    request: Request,
+    work: Worker,
+    on: Callable[[Snapshot], None],
+    *,
+    approve: Callable[[Spec, Shape], Approval],
+) -> Ended:
+    """Open or resume the run that was asked for and work it to its end.
+
+    `approve` makes the digests of what would run now. Raises HeldError where a person must
+    decide first; nothing is written before that is settled.
+    """
+    former = await _former(site, backfill, request)
+    values = request.params or _params_of(former)
+    spec, params = backfill.bind(values)
+    shape = await site.store.inspect(spec)
+    now = approve(spec, shape)
+    _permit(site, request, now)
+    if former is not None and request.restart:
+        await give_up(site, former, "restarted from the beginning")
+        former = None
+    if former is not None:
+        opening = _resumed(site, former, spec, now, request)
+    else:
+        opening = await _fresh(site, spec, now, request)
+    run = await site.store.open(opening)
+    site.events.emit(
+        "run.resumed" if opening.resume else "run.opened",
+        run.id,
+        backfill=backfill.name,
+        version=backfill.version,
+        accepted=list(opening.accept),
+        approved_by_plan=request.approval.digest if request.approval else None,
+        was=former.state.value if former else None,
+        part=not opening.span.whole,
+    )
+    kit = _kit(site, backfill, request, run=run, spec=spec, params=params, code=now.parts["code"])
+    async with _shown(site, kit, on), site.events.flushing():
+        return await execute(kit, work, sweeps=run.span.limit is None)
+
+
+def _permit(site: Site, request: Request, now: Approval) -> None:
+    """A protected environment takes a typed YES or an approved plan; a plan must still hold."""
+    if request.approval is not None:
+        hold(request.approval, now, accept=request.accept)
+    elif site.protected and not request.confirmed:
+        raise NotConfirmed(
+            f"environment {site.env} is protected",
+            found="no YES was typed and no plan was given",
+            fix="type YES when asked, or make a plan with `proctor plan NAME --out FILE` and "
+            "run it with --plan FILE",
+        )
+
+
+async def _former(site: Site, backfill: Backfill, request: Request) -> Run | None:
+    """The run to go on with, if the last one did not come to an end."""
+    if request.resume:
+        run = await site.store.run(request.resume)
+        if run.backfill != backfill.name:
+            raise UsageError(f"run {run.id} is not a run of {backfill.name}", found=run.backfill)
+    else:
+        runs = await site.store.runs(backfill=backfill.name)
+        run = next((r for r in runs if r.state in OCCUPYING), None)  # type: ignore[assignment]
+        if run is None:
+            return None
+    if run.state is RunState.ROLLING_BACK:
+        raise IllegalMove(
+            f"run {run.id} is being rolled back",
+            found="its rollback is not finished",
+            fix=f"finish it first: proctor rollback {run.id}",
+        )
+    if run.state not in OCCUPYING:
+        raise IllegalMove(
+            f"run {run.id} cannot be resumed", found=f"it is {run.state.value}", fix="start anew"
+        )
+    return run
+
+
+def _params_of(former: Run | None) -> dict[str, str]:
+    stored = json.loads(former.params) if former and former.params else {}
+    return {name: str(value) for name, value in dict(stored).items() if value is not None}
+
+
+def _resumed(site: Site, former: Run, spec: Spec, now: Approval, request: Request) -> Opening:
+    """Go on with a run: what it was begun with must still hold, or be accepted on record."""
+    if not request.part.whole:
+        raise UsageError(
+            f"run {former.id} is not finished and covers its own part",
+            found="--limit, --keys, --from or --to was given",
+            fix=f"resume it without them, cancel it (proctor cancel {former.id}), or add --restart",
+        )
+    begun = Approval.parse(former.digest)
+    hold(begun, now, accept=request.accept)
+    changed = tuple(differences(begun, now))
+    return Opening(
+        spec=spec,
+        run=former.id,
+        env=site.env,
+        span=former.span,
+        digest=now.dump() if changed else former.digest,
+        holder=holder(site.who),
+        lease_for=site.settings.lease_for,
+        resume=True,
+        dead=former.holder is not None and is_dead(former.holder),
+        accept=changed,
+    )
+
+
+async def _fresh(site: Site, spec: Spec, now: Approval, request: Request) -> Opening:
+    span = resolve(site, spec, request.part, request.keys_of)
+    survey = await site.store.survey(spec, span, exact=request.approval is not None)
+    if request.approval is not None:
+        refuse_drift(request.approval, survey.eligible)
+    return Opening(
+        spec=spec,
+        run=new_id(site.clock.now()),
+        env=site.env,
+        span=span,
+        digest=now.dump(),
+        holder=holder(site.who),
+        lease_for=site.settings.lease_for,
+        last=survey.last,
+        expected=survey.eligible,
+    )
+
+
+async def give_up(site: Site, run: Run, reason: str) -> Run:
+    """Cancel a run that no living process holds; with a living one, only ask it to."""
+    if run.state in (RunState.FAILED, RunState.QUEUED):
+        run = await site.store.move(
+            run.id, RunState.CANCELLED, among=[RunState.FAILED, RunState.QUEUED], reason=reason
+        )
+    else:
+        alive = not run.interrupted and run.state is not RunState.PAUSED
+        alive = alive and not (run.holder is not None and is_dead(run.holder))
+        run = await site.store.move(
+            run.id,
+            RunState.CANCELLING,
+            among=[RunState.RUNNING, RunState.PAUSING, RunState.PAUSED, RunState.CANCELLING],
+            reason=reason,
+        )
+        if alive:
+            return run
+        run = await site.store.move(
+            run.id, RunState.CANCELLED, among=[RunState.CANCELLING], reason=reason
+        )
+    site.events.emit("run.cancelled", run.id, why=reason, **run.outcome.as_dict())
+    return run
+
+
+def _kit(
+    site: Site,
+    backfill: Backfill,
+    request: Request,
+    *,
+    run: Run,
+    spec: Spec,
+    params: Any,
+    code: str,
+) -> Kit:
+    settings = site.settings
+    return Kit(
+        store=site.store,
+        backfill=backfill,
+        spec=spec,
+        run=run,
+        params=params,
+        terms=Terms(code=code, attempts=settings.attempts, lease_for=settings.lease_for),
+        pacing=site.pacing(),
+        clock=site.clock,
+        events=site.events,
+        dice=dice,
+        worker=f"{run.epoch}:{holder(site.who).host}:{holder(site.who).pid}",
+        lease_for=settings.lease_for,
+        lanes=request.lanes or settings.lanes,
+        until=request.until,
+        stop=request.stop,
+        seen=run.outcome,
+        first=run.outcome.read == 0,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _shown(site: Site, kit: Kit, on: Callable[[Snapshot], None]) -> AsyncIterator[None]:
+    """Hand a snapshot to the face a few times a second, and once at the very end."""
+
+    def show() -> None:
+        run = replace(kit.run, outcome=kit.seen)
+        on(snapshot(run, site.clock.now(), pace=kit.pace, pacing=kit.pacing, lanes=kit.lanes))
+
+    async def ticks() -> None:
+        while True:
+            show()
+            await site.clock.sleep(LOOK_EVERY)
+
+    task = asyncio.create_task(ticks())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        show()
+
+
+def read_plan(path: Path) -> Approval:
+    """The approval in a plan file; UsageError if it is none."""
+    try:
+        return Approval.parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError("the plan file cannot be read", found=str(error.strerror)) from error

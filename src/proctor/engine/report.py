@@ -1,0 +1,167 @@
+"""The report of a run: one value, from the target and the ledger, that every format renders."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from proctor.core.same import text_of
+from proctor.engine.show import inputs, masked, rates
+from proctor.engine.site import Site
+from proctor.engine.snapshot import Preview, Report
+from proctor.engine.undo import undoable
+from proctor.model import ChunkRecord, Issue, Run, RunState, Span, Spec, Undone
+from proctor.ports import Event
+
+SHOWN_ISSUES = 200
+SHOWN_SAMPLE = 10
+OPERATOR = ("run.", "rollback.", "images.", "script.", "plan.")
+
+
+async def make_report(site: Site, run: Run) -> Report:
+    """Everything known of a run, from the target first: it needs no ledger to be true."""
+    store = site.store
+    spec = await store.spec_of(run.id)
+    chunks = await store.chunks(run.id)
+    issues = await store.issues(run.id)
+    told = await site.events.ledger.events(run=run.id)
+    now = site.clock.now()
+    elapsed = (run.ended or now) - (run.started or run.created)
+    books = run.outcome
+    good = books.written + books.unchanged
+    seconds = elapsed.total_seconds()
+    return Report(
+        run=run,
+        made=now,
+        expected=run.expected,
+        elapsed=elapsed,
+        success_rate=good / books.read if books.read else None,
+        rows_per_second=books.read / seconds if seconds > 0 and books.read else None,
+        chunks=tuple(chunks),
+        issues=tuple(issues[:SHOWN_ISSUES]),
+        issues_total=len(issues),
+        issues_by_reason=_by_reason(issues),
+        rates=tuple(rates(chunks)),
+        throttle=_throttled(told),
+        sample=await _sample(site, spec, run, chunks),
+        actions=tuple(_action(e) for e in told if e.name.startswith(OPERATOR)),
+        next_steps=await _next_steps(site, spec, run),
+        warnings=_warnings(run, chunks),
+        rollback=_rollback(told),
+    )
+
+
+def _by_reason(issues: Sequence[Issue]) -> dict[str, int]:
+    counts = Counter(
+        f"{i.bucket.value}: {i.reason}" if i.reason else i.bucket.value for i in issues
+    )
+    return dict(counts.most_common(50))
+
+
+def _throttled(told: Sequence[Event]) -> tuple[tuple[datetime, str], ...]:
+    return tuple((e.at, str(e.data.get("why", ""))) for e in told if e.name == "run.throttled")
+
+
+def _action(event: Event) -> tuple[datetime, str, str, str]:
+    shown = ", ".join(f"{k}={text_of(v)}" for k, v in event.data.items() if v not in (None, "", []))
+    return (event.at, event.who, event.name, shown)
+
+
+def _rollback(told: Sequence[Event]) -> Undone | None:
+    for event in reversed(told):
+        if event.name == "rollback.finished":
+            names = ("written", "restored", "changed", "gone", "blocked")
+            return Undone(**{n: int(event.data.get(n, 0)) for n in names})
+    return None
+
+
+async def _sample(
+    site: Site, spec: Spec, run: Run, chunks: Sequence[ChunkRecord]
+) -> tuple[Preview, ...]:
+    """A few rows that the run wrote, as they stand now beside what they were made from."""
+    for record in chunks:
+        if undoable(record) and record.outcome.written:
+            keys = (await site.store.written_keys(run, record.chunk.number))[:SHOWN_SAMPLE]
+            page = await site.store.read_keys(spec, keys)
+            return tuple(
+                Preview(
+                    key=key,
+                    bucket="written",
+                    before={},
+                    after=masked(
+                        zip(spec.writes, (text_of(v) for v in images or ()), strict=False), spec
+                    ),
+                    inputs=inputs(row, spec),
+                )
+                for key, row, images in zip(page.keys, page.rows, page.images, strict=True)
+            )
+    return ()
+
+
+async def _next_steps(site: Site, spec: Spec, run: Run) -> tuple[str, ...]:
+    """What to do next, measured at this moment rather than remembered."""
+    if run.state is not RunState.SUCCEEDED:
+        return _unfinished(run)
+    survey = await site.store.survey(spec, Span())
+    steps = []
+    arrived = (run.still_eligible or {}).get("arrived", 0)
+    if survey.eligible:
+        steps.append(
+            f"{survey.eligible:,} rows are eligible now ({arrived:,} of them had arrived while it "
+            "ran): see to it that the application writes these fields, or run it again"
+        )
+    else:
+        steps += _constrain(site, spec)
+    if run.outcome.failed:
+        steps.append(
+            f"{run.outcome.failed:,} rows failed: `proctor failures {run.id}`, mend the cause, "
+            f"`proctor failures {run.id} --retry`"
+        )
+    steps.append(f"see that it holds: `proctor verify {run.id}`")
+    return tuple(steps)
+
+
+def _constrain(site: Site, spec: Spec) -> list[str]:
+    """The safe way to make the fields mandatory, where the store has one."""
+    columns = [f for f in spec.fills if "." not in f]
+    if not site.dialect.startswith("postgres") or not columns:
+        return ["no eligible row is left: the fields may be made mandatory"]
+    table = spec.target
+    steps = []
+    for column in columns:
+        name = f"{table.rpartition('.')[2]}_{column}_present"
+        steps.append(
+            f'ALTER TABLE {table} ADD CONSTRAINT "{name}" CHECK ("{column}" IS NOT NULL) NOT VALID; '
+            f'ALTER TABLE {table} VALIDATE CONSTRAINT "{name}"; '
+            f'ALTER TABLE {table} ALTER COLUMN "{column}" SET NOT NULL; '
+            f'ALTER TABLE {table} DROP CONSTRAINT "{name}";'
+        )
+    return steps
+
+
+def _unfinished(run: Run) -> tuple[str, ...]:
+    match run.state:
+        case RunState.PAUSED | RunState.FAILED:
+            return (f"go on with `proctor run {run.backfill}`", f"or `proctor rollback {run.id}`")
+        case RunState.CANCELLED:
+            return (f"undo what it wrote: `proctor rollback {run.id}`",)
+        case RunState.ROLLED_BACK:
+            return ("nothing: what it wrote is undone",)
+        case _:
+            return ()
+
+
+def _warnings(run: Run, chunks: Sequence[ChunkRecord]) -> tuple[str, ...]:
+    found = []
+    if not run.outcome.balances:
+        found.append(f"the books do not balance: {run.outcome.as_dict()}")
+    codes = {c.code for c in chunks if c.code}
+    if len(codes) > 1:
+        found.append(f"{len(codes)} versions of the code wrote rows: changes were accepted")
+    pruned = sum(1 for c in chunks if c.outcome.written and not c.has_undo)
+    if pruned:
+        found.append(f"{pruned:,} chunks can no longer be undone: their images were pruned")
+    if run.outcome.conflicted:
+        found.append(f"{run.outcome.conflicted:,} rows kept changing while they were computed")
+    return tuple(found)
