@@ -52,7 +52,8 @@ class Surveying(Protocol):
     ) -> Page:
         """Eligible rows: the first `count` in key order, a seeded random lot, or the latest.
 
-        With `span.keys` exactly those rows, eligible or not.
+        With `span.keys` exactly those rows, eligible or not. With `spec.sql` each row also
+        holds what the expression for FIELD gives, as text, under the name `= FIELD`.
         """
 
     async def read_keys(self, spec: Spec, keys: Sequence[Key]) -> Page:

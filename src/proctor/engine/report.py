@@ -71,8 +71,13 @@ def _action(event: Event) -> tuple[datetime, str, str, str]:
 def _rollback(told: Sequence[Event]) -> Undone | None:
     for event in reversed(told):
         if event.name == "rollback.finished":
-            names = ("written", "restored", "changed", "gone", "blocked")
-            return Undone(**{n: int(event.data.get(n, 0)) for n in names})
+            written, restored, changed, gone, blocked = (
+                int(event.data.get(n, 0))
+                for n in ("written", "restored", "changed", "gone", "blocked")
+            )
+            return Undone(
+                written=written, restored=restored, changed=changed, gone=gone, blocked=blocked
+            )
     return None
 
 
@@ -125,19 +130,26 @@ async def _next_steps(site: Site, spec: Spec, run: Run) -> tuple[str, ...]:
 def _constrain(site: Site, spec: Spec) -> list[str]:
     """The safe way to make the fields mandatory, where the store has one."""
     columns = [f for f in spec.fills if "." not in f]
-    if not site.dialect.startswith("postgres") or not columns:
+    if site.dialect != "postgres" or not columns:
         return ["no eligible row is left: the fields may be made mandatory"]
-    table = spec.target
-    steps = []
-    for column in columns:
-        name = f"{table.rpartition('.')[2]}_{column}_present"
-        steps.append(
-            f'ALTER TABLE {table} ADD CONSTRAINT "{name}" CHECK ("{column}" IS NOT NULL) NOT VALID; '
-            f'ALTER TABLE {table} VALIDATE CONSTRAINT "{name}"; '
-            f'ALTER TABLE {table} ALTER COLUMN "{column}" SET NOT NULL; '
-            f'ALTER TABLE {table} DROP CONSTRAINT "{name}";'
+    return [_constraint(spec.target, column) for column in columns]
+
+
+def _constraint(table: str, column: str) -> str:
+    """Four statements that never scan the table under a lock that stops writers."""
+    name, field = (
+        '"' + text.replace('"', '""') + '"'
+        for text in (f"{table.rpartition('.')[2]}_{column}_present", column)
+    )
+    alter = f"ALTER TABLE {table}"
+    return "; ".join(
+        (
+            f"{alter} ADD CONSTRAINT {name} CHECK ({field} IS NOT NULL) NOT VALID",
+            f"{alter} VALIDATE CONSTRAINT {name}",
+            f"{alter} ALTER COLUMN {field} SET NOT NULL",
+            f"{alter} DROP CONSTRAINT {name};",
         )
-    return steps
+    )
 
 
 def _unfinished(run: Run) -> tuple[str, ...]:

@@ -1,0 +1,142 @@
+"""The forecast of a run and the dry run of its rows: both write nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from proctor.authoring import Backfill
+from proctor.core.forecast import chunk_count, duration, log_bytes
+from proctor.core.settle import settle
+from proctor.core.windows import closed_until
+from proctor.engine.approval import Approval
+from proctor.engine.digest import digest_code, digest_parts
+from proctor.engine.guardrail import guarded
+from proctor.engine.launch import Part, resolve
+from proctor.engine.show import previews
+from proctor.engine.site import Site
+from proctor.engine.snapshot import DryRun, Estimate, Plan
+from proctor.model import OUTCOME_FIELDS, Page, Settled, Shape, Span, Spec, Survey
+
+SAMPLE = 5
+"""Rows that a plan shows before and after; a dry run shows as many as asked for."""
+
+
+def approve(site: Site, backfill: Backfill, spec: Spec, shape: Shape) -> Approval:
+    """The digests of what would run now, part by part."""
+    code = digest_code(backfill, site.root)
+    parts = digest_parts(
+        code=code,
+        spec=spec,
+        shape=shape,
+        env=site.env,
+        limits={name: str(value) for name, value in sorted(site.settings.limits.items())},
+    )
+    return Approval(parts=parts, files=code.files)
+
+
+async def make_plan(
+    site: Site, backfill: Backfill, *, params: Mapping[str, str], part: Part
+) -> tuple[Plan, Approval]:
+    """Forecast a run: rows, chunks, time, log; a sample; warnings; and the digest to approve."""
+    spec, bound = backfill.bind(params)
+    shape = await site.store.inspect(spec)
+    span = resolve(site, spec, part)
+    survey = await site.store.survey(spec, span)
+    dry = await rehearse(site, backfill, spec, bound, span=span, count=SAMPLE)
+    approval = replace(approve(site, backfill, spec, shape), eligible=survey.eligible)
+    health = await site.store.health()
+    signals = tuple(site.limited(health.signals))
+    settings = site.settings
+    chunks = chunk_count(survey, settings.first_rows)
+    low, high = duration(
+        survey,
+        per_row=dry.per_row,
+        rows_per_second=settings.usual_rate,
+        chunks=chunks,
+        pause=timedelta(0),
+    )
+    logged = site.dialect == "postgres"
+    plan = Plan(
+        backfill=backfill.name,
+        version=backfill.version,
+        env=site.env,
+        target=spec.target,
+        fills=spec.fills,
+        made=site.clock.now(),
+        digest=approval.digest,
+        parts=approval.parts,
+        files=approval.files,
+        params=dict(spec.params),
+        span=span,
+        shape=shape,
+        survey=survey,
+        chunks=chunks,
+        chunk_rows=settings.first_rows,
+        duration=Estimate(low=low, high=high),
+        wal_bytes=log_bytes(survey) if logged else None,
+        dead_tuples=survey.eligible if logged else None,
+        sample=dry.previews,
+        warnings=_warnings(site, shape, survey),
+        throttle=signals,
+    )
+    site.events.emit("plan.made", backfill=backfill.name, digest=approval.digest)
+    return plan, approval
+
+
+async def rehearse(
+    site: Site, backfill: Backfill, spec: Spec, params: Any, *, span: Span, count: int
+) -> DryRun:
+    """Run the author's function on real rows, in a child without DSNs, and write nothing."""
+    page = await site.store.sample(spec, count, span=span)
+    if spec.sql:
+        return _inside(site, spec, page, backfill.name)
+    answers, per_row = await guarded(
+        backfill, page, params=params, now=site.clock.now(), root=site.root
+    )
+    settled = settle(page, answers, spec, strict=True)
+    counts = Counter({k: v for k, v in settled.outcome.as_dict().items() if k in OUTCOME_FIELDS})
+    counts["written"] += len(settled.index)
+    counts["read"] += len(settled.index)
+    return DryRun(
+        backfill=backfill.name,
+        env=site.env,
+        previews=previews(page, settled, spec),
+        counts={k: v for k, v in counts.items() if v},
+        per_row=per_row,
+    )
+
+
+def _inside(site: Site, spec: Spec, page: Page, name: str) -> DryRun:
+    """For `sql=` the store's sample already holds what the expressions give, by name."""
+    names = [f"= {field}" for field, _ in spec.sql]
+    values = [
+        (*(row.get(n) for n in names), *([spec.version] if spec.stamp else [])) for row in page.rows
+    ]
+    shown = Settled(page=page, index=range(len(values)), values=values)
+    rows = [{k: v for k, v in row.items() if k not in names} for row in page.rows]
+    shown = replace(shown, page=replace(page, rows=rows))
+    return DryRun(
+        backfill=name,
+        env=site.env,
+        previews=previews(shown.page, shown, spec),
+        counts={"read": len(values), "written": len(values)} if values else {},
+        per_row=timedelta(0),
+    )
+
+
+def _warnings(site: Site, shape: Shape, survey: Survey) -> tuple[str, ...]:
+    found: list[str] = list(shape.warnings)
+    if not survey.eligible:
+        found.append("no row is eligible: this run would do nothing")
+    if not shape.can_create:
+        found.append(
+            "this role may not create Proctor's tables here: a run needs progress = 'ledger', in "
+            "which a crash may leave one chunk to be settled by comparing images"
+        )
+    shut = [w for w in site.settings.windows if closed_until(w, site.clock.now())]
+    found += [f"blackout {w.text} is on: the run would wait" for w in shut]
+    return tuple(found)
