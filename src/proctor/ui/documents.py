@@ -1,0 +1,170 @@
+"""Every value that a command prints, as plain JSON with stable names."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import math
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from proctor.engine.snapshot import Estimate, Rollback, Snapshot, Verification
+from proctor.errors import ProctorError
+from proctor.model import ABSENT, Outcome, Run, Undone
+
+
+def plain(value: Any) -> Any:
+    """Anything of the read model as JSON-safe values.
+
+    Times become ISO 8601 text, lengths of time seconds, enumerations their word, dataclasses
+    objects with their field names.
+    """
+    match value:
+        case enum.Enum():
+            said: Any = {"absent": True} if value is ABSENT else value.value
+        case float():
+            said = value if math.isfinite(value) else None  # JSON has no word for it
+        case None | str() | int():
+            said = value
+        case datetime():
+            said = value.isoformat()
+        case timedelta():
+            said = round(value.total_seconds(), 6)
+        case Mapping():
+            said = {str(k): plain(v) for k, v in value.items()}
+        case list() | tuple() | AbstractSet():
+            said = [plain(v) for v in value]
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            said = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        case _:
+            said = str(value)
+    return said
+
+
+def dump(document: Any) -> str:
+    """One JSON document, indented, in the order it was made."""
+    return json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def buckets(outcome: Outcome) -> dict[str, int]:
+    """The seven buckets; they add up to the rows read."""
+    return {name: n for name, n in outcome.as_dict().items() if name != "read"}
+
+
+def run(record: Run) -> dict[str, Any]:
+    """A run as its target remembers it."""
+    return {
+        "id": record.id,
+        "backfill": record.backfill,
+        "version": record.version,
+        "env": record.env,
+        "target": record.target,
+        "fills": list(record.fills),
+        "state": record.state.value,
+        "interrupted": record.interrupted,
+        "reason": record.reason,
+        "expected": record.expected,
+        "read": record.outcome.read,
+        "buckets": buckets(record.outcome),
+        "still_eligible": plain(record.still_eligible),
+        "params": _parsed(record.params),
+        "span": plain(record.span),
+        "tuning": plain(record.tuning),
+        "created": plain(record.created),
+        "started": plain(record.started),
+        "ended": plain(record.ended),
+        "heartbeat": plain(record.heartbeat),
+        "holder": str(record.holder) if record.holder else None,
+    }
+
+
+def snapshot(seen: Snapshot) -> dict[str, Any]:
+    """A run at one moment: the run's own fields, and how it moves."""
+    return run(seen.run) | {
+        "at": plain(seen.at),
+        "expected": seen.expected if seen.expected is not None else seen.run.expected,
+        "elapsed_seconds": plain(seen.elapsed),
+        "rows_per_second": seen.rate,
+        "eta_seconds": _range(seen.eta),
+        "chunks_applied": seen.chunks_applied,
+        "chunk_rows": seen.chunk_rows,
+        "workers": seen.workers,
+        "throttle": [plain(s) | {"load": s.load} for s in seen.throttle],
+        "throttle_reason": seen.throttle_reason,
+    }
+
+
+def undone(books: Undone) -> dict[str, Any]:
+    """The books of an undo: its rows end in exactly one of the four."""
+    return {
+        "written": books.written,
+        "restored": books.restored,
+        "changed": books.changed,
+        "gone": books.gone,
+        "blocked": books.blocked,
+        "left": plain(books.left),
+    }
+
+
+def rollback(ended: Rollback) -> dict[str, Any]:
+    """How a rollback ended."""
+    return {
+        "run": run(ended.run),
+        "dry_run": ended.dry_run,
+        "chunks": ended.chunks,
+        "elapsed_seconds": plain(ended.elapsed),
+        "undone": undone(ended.undone),
+    }
+
+
+def verification(seen: Verification) -> dict[str, Any]:
+    """What `verify` saw: rows that hold, changed and gone, and those recomputed."""
+    return {
+        "run": run(seen.run),
+        "verdict": seen.verdict,
+        "reason": seen.reason,
+        "written": seen.held.written,
+        "held": seen.held.restored,
+        "changed": seen.held.changed,
+        "gone": seen.held.gone,
+        "left": plain(seen.held.left),
+        "recomputed": seen.recomputed,
+        "different": plain(seen.different),
+    }
+
+
+def error(fault: ProctorError) -> dict[str, Any]:
+    """An error in its three parts, with the exit code that goes with it."""
+    return {
+        "error": {
+            "kind": type(fault).__name__,
+            "what": fault.what,
+            "found": fault.found,
+            "fix": fault.fix,
+            "exit_code": fault.exit_code,
+        }
+    }
+
+
+def write(document: Any, path: Path) -> None:
+    """Write a document where a person asked for it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(dump(document) + "\n", encoding="utf-8")
+
+
+def _range(forecast: Estimate | None) -> dict[str, Any] | None:
+    if forecast is None:
+        return None
+    return {"low": plain(forecast.low), "high": plain(forecast.high)}
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text) if text else {}
+    except ValueError:
+        return text

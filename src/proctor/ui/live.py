@@ -1,0 +1,238 @@
+"""A run as it goes: a live view on a terminal, one plain line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import sys
+
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Final, Protocol, Self, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from proctor.engine.snapshot import Snapshot
+from proctor.model import Bucket, RunState
+from proctor.ui import words
+
+LINE_EVERY: Final = timedelta(seconds=3)
+COLOURS: Final = {
+    Bucket.WRITTEN: "green",
+    Bucket.UNCHANGED: "bright_black",
+    Bucket.SKIPPED: "cyan",
+    Bucket.REFUSED: "yellow",
+    Bucket.FAILED: "red",
+    Bucket.CONFLICTED: "magenta",
+    Bucket.GONE: "bright_black",
+}
+STATE_COLOURS: Final = {
+    RunState.RUNNING: "green",
+    RunState.SUCCEEDED: "green",
+    RunState.FAILED: "red",
+    RunState.CANCELLED: "red",
+    RunState.CANCELLING: "red",
+    RunState.PAUSED: "yellow",
+    RunState.PAUSING: "yellow",
+    RunState.ROLLING_BACK: "magenta",
+    RunState.ROLLED_BACK: "magenta",
+}
+
+
+class View(Protocol):
+    """What shows a run while it goes: a context, called with every snapshot."""
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the last state on the screen."""
+
+    def __call__(self, seen: Snapshot) -> None:
+        """Show the run as it is now."""
+
+    def say(self, sentence: str) -> None:
+        """Show a sentence beside it, such as an answer to Ctrl-C."""
+
+
+def view(stream: TextIO | None = None) -> View:
+    """The live view where somebody looks, plain lines where nobody does."""
+    stream = sys.stderr if stream is None else stream
+    return LiveView(Console(file=stream)) if stream.isatty() else LineView(stream)
+
+
+class LineView:
+    """One line every few seconds, and whenever the run's state changes."""
+
+    def __init__(self, stream: TextIO, every: timedelta = LINE_EVERY) -> None:
+        self._stream = stream
+        self._every = every
+        self._shown: tuple[datetime, RunState] | None = None
+        self._last: Snapshot | None = None
+
+    def __enter__(self) -> Self:
+        """Nothing to prepare."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Print the last snapshot if it has not been."""
+        if self._last is not None and self._shown != (self._last.at, self._last.run.state):
+            self._print(self._last)
+
+    def __call__(self, seen: Snapshot) -> None:
+        """Print it if it is time, by the clock of the snapshots."""
+        self._last = seen
+        if (
+            self._shown is None
+            or seen.at - self._shown[0] >= self._every
+            or seen.run.state is not self._shown[1]
+        ):
+            self._print(seen)
+
+    def say(self, sentence: str) -> None:
+        """One line."""
+        self._stream.write(sentence + "\n")
+        self._stream.flush()
+
+    def _print(self, seen: Snapshot) -> None:
+        self._shown = (seen.at, seen.run.state)
+        self.say(line(seen))
+
+
+class LiveView:
+    """Progress, buckets, throttle and size of chunks, redrawn in place."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._seen: Snapshot | None = None
+        self._said = ""
+        self._live = Live(
+            console=console, get_renderable=self._draw, refresh_per_second=4, redirect_stdout=False
+        )
+
+    def __enter__(self) -> Self:
+        """Take the lower end of the screen."""
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Draw a last time and give the screen back."""
+        self._live.stop()
+
+    def __call__(self, seen: Snapshot) -> None:
+        """Keep it for the next drawing."""
+        self._seen = seen
+
+    def say(self, sentence: str) -> None:
+        """Show it under the run until the next one."""
+        self._said = sentence
+
+    def _draw(self) -> RenderableType:
+        if self._seen is None:
+            return Text("starting …", style="dim")
+        drawn = panel(self._seen)
+        return Group(drawn, Text(self._said, style="bold yellow")) if self._said else drawn
+
+
+def line(seen: Snapshot) -> str:
+    """A snapshot in one plain line."""
+    expected = _expected(seen)
+    read = seen.run.outcome.read
+    of = f" of {expected:,} ({words.share(min(read, expected), expected)})" if expected else ""
+    parts = [f"{_state(seen)}: processed {read:,}{of}"]
+    if seen.rate is not None:
+        parts.append(words.rate(seen.rate))
+    if seen.eta is not None:
+        parts.append(f"{words.estimate(seen.eta)} left")
+    parts.append(words.buckets(seen.run.outcome))
+    if seen.throttle_reason:
+        parts.append(f"waiting: {words.visible(seen.throttle_reason)}")
+    if seen.run.reason:
+        parts.append(words.visible(seen.run.reason))
+    return "; ".join(parts)
+
+
+def panel(seen: Snapshot) -> RenderableType:
+    """A snapshot on four or five lines for a terminal."""
+    run = seen.run
+    head = Text.assemble(
+        (run.backfill, "bold"),
+        f" {run.version} → {run.target} · {run.env} · run {run.id} · ",
+        (_state(seen), STATE_COLOURS.get(run.state, "")),
+        f" · {words.duration(seen.elapsed)}",
+    )
+    rows: list[RenderableType] = [head, _bar(seen), _buckets(seen), _pace(seen)]
+    if seen.throttle:
+        rows.append(Text(" · ".join(words.signal(s) for s in seen.throttle), style="dim"))
+    if run.reason:
+        rows.append(Text(words.visible(run.reason), style="yellow"))
+    return Group(*rows)
+
+
+def _bar(seen: Snapshot) -> RenderableType:
+    read, expected = seen.run.outcome.read, _expected(seen)
+    done = Text(f"{read:,}")
+    if expected:
+        done = Text(f"{read:,} / {expected:,}  {words.share(min(read, expected), expected)}")
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(width=36)
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True)
+    bar = ProgressBar(
+        total=expected or None,
+        completed=min(read, expected) if expected else 0,
+        width=36,
+        pulse=not expected and seen.run.ended is None,
+    )
+    left = f"{words.estimate(seen.eta)} left" if seen.eta is not None else ""
+    grid.add_row(bar, done, words.rate(seen.rate) if seen.rate is not None else "", left)
+    return grid
+
+
+def _buckets(seen: Snapshot) -> Text:
+    counts = seen.run.outcome.as_dict()
+    text = Text()
+    for bucket in Bucket:
+        number = counts[bucket.value]
+        style = COLOURS[bucket] if number else "bright_black"
+        text.append(f"{bucket.value} ", style="dim").append(f"{number:,}   ", style=style)
+    return text
+
+
+def _pace(seen: Snapshot) -> Text:
+    parts = []
+    if seen.chunk_rows is not None:
+        parts.append(f"chunk {words.plural(seen.chunk_rows, 'row')}")
+    if seen.workers is not None:
+        parts.append(words.plural(seen.workers, "worker"))
+    parts.append(f"{words.plural(seen.chunks_applied, 'chunk')} applied")
+    text = Text(" · ".join(parts) + " · ", style="dim")
+    if seen.throttle_reason:
+        return text.append(f"waiting: {words.visible(seen.throttle_reason)}", style="yellow")
+    return text.append("not waiting", style="dim")
+
+
+def _state(seen: Snapshot) -> str:
+    return "interrupted" if seen.run.interrupted else seen.run.state.value
+
+
+def _expected(seen: Snapshot) -> int | None:
+    return seen.expected if seen.expected is not None else seen.run.expected

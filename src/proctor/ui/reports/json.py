@@ -1,0 +1,73 @@
+"""The statistics file: a run's report for other programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proctor.engine.snapshot import Report
+from proctor.ui import documents
+
+
+def document(report: Report) -> dict[str, Any]:
+    """Totals first, then what they are made of.
+
+    `processed = updated + skipped + errors`: updated are the rows written; skipped those that
+    needed nothing (skipped, unchanged, gone); errors those that a person should look at
+    (refused, failed, conflicted).
+    """
+    books = report.run.outcome
+    return {
+        "run": documents.run(report.run),
+        "made": documents.plain(report.made),
+        "processed": books.read,
+        "updated": books.written,
+        "skipped": books.skipped + books.unchanged + books.gone,
+        "errors": books.refused + books.failed + books.conflicted,
+        "success_rate": report.success_rate,
+        "duration_seconds": documents.plain(report.elapsed),
+        "rows_per_second": report.rows_per_second,
+        "expected": report.expected,
+        "buckets": documents.buckets(books),
+        "books_balance": books.balances,
+        "still_eligible": documents.plain(report.run.still_eligible),
+        "failures": {
+            "total": report.issues_total,
+            "by_reason": documents.plain(report.issues_by_reason),
+            "listed": documents.plain(report.issues),
+        },
+        "chunks": [
+            {
+                "number": c.chunk.number,
+                "after": documents.plain(c.chunk.after),
+                "upto": documents.plain(c.chunk.upto),
+                "sweep": c.chunk.sweep,
+                "attempt": c.chunk.attempt,
+                "state": c.state.value,
+                "worker": c.worker,
+                "applied": documents.plain(c.applied),
+                "took_seconds": documents.plain(c.took),
+                "read": c.outcome.read,
+                "buckets": documents.buckets(c.outcome),
+                "undone": c.undone,
+                "has_undo": c.has_undo,
+            }
+            for c in report.chunks
+        ],
+        "rates": [
+            {"at": documents.plain(at), "rows_per_second": value} for at, value in report.rates
+        ],
+        "throttle": [{"at": documents.plain(at), "reason": why} for at, why in report.throttle],
+        "sample": documents.plain(report.sample),
+        "actions": [
+            {"at": documents.plain(at), "who": who, "what": what, "change": change}
+            for at, who, what, change in report.actions
+        ],
+        "warnings": list(report.warnings),
+        "next_steps": list(report.next_steps),
+        "rollback": documents.undone(report.rollback) if report.rollback else None,
+    }
+
+
+def render(report: Report) -> str:
+    """The document as text."""
+    return documents.dump(document(report)) + "\n"

@@ -1,0 +1,176 @@
+"""The report as Markdown, for a pull request or a ticket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from proctor.engine.snapshot import Preview, Report
+from proctor.model import Bucket, ChunkState
+from proctor.ui import words
+
+CUT: Final = 120
+"""Characters of a value in a table cell."""
+LISTED: Final = 50
+"""Failures shown; `proctor failures RUN` lists all of them."""
+
+
+def render(report: Report) -> str:
+    """The whole report as text, a heading for each part that has something to say."""
+    parts = [
+        _head(report),
+        _books(report),
+        _section("Warnings", _bullets(report.warnings)),
+        _failures(report),
+        _chunks(report),
+        _waits(report),
+        _sample(report.sample),
+        _actions(report),
+        _rollback(report),
+        _section("Next steps", _bullets(report.next_steps)),
+    ]
+    return "\n\n".join(p for p in parts if p) + "\n"
+
+
+def cell(text: str) -> str:
+    """A value inside a table: nothing in it can end the cell or become markup."""
+    said = words.visible(text, CUT)
+    # No link, image, emphasis, code, HTML or new cell can begin without one of these.
+    for special in "\\`*_[]<>|~&":
+        said = said.replace(special, "\\" + special)
+    return said
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; the cells are escaped already."""
+    lines = [" | ".join(heads), " | ".join("---" for _ in heads), *(" | ".join(r) for r in rows)]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _section(title: str, body: str) -> str:
+    return f"## {title}\n\n{body}" if body else ""
+
+
+def _bullets(sentences: Sequence[str]) -> str:
+    # Our own sentences may show SQL in backticks; they hold no row values.
+    return "\n".join(f"- {words.visible(s)}" for s in sentences)
+
+
+def _head(report: Report) -> str:
+    run = report.run
+    state = "interrupted" if run.interrupted else run.state.value
+    facts = [
+        ("Run", f"`{run.id}`"),
+        ("State", state + (f" ({cell(run.reason)})" if run.reason else "")),
+        ("Environment", cell(run.env)),
+        ("Target", f"{cell(run.target)}: {cell(', '.join(run.fills))}"),
+        ("Rows", cell(words.span(run.span))),
+        ("Started", words.moment(run.started)),
+        ("Ended", words.moment(run.ended)),
+        ("Duration", words.duration(report.elapsed)),
+        ("Rate", words.rate(report.rows_per_second)),
+        ("Success rate", _percent(report.success_rate)),
+        ("Report made", words.moment(report.made)),
+    ]
+    title = f"# {cell(run.backfill)} {cell(run.version)}"
+    return f"{title}\n\n{table(('', ''), facts)}"
+
+
+def _books(report: Report) -> str:
+    books = report.run.outcome
+    counts = books.as_dict()
+    rows = [
+        (b.value, f"{counts[b.value]:,}", words.share(counts[b.value], books.read)) for b in Bucket
+    ]
+    rows.append(("**read**", f"**{books.read:,}**", "balances" if books.balances else "DOES NOT"))
+    left = cell(words.reasons(report.run.still_eligible))
+    expected = words.count(report.expected)
+    return _section(
+        "Where the rows ended",
+        f"{table(('Bucket', 'Rows', 'Share'), rows)}\n\n"
+        f"Eligible at the start: {expected}. Still eligible at the end: {left}.",
+    )
+
+
+def _failures(report: Report) -> str:
+    if not report.issues_total:
+        return ""
+    by_reason = table(
+        ("Reason", "Rows"),
+        [(cell(why), f"{n:,}") for why, n in report.issues_by_reason.items()],
+    )
+    listed = report.issues[:LISTED]
+    rows = [(cell(words.key(i.key)), i.bucket.value, cell(i.reason)) for i in listed]
+    more = ""
+    if report.issues_total > len(listed):
+        more = (
+            f"\n\n{len(listed):,} of {report.issues_total:,} are listed; "
+            f"`proctor failures {report.run.id}` lists all of them."
+        )
+    return _section(
+        "Rows not written", f"{by_reason}\n\n{table(('Key', 'Bucket', 'Reason'), rows)}{more}"
+    )
+
+
+def _chunks(report: Report) -> str:
+    applied = [c for c in report.chunks if c.state is ChunkState.APPLIED]
+    if not applied:
+        return ""
+    times = sorted(c.took for c in applied)
+    sizes = sorted(c.outcome.read for c in applied)
+    return _section(
+        "Chunks",
+        f"{words.plural(len(applied), 'chunk')} applied; write transaction: median "
+        f"{words.duration(times[len(times) // 2])}, longest {words.duration(times[-1])}; rows a "
+        f"chunk: median {sizes[len(sizes) // 2]:,}, most {sizes[-1]:,}.",
+    )
+
+
+def _waits(report: Report) -> str:
+    if not report.throttle:
+        return _section("Throttle", "The run never waited for the database.")
+    rows = [(words.moment(at), cell(why)) for at, why in report.throttle]
+    return _section("Throttle", table(("When", "Why it waited"), rows))
+
+
+def _sample(sample: Sequence[Preview]) -> str:
+    rows = [
+        (
+            cell(words.key(p.key)),
+            cell(name),
+            cell(words.value(p.before.get(name), CUT)),
+            cell(words.value(p.after.get(name), CUT)),
+        )
+        for p in sample
+        for name in p.after
+    ]
+    return _section("Sample", table(("Key", "Field", "Before", "After"), rows) if rows else "")
+
+
+def _actions(report: Report) -> str:
+    rows = [
+        (words.moment(at), cell(who), cell(what), cell(change))
+        for at, who, what, change in report.actions
+    ]
+    return _section(
+        "What operators did",
+        table(("When", "Who", "What", "Before and after"), rows) if rows else "",
+    )
+
+
+def _rollback(report: Report) -> str:
+    undone = report.rollback
+    if undone is None:
+        return ""
+    rows = [
+        ("restored", f"{undone.restored:,}"),
+        ("changed since, left alone", f"{undone.changed:,}"),
+        ("gone", f"{undone.gone:,}"),
+        ("blocked by the server", f"{undone.blocked:,}"),
+        ("**written by the run**", f"**{undone.written:,}**"),
+    ]
+    return _section("Rollback", table(("Rows", ""), rows))
+
+
+def _percent(share: float | None) -> str:
+    return words.UNKNOWN if share is None else words.share(share, 1)

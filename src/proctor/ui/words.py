@@ -1,0 +1,148 @@
+"""Numbers, times and values as people read them, the same on every face."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from proctor.engine.snapshot import Estimate
+from proctor.model import Key, Outcome, Signal, Span
+
+UNKNOWN: Final = "unknown"
+
+
+def count(number: int | None) -> str:
+    """A number of rows: 3,421."""
+    return UNKNOWN if number is None else f"{number:,}"
+
+
+def plural(number: int, noun: str) -> str:
+    """A number with its noun: 1 row, 3,421 rows."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def duration(span: timedelta | None) -> str:
+    """A length of time in its two largest units: 3 min 20 s."""
+    if span is None:
+        return UNKNOWN
+    seconds = span.total_seconds()
+    if seconds < 0.9995:  # would be rounded up to 1000 ms
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 9.95:  # one digit more where it still matters
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    days, rest = divmod(whole, 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, left = divmod(rest, 60)
+    parts = [f"{n} {u}" for n, u in ((days, "d"), (hours, "h"), (minutes, "min"), (left, "s")) if n]
+    return " ".join(parts[:2])
+
+
+def estimate(forecast: Estimate | None) -> str:
+    """A range that admits what it does not know: 2.0 s to 4.0 s."""
+    if forecast is None:
+        return UNKNOWN
+    low, high = duration(forecast.low), duration(forecast.high)
+    return f"about {low}" if low == high else f"{low} to {high}"
+
+
+def size(octets: float | None) -> str:
+    """Bytes in powers of 1,000: 1.2 MB."""
+    if octets is None:
+        return UNKNOWN
+    left = float(octets)
+    for unit in ("B", "kB", "MB", "GB"):
+        if left < 1000:
+            return f"{left:.0f} {unit}" if unit == "B" or left >= 100 else f"{left:.1f} {unit}"
+        left /= 1000
+    return f"{left:,.1f} TB"
+
+
+def moment(at: datetime | None) -> str:
+    """A moment in UTC, to the second."""
+    return "never" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def rate(rows_per_second: float | None) -> str:
+    """Rows a second, without false precision."""
+    if rows_per_second is None:
+        return UNKNOWN
+    digits = 0 if rows_per_second >= 10 else 1
+    return f"{rows_per_second:,.{digits}f} rows/s"
+
+
+def share(part: float, whole: float) -> str:
+    """Part of a whole in per cent; never rounded up to 100 or down to 0."""
+    if not whole:
+        return "0 %"
+    percent = 100 * part / whole
+    if percent in (0, 100):
+        return f"{percent:.0f} %"
+    return f"{min(max(percent, 0.1), 99.9):.1f} %"
+
+
+def key(parts: Key) -> str:
+    """A row's key as it can be typed again."""
+    return ",".join(visible(str(p)) for p in parts)
+
+
+def span(part: Span) -> str:
+    """Which rows of the table."""
+    if part.whole:
+        return "all rows"
+    said = []
+    if part.keys:
+        said.append(f"{plural(len(part.keys), 'key')} given")
+    if part.start is not None:
+        said.append(f"from {key(part.start)}")
+    if part.stop is not None:
+        said.append(f"to {key(part.stop)}")
+    if part.limit is not None:
+        said.append(f"at most {plural(part.limit, 'row')}")
+    return ", ".join(said)
+
+
+def buckets(outcome: Outcome) -> str:
+    """Where the rows ended: written always, the others where there are any."""
+    said = {b: n for b, n in outcome.as_dict().items() if b != "read" and (n or b == "written")}
+    return ", ".join(f"{name} {number:,}" for name, number in said.items())
+
+
+def reasons(still_eligible: Mapping[str, int] | None) -> str:
+    """Rows still eligible, by reason."""
+    if still_eligible is None:
+        return "not counted"
+    said = [f"{n:,} {why}" for why, n in still_eligible.items() if n]
+    return ", ".join(said) or "none"
+
+
+def signal(measured: Signal) -> str:
+    """A throttle signal with its limit, or that it is not watched."""
+    unit = f" {measured.unit}" if measured.unit else ""
+    why = f" ({measured.why})" if measured.why else ""
+    if measured.value is None:
+        return f"{measured.name}: not watched{why}"
+    return f"{measured.name}: {measured.value:g} of {measured.limit:g}{unit}{why}"
+
+
+def visible(text: str, width: int | None = None) -> str:
+    """A value from a database, made harmless for a terminal and cut to `width` characters.
+
+    Control characters and direction marks could move the cursor or reorder what is read, so
+    they are shown by their code.
+    """
+    said = "".join(
+        c if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Zl", "Zp"} else f"\\u{ord(c):04x}"
+        for c in (text if width is None else text[: width + 1])
+    )
+    if width is not None and (len(said) > width or len(text) > width):
+        return said[: width - 1] + "…"
+    return said
+
+
+def value(text: str | None, width: int | None = None) -> str:
+    """One field before or after; null is a word of its own."""
+    return "null" if text is None else visible(text, width)

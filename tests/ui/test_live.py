@@ -1,0 +1,87 @@
+"""A run as it goes, on a terminal and off it."""
+
+import io
+
+from dataclasses import replace
+from datetime import timedelta
+
+from rich.console import Console
+
+from proctor.model import RunState
+from proctor.ui import live
+
+
+def later(seen, seconds, **changes):
+    return replace(seen, at=seen.at + timedelta(seconds=seconds), **changes)
+
+
+def test_off_a_terminal_there_is_a_line_every_few_seconds(seen):
+    """A log of a night is readable: not one line a snapshot."""
+    out = io.StringIO()
+    with live.view(out) as view:
+        for tenth in range(0, 70, 5):
+            view(later(seen, tenth / 10))
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 4  # at 0, 3 and 6 s, and the last one
+    assert lines[0] == (
+        "running: processed 1,500 of 3,421 (43.8 %); 812 rows/s; 2.0 s to 4.0 s left; "
+        "written 1,480, skipped 15, failed 5"
+    )
+
+
+def test_a_change_of_state_is_said_at_once(seen):
+    """Nobody waits three seconds to hear that a run failed."""
+    out = io.StringIO()
+    failed = replace(seen.run, state=RunState.FAILED, reason="disk full")
+    with live.view(out) as view:
+        view(seen)
+        view(later(seen, 0.1, run=failed))
+    assert out.getvalue().splitlines()[-1].startswith("failed: ")
+    assert out.getvalue().rstrip().endswith("disk full")
+    assert len(out.getvalue().splitlines()) == 2
+
+
+def test_the_line_says_why_it_waits(seen):
+    assert live.line(replace(seen, throttle_reason="lag 12 of 10 s")).endswith(
+        "waiting: lag 12 of 10 s"
+    )
+
+
+def test_the_panel_shows_rate_eta_buckets_throttle_and_chunk_size(seen):
+    """Everything that an operator decides by is on the screen."""
+    console = Console(file=io.StringIO(), width=160, force_terminal=False)
+    console.print(live.panel(replace(seen, throttle_reason="lag 12 of 10 s")))
+    shown = console.file.getvalue()
+    for said in (
+        "normalize_wardrobe",
+        "1,500 / 3,421",
+        "812 rows/s",
+        "2.0 s to 4.0 s left",
+        "written 1,480",
+        "conflicted 0",
+        "chunk 500 rows",
+        "2 workers",
+        "waiting: lag 12 of 10 s",
+        "replication lag: not watched (no replica)",
+    ):
+        assert said in shown, said
+
+
+def test_the_live_view_leaves_the_last_state_on_the_screen(seen):
+    """After the run the screen shows how it ended."""
+    console = Console(file=io.StringIO(), width=160, force_terminal=True)
+    with live.LiveView(console) as view:
+        view(seen)
+        view(later(seen, 1, run=replace(seen.run, state=RunState.SUCCEEDED)))
+        view.say("stopping after the chunk in hand")
+    shown = console.file.getvalue()
+    assert "succeeded" in shown
+    assert "stopping after the chunk in hand" in shown
+
+
+def test_a_run_of_unknown_length_is_shown_without_a_share(seen):
+    unknown = replace(seen, expected=None, run=replace(seen.run, expected=None), eta=None)
+    assert " of " not in live.line(unknown)
+    console = Console(file=io.StringIO(), width=160)
+    console.print(live.panel(unknown))
+    assert "%" not in console.file.getvalue()
