@@ -32,6 +32,7 @@ EVENTS: dict[str, bool] = {
     "chunk.split": True,
     "chunk.fenced": True,
     "chunk.undone": False,
+    "slice.failed": True,
     "run.verified": True,
     "rollback.started": True,
     "rollback.finished": True,

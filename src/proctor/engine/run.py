@@ -28,7 +28,16 @@ class Ended:
     run: Run
     error: ProctorError | None = None
     interrupted: bool = False
-    """Somebody said stop: it can be resumed."""
+    """Somebody said stop, or its time was over: it can be resumed."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 1 not clean, 130 interrupted; an error's own code where there is one."""
+        if self.error is not None:
+            return self.error.exit_code
+        if self.interrupted:
+            return 130
+        return 0 if self.run.state is RunState.SUCCEEDED else 1
 
 
 async def execute(kit: Kit, work: Worker, *, sweeps: bool = True) -> Ended:
@@ -87,7 +96,7 @@ async def _conclude(kit: Kit) -> Ended:
     run = await kit.store.run(kit.run.id)
     if kit.halt.startswith("fenced"):
         kit.events.emit("run.failed", run.id, why=kit.halt)
-        return Ended(run=run, error=Fenced(kit.halt), interrupted=True)
+        return Ended(run=run, error=Fenced(kit.halt))
     if run.state is RunState.CANCELLING:
         run = await kit.store.move(
             run.id, RunState.CANCELLED, among=[RunState.CANCELLING], epoch=run.epoch
@@ -95,7 +104,8 @@ async def _conclude(kit: Kit) -> Ended:
         kit.events.emit("run.cancelled", run.id, **run.outcome.as_dict())
         return Ended(run=run)
     if kit.idle:
-        return Ended(run=await _pause(kit, run), interrupted=True)
+        asked = bool(kit.stop.level) or not kit.halt or run.state is RunState.PAUSING
+        return Ended(run=await _pause(kit, run), interrupted=asked)
     still = await kit.store.tally(run, kit.spec)
     run = await kit.store.move(
         run.id, RunState.SUCCEEDED, among=[RunState.RUNNING, RunState.PAUSING], epoch=run.epoch

@@ -57,6 +57,11 @@ class Site:
     dialect: str = ""
     """The kind of store, for the advice in reports: sqlite or postgres."""
 
+    @property
+    def host(self) -> str:
+        """This machine, as holders and workers are named."""
+        return socket.gethostname()
+
     def pacing(self) -> Pacing:
         """A fresh throttle under this site's settings."""
         settings = self.settings

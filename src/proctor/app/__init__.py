@@ -1,0 +1,10 @@
+"""The one room that knows engine and adapters: configuration in, wired commands out."""
+
+from proctor.app.facade import App, RollbackOptions, RunOptions
+from proctor.app.wiring import open_app as open  # noqa: A004 - reads `app.open(config)`
+from proctor.engine.ensure import Ensured
+from proctor.engine.kit import Stop
+from proctor.engine.launch import Part
+from proctor.engine.run import Ended
+
+__all__ = ["App", "Ended", "Ensured", "Part", "RollbackOptions", "RunOptions", "Stop", "open"]

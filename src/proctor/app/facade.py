@@ -1,0 +1,303 @@
+"""Every command of Proctor in one wired environment: what faces call."""
+
+from __future__ import annotations
+
+import contextlib
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from proctor.authoring import Backfill
+from proctor.config import Config
+from proctor.core.pace import Pace
+from proctor.core.windows import deadline
+from proctor.engine.control import change_knobs, erase, pause
+from proctor.engine.digest import digest_code
+from proctor.engine.doctor import examine
+from proctor.engine.ensure import Ensured, ensure
+from proctor.engine.kit import Stop
+from proctor.engine.launch import Part, Request, give_up, launch, read_plan, resolve
+from proctor.engine.plan import approve, make_plan, rehearse
+from proctor.engine.report import make_report
+from proctor.engine.run import Ended, Worker
+from proctor.engine.show import snapshot
+from proctor.engine.site import Site, dice
+from proctor.engine.snapshot import (
+    DryRun,
+    Finding,
+    Plan,
+    Report,
+    Rollback,
+    Snapshot,
+    Verification,
+)
+from proctor.engine.spread import spread
+from proctor.engine.undo import Undoer
+from proctor.engine.verify import verify
+from proctor.engine.worker import work
+from proctor.errors import NotConfirmed, UsageError
+from proctor.model import Bucket, ChunkState, Issue, Run, RunState, Undone
+from proctor.ports import Event, UndoTerms
+
+WATCH_EVERY = 0.5
+"""Seconds between two looks of `watch`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What `run` was asked to do, as typed."""
+
+    params: Mapping[str, str] = field(default_factory=dict)
+    part: Part = field(default_factory=Part)
+    plan: Path | None = None
+    workers: int | None = None
+    processes: int = 1
+    until: str | None = None
+    accept: tuple[str, ...] = ()
+    restart: bool = False
+    resume: str | None = None
+    confirmed: bool = False
+    retry_failures_of: str | None = None
+    stop: Stop = field(default_factory=Stop)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackOptions:
+    """What `rollback` was asked to undo, as typed."""
+
+    dry_run: bool = False
+    part: Part = field(default_factory=Part)
+    since: datetime | None = None
+    confirmed: bool = False
+
+
+@dataclass(slots=True)
+class App:
+    """Every command of Proctor in one environment; faces call these and nothing else."""
+
+    config: Config
+    env: str
+    site: Site
+    backfills: Mapping[str, Backfill]
+
+    def backfill(self, name: str) -> Backfill:
+        """The backfill of that name; UsageError lists the names there are."""
+        if name not in self.backfills:
+            known = ", ".join(sorted(self.backfills)) or "none"
+            raise UsageError(
+                f"there is no backfill named {name}",
+                found=f"defined: {known}",
+                fix="see `proctor list`, and the `backfills` modules in proctor.toml",
+            )
+        return self.backfills[name]
+
+    def code_of(self, backfill: Backfill) -> str:
+        """Digest of a backfill's code as it is imported here."""
+        return digest_code(backfill, self.site.root).total
+
+    async def plan(
+        self, name: str, *, params: Mapping[str, str] | None = None, part: Part | None = None
+    ) -> Plan:
+        """The forecast of a run; writes nothing to the store."""
+        backfill = self.backfill(name)
+        plan, _ = await make_plan(self.site, backfill, params=params or {}, part=part or Part())
+        await self.site.events.flush()
+        return plan
+
+    async def dry_run(
+        self,
+        name: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        sample: int = 20,
+        part: Part | None = None,
+    ) -> DryRun:
+        """Before and after of real rows; writes nothing."""
+        backfill = self.backfill(name)
+        spec, bound = backfill.bind(params or {})
+        await self.site.store.inspect(spec)
+        span = resolve(self.site, spec, part or Part())
+        return await rehearse(self.site, backfill, spec, bound, span=span, count=sample)
+
+    async def run(
+        self, name: str, options: RunOptions, on: Callable[[Snapshot], None] = lambda _s: None
+    ) -> Ended:
+        """Run, resume or take over; to its end, unless somebody says stop."""
+        backfill = self.backfill(name)
+        until = options.until
+        request = Request(
+            params=options.params,
+            part=options.part,
+            approval=read_plan(options.plan) if options.plan else None,
+            confirmed=options.confirmed,
+            accept=options.accept,
+            restart=options.restart,
+            resume=options.resume,
+            lanes=options.workers,
+            until=deadline(until, datetime.now().astimezone()) if until else None,
+            keys_of=await self._failed_keys(options.retry_failures_of),
+            stop=options.stop,
+        )
+        async with self._worker(name, options) as worker:
+            return await launch(
+                self.site,
+                backfill,
+                request,
+                worker,
+                on,
+                approve=lambda spec, shape: approve(self.site, backfill, spec, shape),
+            )
+
+    @contextlib.asynccontextmanager
+    async def _worker(self, name: str, options: RunOptions) -> AsyncIterator[Worker]:
+        """Slices in this process, or in several."""
+        if options.processes <= 1:
+            yield work
+            return
+        from proctor.adapters.executors import ProcessPool
+        from proctor.app.slices import SliceNames, run_slice
+
+        pool = ProcessPool(options.processes)
+        try:
+            yield lambda kit: spread(
+                kit,
+                lambda: pool.submit(run_slice, SliceNames.of(self.config, self.env, name, kit)),
+                options.processes,
+            )
+        finally:
+            pool.close()
+
+    async def _failed_keys(self, run: str | None) -> tuple[Any, ...]:
+        if run is None:
+            return ()
+        found = await self.failures(run)
+        keys = tuple(i.key for i in found if i.bucket is Bucket.FAILED)
+        if not keys:
+            raise UsageError(f"run {run} has no failed rows", fix="there is nothing to retry")
+        return keys
+
+    async def ensure(self, name: str, *, params: Mapping[str, str] | None = None) -> Ensured:
+        """Whether nothing eligible is left: for deploys and CI."""
+        return await ensure(self.site, self.backfill(name), params or {})
+
+    async def status(self, run: str | None = None) -> list[Snapshot]:
+        """One run or all of this environment, newest first."""
+        store, now = self.site.store, self.site.clock.now()
+        runs = [await store.run(run)] if run else await store.runs()
+        return [snapshot(r, now, pace=Pace()) for r in runs]
+
+    async def watch(self, run: str) -> AsyncIterator[Snapshot]:
+        """Snapshots of a run in any process, until it is no longer active."""
+        pace, site = Pace(), self.site
+        while True:
+            found = await site.store.run(run)
+            now = site.clock.now()
+            pace.mark(now, found.outcome.read)
+            yield snapshot(found, now, pace=pace)
+            ended = found.state not in (
+                RunState.QUEUED,
+                RunState.RUNNING,
+                RunState.PAUSING,
+                RunState.CANCELLING,
+                RunState.ROLLING_BACK,
+            )
+            if ended or found.interrupted:
+                return
+            await site.clock.sleep(WATCH_EVERY)
+
+    async def pause(self, run: str) -> Run:
+        """Ask a run to stop after the chunks in hand."""
+        return await pause(self.site, await self.site.store.run(run))
+
+    async def cancel(self, run: str) -> Run:
+        """Give a run up; what it wrote stays until it is rolled back."""
+        found = await give_up(self.site, await self.site.store.run(run), "cancelled by an operator")
+        await self.site.events.flush()
+        return found
+
+    async def tune(self, run: str, changes: Mapping[str, str]) -> Run:
+        """Change a run's knobs while it goes on."""
+        return await change_knobs(self.site, await self.site.store.run(run), changes)
+
+    async def failures(self, run: str, *, limit: int | None = None) -> list[Issue]:
+        """Rows that were read and not written, with reasons; unchanged ones are well."""
+        found = await self.site.store.run(run)
+        issues = await self.site.store.issues(found.id, limit=None)
+        told = [i for i in issues if i.bucket is not Bucket.UNCHANGED]
+        return told[:limit] if limit is not None else told
+
+    async def verify(self, run: str, *, sample: int = 100, seed: int | None = None) -> Verification:
+        """Whether what a run wrote still stands, and would be computed again."""
+        found = await self.site.store.run(run)
+        backfill = self.backfills.get(found.backfill)
+        verification = await verify(self.site, found, backfill, sample=sample, seed=seed)
+        await self.site.events.flush()
+        return verification
+
+    async def rollback(
+        self,
+        run: str,
+        options: RollbackOptions,
+        on: Callable[[Undone, int, int], None] = lambda _undone, _done, _all: None,
+    ) -> Rollback:
+        """Undo what a run wrote, from the target alone."""
+        found = await self.site.store.run(run)
+        if self.site.protected and not (options.dry_run or options.confirmed):
+            raise NotConfirmed(
+                f"environment {self.env} is protected",
+                found="no YES was typed",
+                fix="look at it with --dry-run first, then type YES when asked",
+            )
+        undoer = Undoer(
+            store=self.site.store,
+            run=found,
+            terms=await self._undo_terms(found, options),
+            events=self.site.events,
+            clock=self.site.clock,
+            pacing=self.site.pacing(),
+            dice=dice,
+            lanes=self.site.settings.lanes,
+            on=on,
+        )
+        async with self.site.events.flushing():
+            return await undoer.rollback()
+
+    async def _undo_terms(self, run: Run, options: RollbackOptions) -> UndoTerms:
+        spec = await self.site.store.spec_of(run.id)
+        span = resolve(self.site, spec, options.part)
+        return UndoTerms(span=span, since=options.since, dry_run=options.dry_run)
+
+    async def rollback_script(self, run: str) -> AsyncIterator[str]:
+        """SQL that undoes a run without Proctor."""
+        found = await self.site.store.run(run)
+        chunks = await self.site.store.chunks(found.id)
+        numbers = [c.chunk.number for c in chunks if c.state is ChunkState.APPLIED and not c.undone]
+        self.site.events.emit("script.written", found.id, chunks=len(numbers))
+        await self.site.events.flush()
+        async for line in await self.site.store.undo_script(found, numbers):
+            yield line
+
+    async def prune(
+        self,
+        *,
+        older_than: timedelta | None = None,
+        keys: Sequence[str] = (),
+        run: str | None = None,
+    ) -> int:
+        """Forget images; how many rows can then no longer be undone."""
+        return await erase(self.site, older_than=older_than, keys=keys, run=run)
+
+    async def report(self, run: str) -> Report:
+        """Everything known of a run."""
+        return await make_report(self.site, await self.site.store.run(run))
+
+    async def doctor(self) -> list[Finding]:
+        """What is configured, reachable and permitted."""
+        return await examine(self.site, self.backfills)
+
+    async def record(self, run: str | None = None) -> list[Event]:
+        """The ledger's events, oldest first."""
+        return await self.site.events.ledger.events(run=run)

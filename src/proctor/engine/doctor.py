@@ -1,0 +1,88 @@
+"""What is configured, reachable and permitted: one finding a line, each with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from proctor.authoring import Backfill
+from proctor.core.throttle import describe
+from proctor.engine.site import Site
+from proctor.engine.snapshot import Finding
+from proctor.errors import ProctorError
+
+
+async def examine(site: Site, backfills: Mapping[str, Backfill]) -> list[Finding]:
+    """Look at the ledger, the store, its signals and every backfill's tables; writes nothing."""
+    found = [await _ledger(site)]
+    found += await _store(site)
+    for backfill in backfills.values():
+        found.append(await _backfill(site, backfill))
+    if not backfills:
+        found.append(
+            Finding(
+                subject="backfills",
+                ok=False,
+                detail="none is defined",
+                fix="name their modules under `backfills` in proctor.toml",
+            )
+        )
+    return found
+
+
+async def _ledger(site: Site) -> Finding:
+    try:
+        events = await site.events.ledger.events(limit=1)
+    except ProctorError as error:
+        return _bad("ledger", error)
+    when = f"last event {events[-1].at:%Y-%m-%d %H:%M} UTC" if events else "empty"
+    return Finding(subject="ledger", ok=True, detail=f"reachable, {when}")
+
+
+async def _store(site: Site) -> list[Finding]:
+    try:
+        health = await site.store.health()
+        runs = await site.store.runs()
+    except ProctorError as error:
+        return [_bad(f"store of {site.env}", error)]
+    found = [
+        Finding(
+            subject=f"store of {site.env}",
+            ok=True,
+            detail=f"reachable; {len(runs)} runs on record"
+            + ("; protected" if site.protected else ""),
+        )
+    ]
+    found += [
+        Finding(
+            subject=f"throttle: {signal.name}",
+            ok=True,
+            detail=describe(signal),
+            fix=signal.why if signal.value is None else "",
+        )
+        for signal in site.limited(health.signals)
+    ]
+    return found
+
+
+async def _backfill(site: Site, backfill: Backfill) -> Finding:
+    subject = f"backfill {backfill.name}"
+    try:
+        shape = await site.store.inspect(backfill.spec)
+    except ProctorError as error:
+        return _bad(subject, error)
+    if not shape.can_create:
+        return Finding(
+            subject=subject,
+            ok=False,
+            detail="this role may not create Proctor's tables beside the data",
+            fix="GRANT CREATE ON DATABASE … TO the role, or set progress = 'ledger' for this env",
+        )
+    words = f"{shape.identity}: table, key and fields fit"
+    if shape.warnings:
+        words += f"; {len(shape.warnings)} warnings in its plan"
+    return Finding(subject=subject, ok=True, detail=words)
+
+
+def _bad(subject: str, error: ProctorError) -> Finding:
+    detail = f"{error.what}: {error.found}" if error.found else error.what
+    return Finding(subject=subject, ok=False, detail=detail, fix=error.fix)

@@ -1,0 +1,44 @@
+"""Whether a backfill is done: the question that a deploy asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from proctor.authoring import Backfill
+from proctor.engine.site import Site
+from proctor.model import Run, Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ensured:
+    """The answer: rows still eligible, measured now, and the latest run if there was one."""
+
+    remaining: int
+    run: Run | None
+    reason: str
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing eligible is left."""
+        return self.remaining == 0
+
+
+async def ensure(site: Site, backfill: Backfill, params: Mapping[str, str]) -> Ensured:
+    """Count what is eligible at this moment: a finished run proves nothing about today."""
+    spec, _ = backfill.bind(params)
+    await site.store.inspect(spec)
+    survey = await site.store.survey(spec, Span())
+    runs = await site.store.runs(backfill=backfill.name)
+    latest = runs[0] if runs else None
+    if not survey.eligible:
+        return Ensured(remaining=0, run=latest, reason="no eligible row is left")
+    why = f"{survey.eligible:,} rows are still eligible"
+    if latest is None:
+        why += "; it was never run here"
+    elif latest.still_eligible:
+        parts = ", ".join(f"{n:,} {r}" for r, n in latest.still_eligible.items() if n)
+        why += f"; the latest run ({latest.id}, {latest.state.value}) left: {parts or 'none'}"
+    else:
+        why += f"; the latest run is {latest.id} ({latest.state.value})"
+    return Ensured(remaining=survey.eligible, run=latest, reason=why)
