@@ -12,6 +12,9 @@ from proctor.model import Run, RunState
 BEAT_EVERY = 1.0
 """Seconds between heartbeats: an operator's word is heard this soon."""
 
+STALLED_AFTER = 120.0
+"""Seconds without a settled row, while nothing throttles, after which a run counts as stalled."""
+
 
 async def beats(kit: Kit, names: Callable[[], Sequence[str]]) -> None:
     """Beat for ever; `names` are the worker names whose leases are in hand."""
@@ -55,11 +58,18 @@ def hear(kit: Kit, run: Run) -> None:
 
 
 def watch_pace(kit: Kit) -> None:
-    """Raise an event, once, when the rate collapses against its own recent past."""
+    """Raise an event, once, when the rate collapses against its own past or nothing moves."""
     had = kit.pace.collapsed()
+    before = kit.pace.marks[-1][1] if kit.pace.marks else -1
     kit.pace.mark(kit.clock.now(), kit.run.outcome.read)
     found = kit.pace.collapsed()
     if found and not had and not kit.pacing.reason:
         kit.events.emit(
             "run.rate_collapsed", kit.run.id, rate=round(found[0], 2), usual=round(found[1], 2)
         )
+    now = kit.clock.monotonic()
+    if kit.run.outcome.read != before or kit.pacing.reason:
+        kit.moved_at, kit.stalled = now, False
+    elif not kit.stalled and now - kit.moved_at > STALLED_AFTER:
+        kit.stalled = True
+        kit.events.emit("run.stalled", kit.run.id, seconds=round(now - kit.moved_at))

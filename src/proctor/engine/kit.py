@@ -56,6 +56,9 @@ class Kit:
     seen: Outcome = field(default_factory=Outcome)
     """The run's books as far as this process knows."""
     pace: Pace = field(default_factory=Pace)
+    moved_at: float = 0.0
+    """When, on the monotonic clock, the run's books last moved."""
+    stalled: bool = False
     halt: str = ""
     """Why no further chunk may be claimed; set once, by whoever finds out first."""
     first: bool = True
