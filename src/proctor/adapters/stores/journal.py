@@ -1,0 +1,163 @@
+"""The undo blob of one chunk: keys, before- and after-images, packed in columns.
+
+Layout: the two bytes ``PU``, one byte of version, then zlib-compressed JSON. A column of one
+field packs several times smaller and faster than a row at a time, and most columns are all
+null, which costs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, chain, pairwise
+from typing import Any, Final, TypeAlias
+
+from proctor.errors import TargetError
+from proctor.model import ABSENT, Image, Key
+
+MAGIC: Final = b"PU"
+VERSION: Final = 1
+DIGEST_OVER: Final = 32
+"""Bytes of an after-image above which a store may keep its digest instead."""
+
+Images: TypeAlias = Sequence[Image]
+"""One field of many rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undo:
+    """What undoing one chunk needs. All columns run in step with `keys`.
+
+    `before[f]` and `after[f]` are the images of `fields[f]`; a store may name more fields than
+    a spec writes (SQLite adds the whole document around a nested fill). `inserted` are the
+    positions of rows that were not there before, in rising order: their before-images mean
+    nothing, and `whole[c][i]` is the image of `columns[c]` in the i-th of them.
+    """
+
+    fields: tuple[str, ...]
+    keys: Sequence[Key]
+    before: Sequence[Images]
+    after: Sequence[Images]
+    inserted: Sequence[int] = ()
+    columns: tuple[str, ...] = ()
+    whole: Sequence[Images] = ()
+
+
+def pack(undo: Undo) -> bytes:
+    """Press one chunk's undo data into a blob."""
+    body = {
+        "fields": undo.fields,
+        "rows": len(undo.keys),
+        "keys": _pack_keys(undo.keys),
+        "before": [_pack_column(c) for c in undo.before],
+        "after": [_pack_column(c) for c in undo.after],
+    }
+    if undo.inserted:
+        body["inserted"] = list(undo.inserted)
+        body["columns"] = undo.columns
+        body["whole"] = [_pack_column(c) for c in undo.whole]
+    return MAGIC + bytes([VERSION]) + squeeze(body)
+
+
+def unpack(blob: bytes) -> Undo:
+    """Read a blob back. TargetError when a newer Proctor wrote it, or it is damaged."""
+    if blob[:2] != MAGIC or blob[2] > VERSION:
+        raise TargetError(
+            "the undo data of a chunk cannot be read",
+            found="it is damaged" if blob[:2] != MAGIC else f"it has version {blob[2]}",
+            fix=f"use the Proctor that wrote it; this one reads up to version {VERSION}",
+        )
+    body = unsqueeze(blob[3:])
+    rows, inserted = body["rows"], body.get("inserted", ())
+    return Undo(
+        fields=tuple(body["fields"]),
+        keys=_unpack_keys(body["keys"], rows),
+        before=[_unpack_column(c, rows) for c in body["before"]],
+        after=[_unpack_column(c, rows) for c in body["after"]],
+        inserted=inserted,
+        columns=tuple(body.get("columns", ())),
+        whole=[_unpack_column(c, len(inserted)) for c in body.get("whole", ())],
+    )
+
+
+def subset(undo: Undo, positions: Sequence[int]) -> Undo:
+    """The same undo data with only these rows, given by position in rising order."""
+    keep = {old: new for new, old in enumerate(positions)}
+    stays = [(i, keep[old]) for i, old in enumerate(undo.inserted) if old in keep]
+    return Undo(
+        fields=undo.fields,
+        keys=[undo.keys[i] for i in positions],
+        before=[[c[i] for i in positions] for c in undo.before],
+        after=[[c[i] for i in positions] for c in undo.after],
+        inserted=[new for _, new in stays],
+        columns=undo.columns,
+        whole=[[c[i] for i, _ in stays] for c in undo.whole],
+    )
+
+
+def digest(image: Image) -> Image:
+    """A long after-image as `#` and 16 bytes of its SHA-256 in hex; a short one as it is."""
+    if image is None or image is ABSENT or len(image) <= DIGEST_OVER // 4:
+        return image
+    raw = image.encode("utf-8", "surrogatepass")
+    return image if len(raw) <= DIGEST_OVER else "#" + hashlib.sha256(raw).hexdigest()[:32]
+
+
+def squeeze(body: Any) -> bytes:
+    """JSON, compressed at the fastest level; text may hold lone surrogates."""
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), check_circular=False)
+    return zlib.compress(text.encode("utf-8", "surrogatepass"), 1)
+
+
+def unsqueeze(blob: bytes) -> Any:
+    """The other way round."""
+    return json.loads(zlib.decompress(blob).decode("utf-8", "surrogatepass"))
+
+
+def _pack_column(column: Images) -> Any:
+    """A list of text and null; null for a column of nulls; an object where paths are absent."""
+    rows = len(column)
+    if column.count(None) == rows:
+        return None
+    if absent := column.count(ABSENT):
+        if absent == rows:
+            return 0
+        gaps = [i for i, image in enumerate(column) if image is ABSENT]
+        return {"absent": gaps, "text": [None if v is ABSENT else v for v in column]}
+    return column if isinstance(column, list | tuple) else list(column)
+
+
+def _unpack_column(packed: Any, rows: int) -> Images:
+    if packed is None:
+        return [None] * rows
+    if packed == 0:
+        return [ABSENT] * rows
+    if isinstance(packed, dict):
+        column: list[Image] = packed["text"]
+        for i in packed["absent"]:
+            column[i] = ABSENT
+        return column
+    return list(packed)
+
+
+def _pack_keys(keys: Sequence[Key]) -> list[Any]:
+    """One column for each part of the key; whole numbers as steps, which pack to almost nothing."""
+    return [_steps(part) for part in zip(*keys, strict=True)]
+
+
+def _steps(part: tuple[str | int, ...]) -> list[Any]:
+    if set(map(type, part)) == {int}:
+        numbers: Iterable[Any] = part
+        return ["+", *(b - a for a, b in pairwise(chain((0,), numbers)))]
+    return ["=", *part]
+
+
+def _unpack_keys(parts: Sequence[Sequence[Any]], rows: int) -> list[Key]:
+    columns: list[Iterable[Any]] = [
+        accumulate(rest) if mark == "+" else rest for mark, *rest in parts
+    ]
+    return list(zip(*columns, strict=True)) if rows else []
