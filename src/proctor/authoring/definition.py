@@ -1,0 +1,232 @@
+"""A backfill as its author defines it: the `@backfill` decorator and what it makes."""
+
+from __future__ import annotations
+
+import inspect
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from types import CodeType, FrameType
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, overload
+
+from proctor.authoring.params import bind
+from proctor.authoring.registry import register
+from proctor.authoring.sources import Query, Table
+from proctor.authoring.validate import Given, Place, read
+from proctor.authoring.words import ErrorBudget, Watch
+from proctor.errors import DefinitionError
+from proctor.model import Row, Spec
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    import pydantic
+
+Check: TypeAlias = Callable[[Row, Mapping[str, Any]], bool | str | None]
+"""Judges one answer before it is written: a text or False refuses the row; True or None pass."""
+
+BUDGET = ErrorBudget()
+MONTH = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Backfill:
+    """What an author defined, checked; made by `backfill()` and found by its name.
+
+    `spec` is its part for the store, without parameters. `function` is None where `sql=`
+    computes the fields inside the database. `batch` is None for a function of one row, else
+    the most rows that a function of lists is given. Calling a backfill calls its function, so
+    that a test can say `normalize({"style": " Red "})`.
+    """
+
+    name: str
+    version: str
+    doc: str
+    spec: Spec
+    function: Callable[..., Any] | None
+    batch: int | None
+    is_async: bool
+    takes_ctx: bool
+    params: type[pydantic.BaseModel] | None
+    checks: tuple[Check, ...]
+    budget: ErrorBudget
+    undo_for: timedelta
+    concurrency: int
+    """For an async function: how many of its calls are in flight at once for one chunk."""
+    depends: tuple[str, ...]
+    signals: tuple[Watch, ...]
+    module: str
+    file: str
+    line: int
+
+    def __call__(self, *args: Any, **more: Any) -> Any:
+        """Call the author's function, as if it had never been decorated."""
+        if self.function is None:
+            raise DefinitionError(
+                f"{self.name} has no function: its sql= is computed inside the database",
+                found="a call of it",
+                fix=f"try it with `proctor dry-run {self.name}`; to give it a docstring, drop "
+                "name= and decorate a function whose body is only that",
+            )
+        return self.function(*args, **more)
+
+    def __repr__(self) -> str:
+        """Name, version and place."""
+        return f"<backfill {self.name} {self.version} in {self.module}>"
+
+    def bind(self, values: Mapping[str, str]) -> tuple[Spec, pydantic.BaseModel | None]:
+        """Validate parameters as a person types them: the spec with them, and the model.
+
+        Scalars go to `Spec.params` as they are, other values as their JSON text; dates as ISO
+        text. Raises UsageError that names the parameter.
+        """
+        return bind(self.name, self.spec, self.params, values)
+
+
+class Policies(TypedDict, total=False):
+    """The words of `backfill()` that mean the same for functions and for SQL."""
+
+    fills: str | Sequence[str] | None
+    into: Table | None
+    version: str
+    missing: str | None
+    stamp: str | None
+    batch: int | None
+    checks: Sequence[Check]
+    params: type[pydantic.BaseModel] | None
+    sensitive: str | Sequence[str]
+    undo_for: timedelta
+    preserve: str | Sequence[str]
+    budget: ErrorBudget
+    concurrency: int
+    depends: str | Sequence[str]
+    watch: Watch | Sequence[Watch]
+
+
+@overload
+def backfill(
+    source: Table | Query, *, sql: str | Mapping[str, str], name: str, **rest: Unpack[Policies]
+) -> Backfill: ...
+
+
+@overload
+def backfill(
+    source: Table | Query,
+    *,
+    sql: str | Mapping[str, str] | None = None,
+    name: str | None = None,
+    **rest: Unpack[Policies],
+) -> Callable[[Callable[..., Any]], Backfill]: ...
+
+
+def backfill(
+    source: Table | Query,
+    *,
+    fills: str | Sequence[str] | None = None,
+    sql: str | Mapping[str, str] | None = None,
+    into: Table | None = None,
+    version: str = "1",
+    missing: str | None = None,
+    stamp: str | None = None,
+    batch: int | None = None,
+    checks: Sequence[Check] = (),
+    params: type[pydantic.BaseModel] | None = None,
+    sensitive: str | Sequence[str] = (),
+    undo_for: timedelta = MONTH,
+    preserve: str | Sequence[str] = (),
+    budget: ErrorBudget = BUDGET,
+    concurrency: int = 8,
+    depends: str | Sequence[str] = (),
+    watch: Watch | Sequence[Watch] = (),
+    name: str | None = None,
+) -> Backfill | Callable[[Callable[..., Any]], Backfill]:
+    """Define a backfill: what fills which fields of which rows.
+
+        @backfill(table("wardrobe", key="id"), fills="normalized", version="1.0")
+        def normalize_wardrobe(item):
+            return {"normalized": item["style"].strip().lower()}
+
+    The function gets one row, a dict of column name to value, and returns a mapping of exactly
+    the fills, or `Skip(why)`, or `Refuse(why)`; raising marks the row failed. A second
+    parameter is given the `Context`. It may be async. With `batch=n` it gets a list of at most
+    n rows and returns a list of answers in the same order.
+
+    fills: columns of the target, or `column.path` inside a JSON column.
+    sql: instead of a function, one SQL expression over the source's columns for the one fill,
+        or a mapping of fill to expression. With `name=` the backfill is returned at once;
+        else decorate a function that has only a docstring.
+    into: another table that is written: `table("song_aboutness", key="song_id")`, whose key
+        columns take the values of the source's key.
+    version: what the stamp holds; raise it when the function's meaning changes.
+    missing: an SQL condition over the target that makes a row eligible; None: any fill is null.
+    stamp: a column of the target that takes the version; rows of another version are eligible.
+    checks: functions of (row, answer); a text or False refuses the row, True or None passes.
+    params: a pydantic model of the parameters; `ctx.params`, and `:name` in SQL.
+    sensitive: fields that no face ever shows.
+    undo_for: how long before-images are kept; preserve: columns that a trigger would touch.
+    budget: how many failed rows a run bears; concurrency: async calls in flight for a chunk.
+    depends: files, beside the module, whose content changes what the function computes.
+    watch: throttle signals of your own; name: the backfill's name, else the function's.
+
+    Raises DefinitionError, which shows the right code.
+    """
+    words = Given(**locals())  # every parameter under its own name
+    if sql is not None and name is not None:
+        return _define(words, None, _caller(inspect.currentframe()))
+
+    def decorate(function: Callable[..., Any]) -> Backfill:
+        return _define(words, function, _caller(inspect.currentframe()))
+
+    # `@backfill` without parentheses hands over the function as the source: say so at once.
+    return _define(words, source, _caller(inspect.currentframe())) if callable(source) else decorate
+
+
+def _caller(frame: FrameType | None) -> Place:
+    """The place in the author's code, from the frame of our own function that it called."""
+    outer = frame.f_back if frame is not None else None
+    if outer is None:
+        return Place(module="?", file="?", line=0)
+    return Place(
+        module=str(outer.f_globals.get("__name__", "?")),
+        file=outer.f_code.co_filename,
+        line=outer.f_lineno,
+    )
+
+
+def _define(words: Given, function: Any, place: Place) -> Backfill:
+    """Check everything, make the backfill and register it."""
+    inner = inspect.unwrap(function) if callable(function) else function
+    code = getattr(inner, "__code__", None)
+    if isinstance(code, CodeType):
+        place = Place(
+            module=str(getattr(inner, "__module__", None) or place.module),
+            file=code.co_filename,
+            line=code.co_firstlineno,
+        )
+    spec, call, policy = read(words, function, place)
+    made = Backfill(
+        name=spec.backfill,
+        version=spec.version,
+        doc=(inspect.getdoc(inner) or "") if function is not None else "",
+        spec=spec,
+        function=None if spec.sql else function,
+        batch=words.batch,
+        is_async=call.is_async,
+        takes_ctx=call.takes_ctx,
+        params=words.params,
+        checks=policy.checks,
+        budget=words.budget,
+        undo_for=words.undo_for,
+        concurrency=words.concurrency,
+        depends=policy.depends,
+        signals=policy.signals,
+        module=place.module,
+        file=place.file,
+        line=place.line,
+    )
+    # A nameless definition inside a function cannot be found by importing a module: it is
+    # somebody's test or experiment, and two of them may well share a name.
+    if words.name is not None or "<locals>" not in getattr(inner, "__qualname__", ""):
+        register(made)
+    return made

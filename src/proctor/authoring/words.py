@@ -1,0 +1,132 @@
+"""What stands beside an author's function: its context, its error budget, its own signals."""
+
+from __future__ import annotations
+
+import json
+import random
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NoReturn
+
+from proctor.errors import DefinitionError
+from proctor.model import Key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorBudget:
+    """How many failed rows a run bears before it pauses for a person.
+
+    share: the part of the rows read that may fail, 0.05 is one in twenty; it counts once
+    `after` rows were read. count: an absolute ceiling, None for none.
+    """
+
+    share: float = 0.05
+    count: int | None = None
+    after: int = 100
+
+    def __post_init__(self) -> None:
+        """Refuse budgets that mean nothing."""
+        if not 0 <= self.share <= 1:
+            raise DefinitionError(
+                "the share of an error budget is a part of one",
+                found=f"share={self.share!r}",
+                fix="for five rows in a hundred write ErrorBudget(share=0.05)",
+            )
+        if (self.count is not None and self.count < 0) or self.after < 0:
+            raise DefinitionError(
+                "the counts of an error budget are rows",
+                found=f"count={self.count!r}, after={self.after!r}",
+                fix="for at most 20 failed rows write ErrorBudget(count=20)",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """A throttle signal of your own: the run slows down as it nears `limit`, and stops there.
+
+    Exactly one of: python, a function that returns the number; sql, one SELECT of one number
+    on the same database; http, a URL that answers JSON, in which `json` is the dotted path to
+    the number.
+
+        Watch(name="queue length", limit=1000, sql="SELECT count(*) FROM outbox")
+    """
+
+    name: str
+    limit: float
+    python: Callable[[], float] | None = None
+    sql: str | None = None
+    http: str | None = None
+    json: str | None = None
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a signal that has no source, or two."""
+        given = [w for w in ("python", "sql", "http") if getattr(self, w) is not None]
+        if len(given) != 1:
+            raise DefinitionError(
+                f"the signal {self.name!r} needs exactly one of python=, sql= and http=",
+                found=" and ".join(f"{w}=" for w in given) or "none of them",
+                fix='Watch(name="queue length", limit=1000, sql="SELECT count(*) FROM outbox")',
+            )
+        if (self.json is not None) != (self.http is not None):
+            raise DefinitionError(
+                f"the signal {self.name!r}: json= is the path to the number in what http= answers",
+                found="json= without http=" if self.http is None else "http= without json=",
+                fix='Watch(name="lag", limit=5, http="http://localhost:9000/lag", json="seconds")',
+            )
+        if not self.limit > 0:
+            raise DefinitionError(
+                f"the signal {self.name!r} needs a limit above zero",
+                found=f"limit={self.limit!r}",
+                fix="give the number at which the run should stop",
+            )
+
+
+class Context:
+    """The second parameter of a function that asks for it: `def fill(row, ctx)`.
+
+    params: the validated parameters, an instance of the model given as `params=`, or None.
+    now: when the run began, aware UTC; the same for every row of the run, also after a resume.
+    key: the row's key; for a list function that of the first row of the group.
+    random: a random.Random seeded by that key: the same dice for the same row, always.
+    """
+
+    __slots__ = ("_random", "key", "now", "params")
+
+    def __init__(self, *, params: Any, now: datetime, key: Key) -> None:
+        self.params = params
+        self.now = now
+        self.key = key
+        self._random: random.Random | None = None
+
+    @property
+    def random(self) -> random.Random:
+        """Dice seeded by the key, made when first asked for."""
+        if self._random is None:
+            self._random = random.Random(json.dumps(self.key))  # noqa: S311 - repeatable, not secret
+        return self._random
+
+    @property
+    def llm(self) -> NoReturn:
+        """Language models; no provider is built in yet."""
+        raise _no_provider("llm", "language model")
+
+    @property
+    def embed(self) -> NoReturn:
+        """Embedding models; no provider is built in yet."""
+        raise _no_provider("embed", "embedding model")
+
+    @property
+    def http(self) -> NoReturn:
+        """HTTP services; no provider is built in yet."""
+        raise _no_provider("http", "HTTP service")
+
+
+def _no_provider(name: str, what: str) -> DefinitionError:
+    return DefinitionError(
+        f"ctx.{name} needs a provider, and this version of Proctor has none for a {what}",
+        found=f"ctx.{name} in the backfill's function",
+        fix="compute the fields from the row alone, or call your own client in an async function",
+    )
