@@ -1,0 +1,253 @@
+"""Calls the author's function for every row of a page; no transaction is open meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import sysconfig
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from traceback import extract_tb
+from typing import Any
+
+from proctor.authoring import Backfill, Context
+from proctor.core.answer import Answered, Failure, Refuse, Skip
+from proctor.core.discreet import discreet
+from proctor.core.settle import spelling
+from proctor.errors import ProctorError
+from proctor.model import Key, Page, Row
+
+SHOWN = 200
+"""Characters of an exception's message that are kept."""
+_STDLIB = sysconfig.get_paths()["stdlib"]
+
+
+async def compute(backfill: Backfill, page: Page, *, params: Any, now: datetime) -> list[Answered]:
+    """One answer for each row, in step with the page.
+
+    A synchronous function is called for the whole page in one other thread, so that claims
+    and heartbeats go on. An exception of the author's becomes a Failure with its type,
+    message and place; what Proctor itself raises inside the function, and whatever is not an
+    Exception (an interrupt, a cancellation), passes through.
+    """
+    if not page.keys:
+        return []
+    if backfill.is_async:
+        return await compute_async(backfill, page, params=params, now=now)
+    return await asyncio.to_thread(compute_now, backfill, page, params=params, now=now)
+
+
+def compute_now(backfill: Backfill, page: Page, *, params: Any, now: datetime) -> list[Answered]:
+    """The same for a synchronous function, in this thread."""
+    call = Caller(backfill, page, params, now)
+    if backfill.batch is not None:
+        answers: list[Answered] = []
+        for at in call.groups():
+            answers += call.group(at)
+        return call.checked(answers)
+    return call.checked(call.with_ctx() if backfill.takes_ctx else call.plainly())
+
+
+async def compute_async(
+    backfill: Backfill, page: Page, *, params: Any, now: datetime
+) -> list[Answered]:
+    """The same for an asynchronous function, at most `concurrency` calls in flight."""
+    call = Caller(backfill, page, params, now)
+    single = backfill.batch is None
+    spans = [slice(i, i + 1) for i in range(len(page.keys))] if single else list(call.groups())
+    answers: list[list[Answered]] = [[] for _ in spans]
+    queue = iter(enumerate(spans))
+
+    async def lane() -> None:
+        for number, at in queue:
+            answers[number] = [await call.row(at.start)] if single else await call.group_async(at)
+
+    lanes = min(backfill.concurrency, len(spans))
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(lanes):
+                tasks.create_task(lane())
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
+    return call.checked([answer for several in answers for answer in several])
+
+
+@dataclass(slots=True)
+class Caller:
+    """One page on its way through the author's function.
+
+    Answers that are dicts are copied as they come: a function that fills one dict again and
+    again would else give every row the last row's values. Where checks want to see the row
+    too, the function gets a copy of it; else it may do with it what it likes, since nobody
+    reads it again.
+    """
+
+    backfill: Backfill
+    page: Page
+    params: Any
+    now: datetime
+
+    def plainly(self) -> list[Answered]:
+        """Row by row without a context: the tight loop."""
+        function: Callable[[Row], Any] = self.backfill.function  # type: ignore[assignment]
+        answers: list[Answered] = []
+        add = answers.append
+        rows = iter(self.rows())
+        while True:
+            try:
+                for row in rows:
+                    answer = function(row)
+                    add(answer.copy() if type(answer) is dict else answer)
+            except Exception as error:  # noqa: BLE001 - the author's; the row fails and the run goes on
+                add(self.failure(error, len(answers)))
+            else:
+                return answers
+
+    def with_ctx(self) -> list[Answered]:
+        """Row by row with a context of its own."""
+        return [self._one(row, key) for row, key in zip(self.rows(), self.page.keys, strict=True)]
+
+    def _one(self, row: Row, key: Key) -> Answered:
+        try:
+            return _kept(self._call(row, key))
+        except Exception as error:  # noqa: BLE001 - as above
+            return self.failure(error, self.page.keys.index(key))
+
+    async def row(self, i: int) -> Answered:
+        """One row of an asynchronous function."""
+        try:
+            return _kept(await self._call(dict(self.page.rows[i]), self.page.keys[i]))
+        except Exception as error:  # noqa: BLE001 - as above
+            return self.failure(error, i)
+
+    def groups(self) -> Iterator[slice]:
+        """Where the groups of a list function begin and end."""
+        size = self.backfill.batch or 1
+        for start in range(0, len(self.page.keys), size):
+            yield slice(start, min(start + size, len(self.page.keys)))
+
+    def group(self, at: slice) -> list[Answered]:
+        """One group of a list function."""
+        try:
+            return self._shared(self._call(self.rows(at), self.page.keys[at.start]), at)
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._all_failed(error, at)
+
+    async def group_async(self, at: slice) -> list[Answered]:
+        """One group of an asynchronous list function."""
+        try:
+            return self._shared(await self._call(self.rows(at), self.page.keys[at.start]), at)
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._all_failed(error, at)
+
+    def rows(self, at: slice = slice(None)) -> list[Row]:
+        """The rows to hand over."""
+        rows = list(self.page.rows[at])
+        return [row.copy() for row in rows] if self.backfill.checks else rows
+
+    def _call(self, rows: Any, key: Key) -> Any:
+        function: Callable[..., Any] = self.backfill.function  # type: ignore[assignment]
+        if self.backfill.takes_ctx:
+            return function(rows, Context(params=self.params, now=self.now, key=key))
+        return function(rows)
+
+    def _shared(self, given: Any, at: slice) -> list[Answered]:
+        """A list function's answers, one for each row of the group, or the same failure for all."""
+        wanted = at.stop - at.start
+        if isinstance(given, list | tuple) and len(given) == wanted:
+            return [_kept(answer) for answer in given]
+        found = (
+            f"{len(given):,} answers"
+            if isinstance(given, list | tuple)
+            else f"a {type(given).__name__}"
+        )
+        reason = (
+            f"the function returned {found} for {wanted:,} rows: return a list with one answer "
+            "for each row, in their order"
+        )
+        return [Failure(reason)] * wanted
+
+    def _all_failed(self, error: Exception, at: slice) -> list[Answered]:
+        return [self.failure(error, i) for i in range(at.start, at.stop)]
+
+    def failure(self, error: Exception, i: int) -> Failure:
+        """What is kept of an exception; what Proctor raised goes on its way."""
+        if isinstance(error, ProctorError):
+            raise error
+        kind, place = type(error).__name__, _place(error)
+        message = self.discreet(" ".join(str(error).split()), i)
+        said = f": {message}" if message else ""
+        return Failure(f"{kind}{said} at {place}", cause=f"{kind} at {place}")
+
+    def discreet(self, message: str, i: int, answer: Any = None) -> str:
+        """A message that quotes no sensitive field, cut to what a report can hold."""
+        sensitive = self.backfill.spec.sensitive
+        if sensitive:
+            answered = answer if isinstance(answer, Mapping) else {}
+            message = discreet(message, sensitive, self.page.rows[i], answered)
+        message = message.replace("\x00", "")
+        return message if len(message) <= SHOWN else f"{message[: SHOWN - 1]}…"
+
+    def checked(self, answers: list[Answered]) -> list[Answered]:
+        """The answers after the author's checks, in discreet words."""
+        checks = bool(self.backfill.checks)
+        if not checks and {dict}.issuperset(map(type, answers)):
+            return answers
+        for i, answer in enumerate(answers):
+            if type(answer) is dict and not checks:
+                continue
+            if isinstance(answer, Skip | Refuse):
+                why = self.discreet(str(answer.why), i)
+                answers[i] = answer if why == answer.why else type(answer)(why)
+            elif isinstance(answer, Mapping) and checks:
+                answers[i] = self._check(answer, i)
+        return answers
+
+    def _check(self, answer: Mapping[str, Any], i: int) -> Answered:
+        if isinstance(spelling(self.backfill.spec.fills).read(answer), str):
+            return answer  # it has not even the right fields: settling says so in better words
+        for check in self.backfill.checks:
+            try:
+                word = check(self.page.rows[i], answer)
+            except Exception as error:  # noqa: BLE001 - as above
+                return self.failure(error, i)
+            if word is False or isinstance(word, str):
+                name = getattr(check, "__name__", type(check).__name__)
+                return Refuse(self.discreet(word or f"refused by the check {name}", i, answer))
+        return answer
+
+
+def _kept(answer: Any) -> Answered:
+    """An answer as it was at this moment, of whatever type: settling judges that."""
+    kept: Answered = answer.copy() if type(answer) is dict else answer
+    return kept
+
+
+def _place(error: Exception) -> str:
+    """File and line in the author's code where it was raised, without the machine's paths."""
+    frames = extract_tb(error.__traceback__)
+    own = [f for f in frames if not _foreign(f.filename)]
+    frame = (own or list(frames))[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno}"
+
+
+def _foreign(file: str) -> bool:
+    """Whether a frame is the library's, Python's or ours, and not the author's."""
+    return (
+        file == __file__
+        or file.startswith((_STDLIB, "<frozen"))
+        or "site-packages" in file
+        or "dist-packages" in file
+    )
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+__all__ = ["compute", "compute_async", "compute_now"]
