@@ -59,6 +59,8 @@ class Backfill:
     module: str
     file: str
     line: int
+    home: tuple[str, str]
+    """Name and file of the module whose import defined it: a factory's caller, mostly itself."""
 
     def __call__(self, *args: Any, **more: Any) -> Any:
         """Call the author's function, as if it had never been decorated."""
@@ -186,12 +188,21 @@ def _caller(frame: FrameType | None) -> Place:
     """The place in the author's code, from the frame of our own function that it called."""
     outer = frame.f_back if frame is not None else None
     if outer is None:
-        return Place(module="?", file="?", line=0)
+        return Place(module="?", file="?", line=0, home=("?", "?"))
+    top = outer
+    while top.f_code.co_name != "<module>" and top.f_back is not None:
+        top = top.f_back
+    home = top if top.f_code.co_name == "<module>" else outer
     return Place(
-        module=str(outer.f_globals.get("__name__", "?")),
+        module=_module(outer),
         file=outer.f_code.co_filename,
         line=outer.f_lineno,
+        home=(_module(home), home.f_code.co_filename),
     )
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "?"))
 
 
 def _define(words: Given, function: Any, place: Place) -> Backfill:
@@ -203,6 +214,7 @@ def _define(words: Given, function: Any, place: Place) -> Backfill:
             module=str(getattr(inner, "__module__", None) or place.module),
             file=code.co_filename,
             line=code.co_firstlineno,
+            home=place.home,
         )
     spec, call, policy = read(words, function, place)
     made = Backfill(
@@ -224,6 +236,7 @@ def _define(words: Given, function: Any, place: Place) -> Backfill:
         module=place.module,
         file=place.file,
         line=place.line,
+        home=place.home,
     )
     # A nameless definition inside a function cannot be found by importing a module: it is
     # somebody's test or experiment, and two of them may well share a name.

@@ -29,6 +29,8 @@ class Place:
     module: str
     file: str
     line: int
+    home: tuple[str, str]
+    """Module and file whose import is under way."""
 
     def __str__(self) -> str:
         """The file's name and the line."""
