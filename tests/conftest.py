@@ -19,3 +19,14 @@ def pg(pg_server):
     url = pg_server.create_database()
     yield url
     pg_server.drop_database(url)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    """A skipped test is a promise that nobody looked at: it fails the session."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = [k for k in ("skipped", "xfailed", "xpassed") if reporter.stats.get(k)]
+    if skipped and session.exitstatus == pytest.ExitCode.OK:
+        reporter.ensure_newline()
+        reporter.write_line(f"{' and '.join(skipped)} tests count as failures here", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,70 @@
+# Every target sets itself up: a machine with Python 3.11 or newer and make is enough.
+#
+#   make demo     the whole story on an embedded database, killed half-way and resumed
+#   make test     lint, types and every test; a skipped test fails it
+#   make check    the quick part of it: format, lint, types, the shape of the house
+#   make bench    Proctor beside bare SQL and beside its peers (takes long)
+#
+# Another Python: make test PYTHON=/path/to/python3.12 (its packages go to .venv-3.12).
+
+PYTHON ?= python3
+ifeq ($(origin PYTHON),file)
+VENV ?= .venv
+else
+VENV ?= .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+endif
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+READY_BENCH := $(VENV)/.ready-bench
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+
+# A virtual environment that is active outside must not leak into ours.
+unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+
+# As root on Debian what is missing is installed; anybody else is told what to install.
+APT = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+	&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
+
+.PHONY: demo test check lint bench clean pgbouncer
+
+demo: $(READY)
+	@$(PY) -m proctor demo wardrobe
+
+test: lint pgbouncer
+	$(PY) -m pytest $(ARGS)
+
+check: lint
+	$(PY) -m pytest -q tests/house
+
+lint: $(READY)
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+
+bench: $(READY_BENCH)
+	$(PY) bench/postgres.py $(ARGS)
+	$(PY) bench/sqlite.py
+
+clean:
+	rm -rf .venv .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Proctor needs Python 3.11 or newer, and $(PYTHON) is older or missing."; \
+		echo "On Debian 12: apt-get install python3 python3-venv"; \
+		echo "Elsewhere:    make $(MAKECMDGOALS) PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(APT) python3-venv; } || { \
+		echo "$(PYTHON) cannot make virtual environments: apt-get install python3-venv"; exit 1; }
+	@echo "Setting up $(VENV) (once; again when pyproject.toml changes) ..."
+	@$(PY) -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(READY_BENCH): $(READY)
+	@$(PIP) --editable '.[bench]'
+	@touch $@
+
+# One test needs Debian's pgbouncer; all other servers come with the Python packages.
+pgbouncer: $(READY)
+	@PATH="$$PATH:/usr/sbin" command -v pgbouncer >/dev/null || { $(APT) pgbouncer; } || \
+		echo "pgbouncer is missing, and its test will fail: apt-get install pgbouncer"
