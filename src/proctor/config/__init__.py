@@ -1,0 +1,18 @@
+"""proctor.toml and the environment, read into one frozen Config."""
+
+from proctor.config.load import Config, Env, UserSignal, load
+from proctor.config.schema import RunDefaults, Throttle
+from proctor.config.secret import Redactor, Secret, mask_url, redact
+
+__all__ = [
+    "Config",
+    "Env",
+    "Redactor",
+    "RunDefaults",
+    "Secret",
+    "Throttle",
+    "UserSignal",
+    "load",
+    "mask_url",
+    "redact",
+]

@@ -1,0 +1,107 @@
+"""What is wrong with a proctor.toml that is valid TOML, in words: file, line, key, what to do."""
+
+from __future__ import annotations
+
+import difflib
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from proctor.config.document import Document, Place, dotted
+from proctor.config.schema import known_keys
+from proctor.errors import ConfigError
+
+# Keys whose values may hold a secret: an error tells their type, never the value.
+_HIDDEN: Final = frozenset({"store", "ledger", "http", "sql", "headers"})
+_NAMES: Final = {str: "a text", bool: "true or false", int: "a number", float: "a number"}
+_WANTED: Final = {
+    "string_type": "a text in quotes",
+    "bool_type": "true or false, without quotes",
+    "int_type": "a whole number, without quotes",
+    "int_from_float": "a whole number",
+    "float_type": "a number, without quotes",
+    "tuple_type": "a list in square brackets",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "finite_number": "a finite number",
+}
+
+
+def explain(document: Document, fault: ValidationError) -> ConfigError:
+    """The first fault in the order of the file; the error says how many there are besides."""
+    # What is missing comes last: most often a typing error above it is the reason.
+    errors = sorted(
+        fault.errors(include_url=False),
+        key=lambda e: (e["type"] == "missing", document.line(_place(e["loc"]))),
+    )
+    error = _explain_one(document, errors[0])
+    if len(errors) > 1:
+        more = f"{len(errors) - 1} more fault{'s' if len(errors) > 2 else ''} in the file"
+        error = ConfigError(error.what, found=error.found, fix=f"{error.fix} ({more})")
+    return error
+
+
+def _explain_one(document: Document, error: Mapping[str, Any]) -> ConfigError:
+    place = _place(error["loc"])
+    where = document.where(place)
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _unknown(document, place)
+    if kind == "missing":
+        return ConfigError(
+            f"{document.path}, line {document.line(place)}: {dotted(place)} is missing",
+            fix=f"add {place[-1]} = … to {_table(place[:-1])}",
+        )
+    found = _seen(place, error["input"])
+    if kind == "value_error":
+        return ConfigError(f"{where} is wrong", found=found, fix=str(context["error"]))
+    bounds = {"greater_than": ("gt", "above"), "greater_than_equal": ("ge", "at least")}
+    bounds |= {"less_than": ("lt", "below"), "less_than_equal": ("le", "at most")}
+    if kind in bounds:
+        key, word = bounds[kind]
+        fix = f"use a number {word} {context[key]:g}"
+    elif kind == "literal_error":
+        fix = f"use {context['expected']}"
+    elif kind == "string_too_short":
+        fix = "write something between the quotes"
+    else:
+        fix = f"write {_WANTED.get(kind, error['msg'])}"
+    return ConfigError(f"{where} is wrong", found=found, fix=fix)
+
+
+def _unknown(document: Document, place: Place) -> ConfigError:
+    *table, name = place
+    known = known_keys(tuple(table))
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    fix = f"did you mean {near[0]!r}?" if near else f"{_table(table)} knows: {', '.join(known)}"
+    return ConfigError(
+        f"{document.path}, line {document.line(place)}: unknown key {str(name)!r}"
+        f" in {_table(table)}",
+        fix=fix,
+    )
+
+
+def _table(place: Place | list[str | int]) -> str:
+    name = dotted(tuple(part for part in place if isinstance(part, str)))
+    if place and isinstance(place[-1], int):
+        return f"[[{name}]]"
+    return f"[{name}]" if name else "the top of the file"
+
+
+def _seen(place: Place, value: object) -> str:
+    """The value as it was written, if it can hold no secret; else what kind it is."""
+    kind = _NAMES.get(type(value), "a list" if isinstance(value, list) else "a table")
+    if isinstance(value, str | bool | int | float) and not _HIDDEN.intersection(place):
+        text = str(value).lower() if isinstance(value, bool) else repr(value)
+        return text if len(text) <= 60 else f"{text[:57]}…"
+    return kind
+
+
+def _place(loc: tuple[str | int, ...]) -> Place:
+    # Pydantic marks the key of a dict entry with a part of its own.
+    return tuple(part for part in loc if part != "[key]")
+
+
+__all__ = ["explain"]
