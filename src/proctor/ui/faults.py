@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import traceback
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 import click
 
 from proctor.errors import ProctorError, UsageError
 
 _CREDENTIALS: Final = re.compile(
-    r"(?P<before>[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s/]*@", re.IGNORECASE
+    r"(?P<before>[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@]*@", re.IGNORECASE
 )
 _PAIRS: Final = re.compile(
     r"(?P<before>\b\w*(?:password|passwd|secret|token|api_?key)\w*[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&)]+",
@@ -20,8 +21,13 @@ _PAIRS: Final = re.compile(
 )
 
 
-def redacted(text: str) -> str:
-    """The text without what looks like a password: in URLs, and after words like token=."""
+Redact: TypeAlias = Callable[[str], str] | None
+"""What takes the secrets of the configuration out of a text; None before it was read."""
+
+
+def redacted(text: str, net: Redact = None) -> str:
+    """The text without what is, or looks like, a password: in URLs, after words like token=."""
+    text = net(text) if net is not None else text
     return _PAIRS.sub(r"\g<before>***", _CREDENTIALS.sub(r"\g<before>***@", text))
 
 
@@ -29,15 +35,17 @@ class Unexpected(ProctorError):
     """A fault of Proctor's own: nobody foresaw it."""
 
 
-def understood(fault: BaseException) -> ProctorError:
+def understood(fault: BaseException, net: Redact = None) -> ProctorError:
     """Any exception as an error with three parts, without secrets."""
     if isinstance(fault, ProctorError):
-        return fault
+        parts = (redacted(part, net) for part in (fault.what, fault.found, fault.fix))
+        what, found, fix = parts
+        return type(fault)(what, found=found, fix=fix)
     if isinstance(fault, click.ClickException):
         return _usage(fault)
     return Unexpected(
         "Proctor met something that it did not expect",
-        found=redacted(f"{type(fault).__name__}: {fault}"),
+        found=redacted(f"{type(fault).__name__}: {fault}", net),
         fix="run the same command with --debug and report what it prints; "
         "a run in progress can be resumed",
     )
@@ -49,16 +57,16 @@ def render(fault: ProctorError) -> str:
     lines = []
     for name, said in parts:
         if said:
-            body = redacted(said).replace("\n", "\n" + " " * 9)
+            body = said.replace("\n", "\n" + " " * 9)
             colour = "red" if name == "error" else None
             label = click.style(f"{name}:".ljust(9), fg=colour, bold=True)
             lines.append(label + body)
     return "\n".join(lines)
 
 
-def trace(fault: BaseException) -> str:
+def trace(fault: BaseException, net: Redact = None) -> str:
     """The traceback, without secrets."""
-    return redacted("".join(traceback.format_exception(fault)))
+    return redacted("".join(traceback.format_exception(fault)), net)
 
 
 def _usage(fault: click.ClickException) -> UsageError:

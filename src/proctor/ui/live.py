@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from time import monotonic
 from types import TracebackType
 from typing import Final, Protocol, Self, TextIO
 
@@ -15,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from proctor.engine.snapshot import Snapshot
-from proctor.model import Bucket, RunState
+from proctor.model import Bucket, RunState, Undone
 from proctor.ui import words
 
 LINE_EVERY: Final = timedelta(seconds=3)
@@ -146,9 +148,59 @@ class LiveView:
 
     def _draw(self) -> RenderableType:
         if self._seen is None:
-            return Text("starting …", style="dim")
+            return Text()
         drawn = panel(self._seen)
         return Group(drawn, Text(self._said, style="bold yellow")) if self._said else drawn
+
+
+class UndoView:
+    """A rollback as it goes: chunks undone, and where their rows ended."""
+
+    def __init__(self, stream: TextIO | None = None, now: Callable[[], float] = monotonic) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._now = now
+        self._shown: float | None = None
+        self._drawn = Text()
+        self._live = (
+            Live(
+                console=Console(file=self._stream),
+                get_renderable=lambda: self._drawn,
+                refresh_per_second=4,
+                redirect_stdout=False,
+            )
+            if self._stream.isatty()
+            else None
+        )
+
+    def __enter__(self) -> Self:
+        """Take the lower end of the screen, if there is one."""
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the screen back."""
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, undone: Undone, done: int, chunks: int) -> None:
+        """Show the rollback as it is now."""
+        said = (
+            f"undone {done:,} of {words.plural(chunks, 'chunk')} ({words.share(done, chunks)}); "
+            f"restored {undone.restored:,}, left alone {undone.changed:,}, gone {undone.gone:,}, "
+            f"blocked {undone.blocked:,}"
+        )
+        self._drawn = Text(said)
+        late = self._shown is None or self._now() - self._shown >= LINE_EVERY.total_seconds()
+        if self._live is None and (late or done == chunks):
+            self._shown = self._now()
+            self._stream.write(said + "\n")
+            self._stream.flush()
 
 
 def line(seen: Snapshot) -> str:

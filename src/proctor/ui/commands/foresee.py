@@ -1,0 +1,140 @@
+"""Look ahead: the plan and the dry run; neither writes to the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from proctor.ui.commands.teaching import Taught
+from proctor.ui.options import (
+    Wish,
+    key_list,
+    name_argument,
+    pairs,
+    params_option,
+    part_options,
+    wishes,
+)
+
+if TYPE_CHECKING:
+    from proctor.app import Part
+
+
+@click.command(
+    cls=Taught,
+    writes="Nothing to the database; FILE with --out; a line in the ledger that a plan was made.",
+    examples=(
+        "proctor plan normalize_email",
+        "proctor plan normalize_email --env production --out plan.json",
+        "proctor run normalize_email --env production --plan plan.json",
+    ),
+)
+@name_argument
+@params_option
+@part_options
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the plan as JSON, to be reviewed and given to `run --plan`.",
+)
+@wishes
+@click.pass_obj
+def plan(
+    wish: Wish,
+    name: str,
+    *,
+    params: tuple[str, ...],
+    limit: int | None,
+    keys: tuple[str, ...],
+    start: str | None,
+    stop: str | None,
+    out: Path | None,
+) -> None:
+    """Forecast a run: rows, chunks, time, log, a sample, warnings, and the digest to approve."""
+    from proctor.ui import documents
+    from proctor.ui.out import answer, note
+    from proctor.ui.session import with_app
+    from proctor.ui.text.plan import plan as shown
+
+    given = pairs(params, "--param")
+    forecast = with_app(
+        wish,
+        lambda app: app.plan(
+            name,
+            params=given,
+            part=part_of(len(app.backfill(name).spec.key), limit, keys, start, stop),
+        ),
+    )
+    if out is not None:
+        documents.write(forecast, out)
+        note(f"plan written to {out}; run it with: proctor run {name} -e {wish.env} --plan {out}")
+    answer(wish, forecast, *shown(forecast))
+
+
+@click.command(
+    "dry-run",
+    cls=Taught,
+    writes="Nothing: read-only transactions, and your function runs without access to databases.",
+    examples=(
+        "proctor dry-run normalize_email",
+        "proctor dry-run normalize_email --sample 100",
+        "proctor dry-run normalize_email --keys 17,42",
+    ),
+)
+@name_argument
+@params_option
+@click.option(
+    "--sample",
+    type=click.IntRange(1, 10_000),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="How many rows to compute.",
+)
+@part_options
+@wishes
+@click.pass_obj
+def dry_run(
+    wish: Wish,
+    name: str,
+    *,
+    params: tuple[str, ...],
+    sample: int,
+    limit: int | None,
+    keys: tuple[str, ...],
+    start: str | None,
+    stop: str | None,
+) -> None:
+    """Show before and after of real rows."""
+    from proctor.ui.out import answer
+    from proctor.ui.session import with_app
+    from proctor.ui.text.plan import dry_run as shown
+
+    given = pairs(params, "--param")
+    found = with_app(
+        wish,
+        lambda app: app.dry_run(
+            name,
+            params=given,
+            sample=sample,
+            part=part_of(len(app.backfill(name).spec.key), limit, keys, start, stop),
+        ),
+    )
+    answer(wish, found, *shown(found))
+
+
+def part_of(
+    columns: int,
+    limit: int | None,
+    keys: Sequence[str],
+    start: str | None,
+    stop: str | None,
+) -> Part:
+    """The typed part of the rows, for a key of so many columns."""
+    from proctor.app import Part
+
+    return Part(limit=limit, keys=key_list(keys, columns), start=start, stop=stop)

@@ -1,0 +1,367 @@
+"""Run: a new run, a resumed one, the failed rows of one; and whether anything is left to do."""
+
+from __future__ import annotations
+
+import re
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from proctor.errors import HeldError, UsageError
+from proctor.ui.commands.foresee import part_of
+from proctor.ui.commands.teaching import Taught
+from proctor.ui.options import (
+    Wish,
+    name_argument,
+    pairs,
+    params_option,
+    part_options,
+    run_argument,
+    wishes,
+    yes_option,
+)
+
+if TYPE_CHECKING:
+    from proctor.app import App, Ended, RunOptions
+    from proctor.engine.snapshot import Report
+
+RUN_WRITES = (
+    "The fields that the backfill declares, and beside them Proctor's own tables with progress "
+    "and undo data; then reports in .proctor/reports/RUN/."
+)
+
+
+class TooMany(HeldError):
+    """More rows are eligible than `--max-rows` allows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typed:
+    """The words of `run` that need the backfill to be understood."""
+
+    limit: int | None = None
+    keys: tuple[str, ...] = ()
+    start: str | None = None
+    stop: str | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    max_rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worked:
+    """What a command that ran knows at its end."""
+
+    ended: Ended
+    report: Report
+    files: Mapping[str, Path]
+    exit_code: int
+
+
+@click.command(
+    cls=Taught,
+    writes=RUN_WRITES,
+    examples=(
+        "proctor run normalize_email",
+        "proctor run normalize_email --limit 100",
+        "proctor run normalize_email --env production --plan plan.json --until 06:00",
+        "proctor run normalize_email --accept-changes code",
+    ),
+)
+@name_argument
+@params_option
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Run what this plan forecast; refused when anything in its digest differs.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 64), metavar="N", help="Chunks at once, in one process."
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes on this machine; each has --workers.",
+)
+@part_options
+@click.option(
+    "--max-rows",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Refuse to begin when more rows than this are eligible.",
+)
+@click.option("--until", metavar="T", help="Stop claiming at this time, such as 06:00; resumable.")
+@click.option(
+    "--accept-changes",
+    "accept",
+    metavar="PART,…",
+    help="Go on although code, params or schema changed since the run or plan began; on record.",
+)
+@click.option("--restart", is_flag=True, help="Cancel the unfinished run and begin a new one.")
+@yes_option
+@wishes
+@click.pass_obj
+def run(
+    wish: Wish,
+    name: str,
+    *,
+    params: tuple[str, ...],
+    plan_file: Path | None,
+    workers: int | None,
+    processes: int,
+    limit: int | None,
+    keys: tuple[str, ...],
+    start: str | None,
+    stop: str | None,
+    max_rows: int | None,
+    until: str | None,
+    accept: str | None,
+    restart: bool,
+    yes: bool,
+) -> int:
+    """Run a backfill to its end; resume its last run if that was interrupted or paused."""
+    from proctor.app import RunOptions
+
+    typed = Typed(
+        limit=limit,
+        keys=keys,
+        start=start,
+        stop=stop,
+        params=pairs(params, "--param"),
+        max_rows=max_rows,
+    )
+    options = RunOptions(
+        params=typed.params,
+        plan=plan_file,
+        workers=workers,
+        processes=processes,
+        until=until,
+        accept=accepted(accept),
+        restart=restart,
+        confirmed=permitted(wish, name, typed, asked=not (yes or plan_file)),
+    )
+
+    async def whole(app: App) -> tuple[str, RunOptions]:
+        columns = len(app.backfill(name).spec.key)
+        return name, replace(options, part=part_of(columns, limit, keys, start, stop))
+
+    return carry(wish, whole)
+
+
+@click.command(
+    cls=Taught,
+    writes=RUN_WRITES,
+    examples=("proctor resume 261122-0a1b2c3d", "proctor resume 2611 --accept-changes code"),
+)
+@run_argument()
+@click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Chunks at once.")
+@click.option("--until", metavar="T", help="Stop claiming at this time, such as 06:00.")
+@click.option(
+    "--accept-changes",
+    "accept",
+    metavar="PART,…",
+    help="Go on although code, params or schema changed since the run began; on record.",
+)
+@yes_option
+@wishes
+@click.pass_obj
+def resume(
+    wish: Wish,
+    run: str,
+    *,
+    workers: int | None,
+    until: str | None,
+    accept: str | None,
+    yes: bool,
+) -> int:
+    """Go on with a run that was paused or interrupted, or that failed."""
+    from proctor.app import RunOptions
+    from proctor.ui.session import with_app
+
+    name = with_app(wish, lambda app: name_of(app, run))
+    options = RunOptions(
+        workers=workers,
+        until=until,
+        accept=accepted(accept),
+        resume=run,
+        confirmed=permitted(wish, name, Typed(), asked=not yes),
+    )
+
+    async def again(_app: App) -> tuple[str, RunOptions]:
+        return name, options
+
+    return carry(wish, again)
+
+
+@click.command(
+    cls=Taught,
+    writes="Nothing without --retry; with it, what `run` writes.",
+    examples=(
+        "proctor failures 261122-0a1b2c3d",
+        "proctor failures 261122-0a1b2c3d --retry",
+    ),
+)
+@run_argument()
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="List at most N rows.")
+@click.option("--retry", is_flag=True, help="Run the failed rows again, as a new run.")
+@yes_option
+@wishes
+@click.pass_obj
+def failures(wish: Wish, run: str, *, limit: int | None, retry: bool, yes: bool) -> int:
+    """List the rows that a run read and did not write, with reasons; or try them again."""
+    from proctor.app import RunOptions
+    from proctor.ui import out
+    from proctor.ui.session import with_app
+    from proctor.ui.text.runs import issues
+
+    if not retry:
+        found = with_app(wish, lambda app: app.failures(run, limit=limit))
+        out.answer(wish, {"run": run, "failures": found}, *issues(run, found))
+        return 0
+    if limit is not None:
+        raise UsageError("--limit lists; it does not go with --retry", fix="leave one of them out")
+    name = with_app(wish, lambda app: name_of(app, run))
+    options = RunOptions(
+        retry_failures_of=run,
+        confirmed=permitted(wish, name, Typed(), asked=not yes),
+    )
+
+    async def failed(_app: App) -> tuple[str, RunOptions]:
+        return name, options
+
+    return carry(wish, failed)
+
+
+@click.command(
+    cls=Taught,
+    writes="Nothing: it counts, so that a deploy or a CI job can wait for a backfill.",
+    examples=("proctor ensure normalize_email --env production && ./deploy",),
+)
+@name_argument
+@params_option
+@wishes
+@click.pass_obj
+def ensure(wish: Wish, name: str, *, params: tuple[str, ...]) -> int:
+    """Exit 0 only when no eligible row is left, 1 when there is one."""
+    from rich.text import Text
+
+    from proctor.ui import documents, out
+    from proctor.ui.session import with_app
+
+    given = pairs(params, "--param")
+    found = with_app(wish, lambda app: app.ensure(name, params=given))
+    document = {
+        "backfill": name,
+        "env": wish.env,
+        "done": found.done,
+        "remaining": found.remaining,
+        "reason": found.reason,
+        "run": documents.run(found.run) if found.run else None,
+    }
+    out.answer(wish, document, Text(f"{name} in {wish.env}: {found.reason}"))
+    return 0 if found.done else 1
+
+
+async def name_of(app: App, run: str) -> str:
+    """The backfill of a run."""
+    return (await app.status(run))[0].run.backfill
+
+
+def accepted(text: str | None) -> tuple[str, ...]:
+    """The parts named by `--accept-changes`."""
+    return tuple(part for part in re.split(r"[,|\s]+", text or "") if part)
+
+
+def permitted(wish: Wish, name: str, typed: Typed, *, asked: bool) -> bool:
+    """Whether a person allowed the run: always where the environment is not protected.
+
+    Looks ahead only where a person or `--max-rows` needs the numbers. Raises TooMany.
+    """
+    from proctor.ui.session import at_terminal, configured, typed_yes, with_app
+
+    protected = configured(wish).env(wish.env).protected
+    ask = protected and asked and at_terminal()
+    if not ask and typed.max_rows is None:
+        return not protected
+    plan = with_app(
+        wish,
+        lambda app: app.plan(
+            name,
+            params=typed.params,
+            part=part_of(
+                len(app.backfill(name).spec.key), typed.limit, typed.keys, typed.start, typed.stop
+            ),
+        ),
+    )
+    rows = min(plan.survey.eligible, typed.limit or plan.survey.eligible)
+    if typed.max_rows is not None and rows > typed.max_rows:
+        raise TooMany(
+            "more rows are eligible than this run may touch",
+            found=f"{rows:,} eligible, --max-rows {typed.max_rows:,}",
+            fix="look at `proctor plan` again, raise --max-rows, or run a part with --limit",
+        )
+    if not ask:
+        return not protected
+    warned = "".join(f"\n  ! {warning}" for warning in plan.warnings)
+    return typed_yes(
+        wish,
+        f"{name} will write {', '.join(plan.fills)} on {rows:,} of {plan.survey.rows:,} rows of "
+        f"{plan.target} ({plan.shape.identity}).{warned}",
+    )
+
+
+def carry(wish: Wish, what: Callable[[App], Awaitable[tuple[str, RunOptions]]]) -> int:
+    """Run in view of whoever watches, keep the reports, and answer; the exit code."""
+    from proctor.ui import documents, out
+    from proctor.ui.faults import render
+    from proctor.ui.session import with_app
+    from proctor.ui.text import runs
+
+    done = with_app(wish, lambda app: _work(app, what))
+    document = documents.run(done.report.run) | {
+        "interrupted_here": done.ended.interrupted,
+        "reports": done.files,
+        "next_steps": done.report.next_steps,
+        "exit_code": done.exit_code,
+    }
+    if done.ended.error is not None:
+        document |= documents.error(done.ended.error)
+        out.note(render(done.ended.error))
+    out.answer(wish, document, *runs.ended(done.report, done.files))
+    return done.exit_code
+
+
+async def _work(app: App, what: Callable[[App], Awaitable[tuple[str, RunOptions]]]) -> Worked:
+    from proctor.ui import live, out
+    from proctor.ui.reports.files import keep
+    from proctor.ui.session import listening
+
+    name, options = await what(app)
+    view = live.view()
+    with view, listening(options.stop, view.say):
+        ended = await app.run(name, options, view)
+    report = await app.report(ended.run.id)
+    files: Mapping[str, Path] = {}
+    try:
+        files = keep(report, app.config.env(app.env).reports)
+    except OSError as error:
+        out.note(f"the reports could not be written: {error.strerror}")
+    code = ended.exit_code or (1 if over_budget(app, report) else 0)
+    return Worked(ended=ended, report=report, files=files, exit_code=code)
+
+
+def over_budget(app: App, report: Report) -> bool:
+    """Whether more rows failed than the backfill bears; also in a run too short to be paused."""
+    budget = app.backfill(report.run.backfill).budget
+    books = report.run.outcome
+    return (budget.count is not None and books.failed > budget.count) or (
+        books.failed > budget.share * books.read
+    )

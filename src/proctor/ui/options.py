@@ -1,0 +1,233 @@
+"""What a command line says before it says what to do, and options that several commands share."""
+
+from __future__ import annotations
+
+import re
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from proctor.errors import UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_ENV: Final = "local"
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@dataclass(slots=True)
+class Wish:
+    """What holds for the whole command: environment, form of the output, where to look."""
+
+    env: str = DEFAULT_ENV
+    json: bool = False
+    debug: bool = False
+    config: Path | None = None
+    redact: Callable[[str], str] | None = None
+    """Takes the secrets of this configuration out of a text; known once it was read."""
+
+
+def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """Store an option on the one Wish of this command line, wherever it was written."""
+
+    def keep(context: click.Context, _option: click.Parameter, value: Any) -> Any:
+        # Given before the command and left out after it: the first word stands.
+        if value not in (None, False):
+            setattr(context.ensure_object(Wish), name, value)
+        return value
+
+    return keep
+
+
+_WISHES: Final = (
+    click.option(
+        "--env",
+        "-e",
+        metavar="E",
+        expose_value=False,
+        callback=_keep("env"),
+        shell_complete=lambda context, _param, typed: _environments(context, typed),
+        help=f"Environment of proctor.toml to act on.  [default: {DEFAULT_ENV}]",
+    ),
+    click.option(
+        "--json",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_keep("json"),
+        help="Print exactly one JSON document on stdout, for scripts.",
+    ),
+    click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        expose_value=False,
+        callback=_keep("config"),
+        help="The proctor.toml to use.  [default: the nearest one upwards]",
+    ),
+    click.option(
+        "--debug",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_keep("debug"),
+        help="Show the traceback of an error too, without secrets.",
+    ),
+)
+
+
+def wishes(command: F) -> F:
+    """The options that every command understands."""
+    for option in reversed(_WISHES):
+        command = option(command)
+    return command
+
+
+def params_option(command: F) -> F:
+    """`--param`, for commands that compute."""
+    return click.option(
+        "--param",
+        "-p",
+        "params",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="A parameter of the backfill; may be repeated.",
+    )(command)
+
+
+def part_options(command: F) -> F:
+    """`--limit`, `--keys`, `--from`, `--to`: a part of the rows."""
+    for option in reversed(
+        (
+            click.option(
+                "--limit", type=click.IntRange(min=1), metavar="N", help="Read at most N rows."
+            ),
+            *range_options(),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def range_options() -> tuple[Callable[[F], F], ...]:
+    """The key range alone."""
+    return (
+        click.option(
+            "--keys",
+            multiple=True,
+            metavar="K,…",
+            help="Only these keys, separated by commas; keys of several columns by semicolons.",
+        ),
+        click.option("--from", "start", metavar="K", help="Begin at this key, itself included."),
+        click.option("--to", "stop", metavar="K", help="End at this key, itself included."),
+    )
+
+
+def name_argument(command: F) -> F:
+    """The name of a backfill."""
+    return click.argument(
+        "name",
+        metavar="NAME",
+        shell_complete=lambda context, _param, typed: _backfills(context, typed),
+    )(command)
+
+
+def run_argument(*, required: bool = True) -> Callable[[F], F]:
+    """The id of a run, or an unambiguous beginning of it."""
+    return click.argument(
+        "run",
+        metavar="RUN",
+        required=required,
+        shell_complete=lambda context, _param, typed: _runs(context, typed),
+    )
+
+
+def yes_option(command: F) -> F:
+    """`--yes`."""
+    return click.option(
+        "--yes",
+        is_flag=True,
+        help="Ask nothing. A protected environment does not take it for the typed YES.",
+    )(command)
+
+
+def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
+    """KEY=VALUE words as a mapping; UsageError for anything else, and for a key said twice."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(
+                f"{option} takes KEY=VALUE", found=repr(text), fix=f"write {option} name=value"
+            )
+        if name in found:
+            raise UsageError(f"{name} was given twice", found=f"{found[name]!r} and {value!r}")
+        found[name.strip()] = value
+    return found
+
+
+def key_list(texts: Sequence[str], columns: int) -> tuple[str, ...]:
+    """Typed keys apart: at commas, or at semicolons where a key has several columns itself.
+
+    A key that holds a comma is put in double quotes.
+    """
+    import csv
+
+    mark = "," if columns == 1 else ";"
+    keys = [part.strip() for row in csv.reader(texts, delimiter=mark) for part in row]
+    if texts and not all(keys):
+        raise UsageError(
+            "--keys holds an empty key", found=repr(",".join(texts)), fix="write --keys 1,2,3"
+        )
+    return tuple(keys)
+
+
+def length(text: str, option: str) -> timedelta:
+    """A length of time as typed: 90s, 30m, 12h, 30d, 4w."""
+    match = re.fullmatch(r"\s*(\d{1,9})\s*([smhdw])\s*", text)
+    if match is None:
+        raise UsageError(
+            f"{option} is not a length of time", found=repr(text), fix="write 30d, 12h, 90m or 4w"
+        )
+    try:
+        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    except OverflowError as error:
+        raise UsageError(f"{option} is too long", found=repr(text)) from error
+
+
+def moment(text: str, option: str) -> datetime:
+    """A moment as typed, in UTC unless it names its own offset."""
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise UsageError(
+            f"{option} is not a moment", found=repr(text), fix="write 2026-01-31T06:00"
+        ) from error
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _environments(context: click.Context, typed: str) -> list[str]:
+    from proctor.ui.complete import environments
+
+    return environments(_wish(context), typed)
+
+
+def _backfills(context: click.Context, typed: str) -> list[str]:
+    from proctor.ui.complete import backfills
+
+    return backfills(_wish(context), typed)
+
+
+def _runs(context: click.Context, typed: str) -> list[str]:
+    from proctor.ui.complete import runs
+
+    return runs(_wish(context), typed)
+
+
+def _wish(context: click.Context) -> Wish:
+    return context.find_object(Wish) or Wish()

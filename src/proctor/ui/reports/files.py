@@ -1,0 +1,28 @@
+"""Where the reports of a run are kept: a folder of its own in every format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from proctor.engine.snapshot import Report
+from proctor.ui.reports import html, json, markdown
+
+NAMES: Final = {"md": "report.md", "html": "report.html", "json": "statistics.json"}
+RENDER: Final = {"md": markdown.render, "html": html.render, "json": json.render}
+
+
+def keep(report: Report, folder: Path) -> dict[str, Path]:
+    """Write every format to `folder/RUN/`; the paths by format.
+
+    They hold values of rows (masked where the backfill says sensitive), so that only their
+    owner may enter the folder. Raises OSError where the disk or a right is missing.
+    """
+    place = folder / report.run.id
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    written = {}
+    for form, name in NAMES.items():
+        path = place / name
+        path.write_text(RENDER[form](report), encoding="utf-8")
+        written[form] = path
+    return written

@@ -1,0 +1,89 @@
+"""Between a command and the app: open it, listen to Ctrl-C, ask for the typed YES."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from proctor.app import App, Stop
+    from proctor.config import Config
+    from proctor.ui.options import Wish
+
+T = TypeVar("T")
+
+
+def configured(wish: Wish) -> Config:
+    """The configuration that the command line points at."""
+    from proctor.config import load
+
+    config = load(wish.config)
+    wish.redact = config.redact
+    return config
+
+
+def with_app(wish: Wish, use: Callable[[App], Awaitable[T]]) -> T:
+    """Open the environment, use it, give everything back."""
+    from proctor import app
+
+    async def session() -> T:
+        async with app.open(configured(wish), wish.env) as opened:
+            return await use(opened)
+
+    return asyncio.run(session())
+
+
+@contextlib.contextmanager
+def listening(stop: Stop, say: Callable[[str], None]) -> Iterator[None]:
+    """Hand SIGINT and SIGTERM to the run: once to finish, twice to abandon, then to end at once."""
+    loop = asyncio.get_running_loop()
+    names = (signal.SIGINT, signal.SIGTERM)
+
+    def heard(number: signal.Signals) -> None:
+        if stop.ask(f"{number.name} received") == 1:
+            say("stopping: the chunk in hand is being finished; once more abandons it")
+        else:
+            say("abandoning the chunk in hand; what is committed stays, and it can be resumed")
+            deafen()
+
+    def deafen() -> None:
+        for name in names:
+            loop.remove_signal_handler(name)
+
+    for name in names:
+        loop.add_signal_handler(name, heard, name)
+    try:
+        yield
+    finally:
+        deafen()
+
+
+def at_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty()
+
+
+def typed_yes(wish: Wish, sentence: str) -> bool:
+    """Whether the person at the terminal typed YES; False where nobody sits at one.
+
+    Asked outside the event loop, so that Ctrl-C leaves at once.
+    """
+    if not at_terminal():
+        return False
+    click.echo(sentence, err=True)
+    click.echo(f"Type YES to go on in {wish.env}: ", err=True, nl=False)
+    return sys.stdin.readline().strip() == "YES"
+
+
+def agreed(question: str) -> bool:
+    """Whether the person at the terminal said y; True where nobody sits at one."""
+    if not at_terminal():
+        return True
+    return click.confirm(question, err=True)

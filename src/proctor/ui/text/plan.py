@@ -1,0 +1,151 @@
+"""Forecasts in words: a plan, a dry run, the findings of doctor, the backfills there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from proctor.engine.snapshot import DryRun, Finding, Plan, Preview
+from proctor.model import Bucket
+from proctor.ui import words
+from proctor.ui.live import COLOURS
+from proctor.ui.text.blocks import facts, heading, listing, table
+
+if TYPE_CHECKING:
+    from proctor.authoring import Backfill
+
+CUT: Final = 60
+"""Characters of a value in a column of a table."""
+
+
+def plan(forecast: Plan) -> list[RenderableType]:
+    """Everything that a reviewer needs, most important first."""
+    survey = forecast.survey
+    keys = ""
+    if survey.first is not None and survey.last is not None:
+        keys = f", keys {words.key(survey.first)} to {words.key(survey.last)}"
+    rows = f"{survey.eligible:,} eligible of {survey.rows:,}"
+    chunks = words.plural(forecast.chunks, "chunk")
+    said: list[RenderableType] = [
+        heading(
+            f"Plan: {forecast.backfill} {forecast.version} in {forecast.env}",
+            f"made {words.moment(forecast.made)}; nothing was written",
+        ),
+        facts(
+            (
+                ("fills", f"{', '.join(forecast.fills)} of {forecast.target}"),
+                ("database", _database(forecast)),
+                ("parameters", ", ".join(f"{k}={v}" for k, v in forecast.params.items())),
+                ("covers", words.span(forecast.span)),
+                ("rows", f"{rows}{keys}, {words.size(survey.row_bytes)} a row"),
+                ("chunks", f"{chunks}, at first of {words.plural(forecast.chunk_rows, 'row')}"),
+                ("duration", words.estimate(forecast.duration)),
+                ("write-ahead log", _forecast(forecast.wal_bytes, words.size)),
+                ("dead tuples", _forecast(forecast.dead_tuples, words.count)),
+            )
+        ),
+    ]
+    if forecast.warnings:
+        said += [
+            Text(),
+            heading("Warnings"),
+            listing(map(words.visible, forecast.warnings), style="yellow", mark="!"),
+        ]
+    if forecast.sample:
+        said += [Text(), heading("Sample", "before and after"), previews(forecast.sample)]
+    said += [
+        Text(),
+        heading("Throttle", "what the run watches, and where it would stop"),
+        listing([words.signal(s) for s in forecast.throttle] or ["nothing is watched here"]),
+        Text(),
+        heading("Digest", "an approval names it"),
+        facts((("all", forecast.digest), *((k, v[:16]) for k, v in forecast.parts.items()))),
+    ]
+    return said
+
+
+def dry_run(found: DryRun) -> list[RenderableType]:
+    """Rows with what would become of them."""
+    counts = ", ".join(
+        f"{bucket.value} {found.counts[bucket.value]:,}"
+        for bucket in Bucket
+        if found.counts.get(bucket.value)
+    )
+    title = heading(
+        f"Dry run: {found.backfill} in {found.env}",
+        f"{words.plural(len(found.previews), 'row')}; nothing was written",
+    )
+    if not found.previews:
+        return [title, listing(["no row is eligible: a run would do nothing"])]
+    return [
+        title,
+        previews(found.previews),
+        Text(),
+        facts((("would be", counts), ("function", f"{words.duration(found.per_row)} a row"))),
+    ]
+
+
+def previews(rows: Sequence[Preview]) -> RenderableType:
+    """One line a field; rows that would not be written say why."""
+    return table(
+        ("key", "bucket", "field", "before", "after"),
+        (line for row in rows for line in _preview(row)),
+    )
+
+
+def _preview(row: Preview) -> Iterable[tuple[str | Text, ...]]:
+    bucket = Text(row.bucket, style=COLOURS.get(Bucket(row.bucket), ""))
+    if not row.after:
+        yield words.key(row.key), bucket, "", "", Text(words.visible(row.reason), style="dim")
+        return
+    for place, (name, after) in enumerate(row.after.items()):
+        before = words.value(row.before.get(name), CUT) if name in row.before else "-"
+        first = place == 0
+        yield (
+            words.key(row.key) if first else "",
+            bucket if first else "",
+            words.visible(name),
+            Text(before, style="dim"),
+            Text(words.value(after, CUT), style="green" if row.bucket == "written" else ""),
+        )
+
+
+def findings(found: Sequence[Finding]) -> RenderableType:
+    """One line a finding; what to do about it on its own line."""
+    rows: list[tuple[str | Text, ...]] = []
+    for finding in found:
+        mark = Text("ok", style="green") if finding.ok else Text("BAD", style="bold red")
+        rows.append((mark, words.visible(finding.subject), words.visible(finding.detail)))
+        if finding.fix:
+            rows.append(("", "", Text(words.visible(finding.fix), style="yellow")))
+    return table(("", "looked at", "found"), rows)
+
+
+def backfills(known: Mapping[str, Backfill]) -> RenderableType:
+    """Name, version, what it fills and the first line of its docstring."""
+    return table(
+        ("name", "version", "fills", "of", "what it does"),
+        (
+            (
+                Text(b.name, style="bold"),
+                b.version,
+                ", ".join(b.spec.fills),
+                b.spec.target,
+                b.doc.strip().partition("\n")[0],
+            )
+            for b in known.values()
+        ),
+    )
+
+
+def _database(forecast: Plan) -> str:
+    server = f" ({forecast.shape.server})" if forecast.shape.server else ""
+    return words.visible(forecast.shape.identity) + server
+
+
+def _forecast(number: int | None, say: Callable[[int], str]) -> str:
+    # Where the store keeps neither, the line is left out.
+    return "" if number is None else say(number)

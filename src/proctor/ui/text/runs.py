@@ -1,0 +1,209 @@
+"""Runs in words: a list, one run, its failures, its verification, its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from proctor.engine.snapshot import Report, Rollback, Snapshot, Verification
+from proctor.model import Issue, Run, RunState, Tuning
+from proctor.ui import words
+from proctor.ui.live import COLOURS, STATE_COLOURS
+from proctor.ui.text.blocks import facts, heading, listing, table
+
+LISTED: Final = 20
+"""Runs that a list shows; `--json` has all of them."""
+
+
+def state(run: Run) -> Text:
+    """The state in its colour; a run that nobody holds any more is interrupted."""
+    if run.interrupted:
+        return Text("interrupted", style="red")
+    return Text(run.state.value, style=STATE_COLOURS.get(run.state, ""))
+
+
+def runs(seen: Sequence[Snapshot]) -> list[RenderableType]:
+    """Newest first."""
+    if not seen:
+        return [Text("no run is on record in this environment")]
+    rows = (
+        (
+            Text(s.run.id, style="bold"),
+            s.run.backfill,
+            state(s.run),
+            words.count(s.run.outcome.read),
+            words.count(s.run.expected),
+            words.buckets(s.run.outcome),
+            words.moment(s.run.started or s.run.created),
+            words.duration(s.elapsed),
+        )
+        for s in seen[:LISTED]
+    )
+    heads = ("run", "backfill", "state", "read", "of", "buckets", "started", "took")
+    drawn: list[RenderableType] = [table(heads, rows, right="read,of")]
+    if len(seen) > LISTED:
+        drawn.append(Text(f"  and {len(seen) - LISTED:,} older ones; --json has all", style="dim"))
+    return drawn
+
+
+def one(seen: Snapshot) -> list[RenderableType]:
+    """Everything known of one run."""
+    run = seen.run
+    return [
+        Text.assemble((f"Run {run.id}  ", "bold"), state(run)),
+        facts(
+            (
+                ("backfill", f"{run.backfill} {run.version} in {run.env}"),
+                ("fills", f"{', '.join(run.fills)} of {run.target}"),
+                ("covers", words.span(run.span)),
+                ("because", words.visible(run.reason)),
+                ("rows read", _of(run)),
+                ("buckets", words.buckets(run.outcome)),
+                ("still eligible", words.visible(words.reasons(run.still_eligible))),
+                ("parameters", words.visible(run.params if run.params not in ("", "{}") else "")),
+                ("knobs", knobs(run.tuning)),
+                ("started", words.moment(run.started or run.created)),
+                ("ended", words.moment(run.ended) if run.ended else ""),
+                ("took", words.duration(seen.elapsed)),
+                ("held by", words.visible(str(run.holder)) if run.holder else "nobody"),
+                ("heartbeat", words.moment(run.heartbeat) if run.heartbeat else ""),
+            )
+        ),
+    ]
+
+
+def knobs(tuning: Tuning) -> str:
+    """What an operator set; empty when Proctor decides everything."""
+    said = [
+        f"{name}={value}"
+        for name, value in (
+            ("chunk_rows", tuning.chunk_rows),
+            ("workers", tuning.workers),
+            ("pause", words.duration(tuning.pause) if tuning.pause is not None else None),
+            ("rows_per_second", tuning.rows_per_second),
+        )
+        if value is not None
+    ]
+    return ", ".join(said)
+
+
+def ended(report: Report, files: Mapping[str, Path]) -> list[RenderableType]:
+    """How a run ended in this process, where its reports are, what to do next."""
+    run = report.run
+    return [
+        Text.assemble((f"Run {run.id}  ", "bold"), state(run)),
+        facts(
+            (
+                ("because", words.visible(run.reason)),
+                ("rows read", f"{_of(run)} in {words.duration(report.elapsed)}"),
+                ("buckets", words.buckets(run.outcome)),
+                ("still eligible", words.visible(words.reasons(run.still_eligible))),
+                ("report", str(files["html"]) if "html" in files else ""),
+                ("statistics", str(files["json"]) if "json" in files else ""),
+            )
+        ),
+        *_next(report.next_steps),
+    ]
+
+
+def issues(run: str, found: Sequence[Issue]) -> list[RenderableType]:
+    """Rows that were read and not written."""
+    if not found:
+        return [Text(f"run {run}: every row that was read was written")]
+    rows = (
+        (
+            words.key(issue.key),
+            Text(issue.bucket.value, style=COLOURS[issue.bucket]),
+            words.visible(issue.reason),
+        )
+        for issue in found
+    )
+    return [table(("key", "bucket", "reason"), rows)]
+
+
+def verification(seen: Verification) -> list[RenderableType]:
+    """The verdict first, then what it rests on."""
+    style = {"pass": "bold green", "fail": "bold red"}.get(seen.verdict, "bold yellow")
+    drawn: list[RenderableType] = [
+        Text.assemble((seen.verdict, style), f"  {words.visible(seen.reason)}"),
+        facts(
+            (
+                ("written", words.count(seen.held.written)),
+                ("hold", words.count(seen.held.restored)),
+                ("changed since", words.count(seen.held.changed)),
+                ("gone", words.count(seen.held.gone)),
+                ("recomputed", words.count(seen.recomputed)),
+                ("different", words.count(len(seen.different))),
+            )
+        ),
+    ]
+    listed = [*seen.held.left, *seen.different]
+    if listed:
+        rows = ((words.key(i.key), words.visible(i.reason)) for i in listed[:LISTED])
+        drawn.append(table(("key", "what differs"), rows))
+    if len(listed) > LISTED:
+        drawn.append(Text(f"  and {len(listed) - LISTED:,} more; --json has all", style="dim"))
+    return drawn
+
+
+def rollback(done: Rollback) -> list[RenderableType]:
+    """The books of an undo, and the rows that were left alone."""
+    undone = done.undone
+    would = "would be " if done.dry_run else ""
+    title = "Dry run of the rollback" if done.dry_run else "Rolled back"
+    drawn: list[RenderableType] = [
+        heading(
+            f"{title}: run {done.run.id}",
+            "nothing was written" if done.dry_run else f"in {words.duration(done.elapsed)}",
+        ),
+        facts(
+            (
+                ("written", f"{undone.written:,} in {words.plural(done.chunks, 'chunk')}"),
+                (f"{would}restored", words.count(undone.restored)),
+                ("left alone", f"{undone.changed:,} changed by somebody else since"),
+                ("gone", words.count(undone.gone)),
+                ("blocked", f"{undone.blocked:,} refused by the server" if undone.blocked else ""),
+            )
+        ),
+    ]
+    if undone.left:
+        rows = ((words.key(i.key), words.visible(i.reason)) for i in undone.left[:LISTED])
+        drawn.append(table(("key", "left alone because"), rows))
+    if len(undone.left) > LISTED:
+        drawn.append(Text(f"  and {len(undone.left) - LISTED:,} more; --json has all", style="dim"))
+    return drawn
+
+
+def moved(run: Run, hint: str) -> list[RenderableType]:
+    """A run after an operator's word."""
+    return [
+        Text.assemble((f"Run {run.id}  ", "bold"), state(run)),
+        facts((("rows read", _of(run)), ("knobs", knobs(run.tuning)), ("next", hint))),
+    ]
+
+
+def hint_after(run: Run) -> str:
+    """What an operator usually does next."""
+    match run.state:
+        case RunState.PAUSING | RunState.CANCELLING:
+            return f"it settles the chunks in hand; proctor watch {run.id}"
+        case RunState.PAUSED:
+            return f"proctor resume {run.id}"
+        case RunState.CANCELLED:
+            return f"proctor rollback {run.id} --dry-run"
+        case _:
+            return ""
+
+
+def _of(run: Run) -> str:
+    if run.expected is None:
+        return words.count(run.outcome.read)
+    return f"{run.outcome.read:,} of {run.expected:,}"
+
+
+def _next(steps: Sequence[str]) -> list[RenderableType]:
+    return [heading("Next"), listing(words.visible(s) for s in steps)] if steps else []

@@ -1,0 +1,55 @@
+"""What a person sees when something is wrong."""
+
+import click
+import pytest
+
+from proctor.errors import Denied, UsageError
+from proctor.ui import faults
+
+
+def test_an_error_has_three_lines():
+    """What, found, to mend: each where the eye looks for it."""
+    fault = Denied(
+        "the role may not write", found="role app", fix="GRANT UPDATE ON t TO app;\nthen"
+    )
+    assert click.unstyle(faults.render(fault)).splitlines() == [
+        "error:   the role may not write",
+        "found:   role app",
+        "to mend: GRANT UPDATE ON t TO app;",
+        "         then",
+    ]
+
+
+def test_parts_that_are_empty_have_no_line():
+    assert click.unstyle(faults.render(UsageError("no"))) == "error:   no"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cannot reach postgresql://app:hunter2@db/shop",
+        "postgresql+psycopg://app:hunter2@db:5432/shop?sslmode=require",
+        "connect(password='hunter2')",
+        '{"api_key": "hunter2"}',
+        "token=hunter2&x=1",
+        "DB_PASSWORD=hunter2",
+    ],
+)
+def test_what_looks_like_a_password_is_never_shown(text):
+    """P12: no secret leaves, not even through a driver's message."""
+    assert "hunter2" not in faults.redacted(text)
+    assert "hunter2" not in faults.render(faults.understood(RuntimeError(text)))
+    assert "hunter2" not in faults.trace(RuntimeError(text))
+
+
+def test_an_ordinary_sentence_is_left_alone():
+    text = "table customers at db.example.com: no token was found"
+    assert faults.redacted(text) == text
+
+
+def test_an_unforeseen_fault_is_not_a_traceback():
+    """It says what happened, how to learn more, and that nothing is lost."""
+    fault = faults.understood(ZeroDivisionError("division by zero"))
+    assert fault.found == "ZeroDivisionError: division by zero"
+    assert "--debug" in fault.fix
+    assert fault.exit_code == 1

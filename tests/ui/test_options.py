@@ -1,0 +1,68 @@
+"""Words that are typed on the command line."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from proctor.errors import UsageError
+from proctor.ui.commands.work import accepted
+from proctor.ui.options import key_list, length, moment, pairs
+
+
+def test_keys_of_one_column_are_apart_at_commas():
+    assert key_list(["1,2", " 3 "], 1) == ("1", "2", "3")
+
+
+def test_a_key_that_holds_a_comma_is_quoted():
+    assert key_list(['"a,b",c'], 1) == ("a,b", "c")
+
+
+def test_keys_of_several_columns_are_apart_at_semicolons():
+    assert key_list(["1,a;2,b"], 2) == ("1,a", "2,b")
+
+
+def test_no_keys_are_no_part():
+    assert key_list([], 1) == ()
+
+
+def test_an_empty_key_is_refused():
+    """A trailing comma is a slip of the hand, not a key."""
+    with pytest.raises(UsageError, match="empty key"):
+        key_list(["1,,2"], 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("30d", timedelta(days=30)), ("12h", timedelta(hours=12)), (" 4w ", timedelta(weeks=4))],
+)
+def test_a_length_of_time(text, meant):
+    assert length(text, "--older-than") == meant
+
+
+@pytest.mark.parametrize("text", ["", "30", "d", "-1d", "1.5h", "30 days", "999999999w"])
+def test_anything_else_is_no_length_of_time(text):
+    with pytest.raises(UsageError, match="--older-than"):
+        length(text, "--older-than")
+
+
+def test_a_moment_without_an_offset_is_utc():
+    """What reports print can be typed back."""
+    assert moment("2026-01-31T06:00", "--since") == datetime(2026, 1, 31, 6, tzinfo=UTC)
+    assert moment("2026-01-31T06:00+02:00", "--since").utcoffset() == timedelta(hours=2)
+    with pytest.raises(UsageError, match="--since"):
+        moment("yesterday", "--since")
+
+
+def test_pairs_are_split_at_the_first_equals_sign():
+    assert pairs(["a=1", "b=x=y", "c="], "--param") == {"a": "1", "b": "x=y", "c": ""}
+
+
+@pytest.mark.parametrize("texts", [["a"], ["=1"], ["a=1", "a=2"]])
+def test_half_a_pair_or_two_of_a_kind_are_refused(texts):
+    with pytest.raises(UsageError):
+        pairs(texts, "--param")
+
+
+def test_accepted_parts_are_named_in_any_of_the_usual_ways():
+    assert accepted("code,schema") == accepted("code|schema") == ("code", "schema")
+    assert accepted(None) == ()
