@@ -99,6 +99,7 @@ def settings(config: Config, env: Env, dialect: str) -> Settings:
         write_target=timedelta(milliseconds=50 if lite else 500),
         first_rows=run.chunk_rows or 500,
         duty=throttle.duty or (0.5 if lite else 1.0),
+        pause=timedelta(seconds=run.pause_s),
         limits=throttle.limits,
         windows=tuple(parse_window(text) for text in (*config.blackout, *env.blackout)),
         usual_rate=60_000.0 if lite else 30_000.0,

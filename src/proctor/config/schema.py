@@ -88,6 +88,8 @@ class RunDefaults(Section):
     chunk_rows: Count | None = None
     """Keys in the first chunk; after that the measured write time decides."""
     workers: Annotated[int, Field(gt=0, le=64)] | None = None
+    pause_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    """A rest after every chunk, until `tune` says otherwise."""
     lease_s: Annotated[float, Field(ge=5, le=3600)] = 30.0
     lock_timeout_s: Above = 5.0
     statement_timeout_s: Above = 30.0

@@ -23,12 +23,14 @@ class Pacing:
     """The throttle of one process: signals in, rests out.
 
     `duty` is the largest share of time that write transactions may take (0.5 on SQLite, where
-    one writer keeps all others out); `sources` are the user's own signals.
+    one writer keeps all others out); `pause` is the rest after every chunk that no operator has
+    tuned; `sources` are the user's own signals.
     """
 
     clock: Clock
     sizing: Sizing
     duty: float = 1.0
+    pause: timedelta = timedelta(0)
     windows: tuple[Window, ...] = ()
     sources: tuple[Callable[[], Awaitable[Signal]], ...] = ()
     limits: Callable[[Sequence[Signal]], Sequence[Signal]] = lambda signals: signals
@@ -77,8 +79,8 @@ class Pacing:
         busy = took.total_seconds()
         rest = rest_after(busy, min(self.duty, self.now.duty))
         self.reason = self.now.reason if self.now.duty < 1.0 else ""
-        if self.tuning.pause:
-            rest = max(rest, self.tuning.pause.total_seconds())
+        pause = self.pause if self.tuning.pause is None else self.tuning.pause
+        rest = max(rest, pause.total_seconds())
         if self.tuning.rows_per_second:
             rest = max(rest, rows / self.tuning.rows_per_second - busy)
         self.not_before = max(self.not_before, self.clock.monotonic()) + rest if rest else 0.0

@@ -34,6 +34,7 @@ class Settings:
     first_rows: int = 500
     most_rows: int = 10_000
     duty: float = 1.0
+    pause: timedelta = timedelta(0)
     attempts: int = 3
     limits: Mapping[str, float] = field(default_factory=dict)
     windows: tuple[Window, ...] = ()
@@ -71,6 +72,7 @@ class Site:
                 rows=settings.first_rows, target=settings.write_target, cap=settings.most_rows
             ),
             duty=settings.duty,
+            pause=settings.pause,
             windows=settings.windows,
             sources=settings.sources,
             limits=self.limited,
