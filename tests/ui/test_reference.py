@@ -12,7 +12,7 @@ from proctor.ui.commands.teaching import Taught
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
 COMMANDS = dict(sorted(cli.commands.items()))
-SHARED = {"--env", "-e", "--json", "--config", "--debug"}
+SHARED = {"--env", "-e", "--json", "--config", "--debug", "--log"}
 
 
 def sections():

@@ -8,11 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from proctor.errors import UsageError
+
+if TYPE_CHECKING:
+    from proctor.app import Part
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,6 +31,7 @@ class Wish:
     json: bool = False
     debug: bool = False
     config: Path | None = None
+    log: str = "off"
     redact: Callable[[str], str] | None = None
     """Takes the secrets of this configuration out of a text; known once it was read."""
 
@@ -69,6 +73,15 @@ _WISHES: Final = (
         expose_value=False,
         callback=_keep("config"),
         help="The proctor.toml to use.  [default: the nearest one upwards]",
+    ),
+    click.option(
+        "--log",
+        type=click.Choice(["off", "console", "json"]),
+        default=None,
+        envvar="PROCTOR_LOG",
+        expose_value=False,
+        callback=_keep("log"),
+        help="Log events to stderr, for people or as JSON lines.  [default: off]",
     ),
     click.option(
         "--debug",
@@ -185,6 +198,19 @@ def key_list(texts: Sequence[str], columns: int) -> tuple[str, ...]:
             "--keys holds an empty key", found=repr(",".join(texts)), fix="write --keys 1,2,3"
         )
     return tuple(keys)
+
+
+def part_of(
+    columns: int,
+    limit: int | None,
+    keys: Sequence[str],
+    start: str | None,
+    stop: str | None,
+) -> Part:
+    """The typed part of the rows, for a key of so many columns."""
+    from proctor.app import Part
+
+    return Part(limit=limit, keys=key_list(keys, columns), start=start, stop=stop)
 
 
 def length(text: str, option: str) -> timedelta:

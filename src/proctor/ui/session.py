@@ -32,12 +32,16 @@ def configured(wish: Wish) -> Config:
 def with_app(wish: Wish, use: Callable[[App], Awaitable[T]]) -> T:
     """Open the environment, use it, give everything back."""
     from proctor import app
+    from proctor.ui.logs import kept
+
+    config = configured(wish)
 
     async def session() -> T:
-        async with app.open(configured(wish), wish.env) as opened:
+        async with app.open(config, wish.env) as opened:
             return await use(opened)
 
-    return asyncio.run(session())
+    with kept(wish, config.env(wish.env).log_file):
+        return asyncio.run(session())
 
 
 @contextlib.contextmanager

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from proctor.errors import NotConfirmed, UsageError
-from proctor.ui.commands.foresee import part_of
 from proctor.ui.commands.teaching import Taught
 from proctor.ui.options import (
     Wish,
     key_list,
     length,
     moment,
+    part_of,
     range_options,
     run_argument,
     wishes,

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from proctor.ui.commands.teaching import Taught
 from proctor.ui.options import (
     Wish,
-    key_list,
     name_argument,
     pairs,
     params_option,
+    part_of,
     part_options,
     wishes,
 )
-
-if TYPE_CHECKING:
-    from proctor.app import Part
 
 
 @click.command(
@@ -125,16 +120,3 @@ def dry_run(
         ),
     )
     answer(wish, found, *shown(found))
-
-
-def part_of(
-    columns: int,
-    limit: int | None,
-    keys: Sequence[str],
-    start: str | None,
-    stop: str | None,
-) -> Part:
-    """The typed part of the rows, for a key of so many columns."""
-    from proctor.app import Part
-
-    return Part(limit=limit, keys=key_list(keys, columns), start=start, stop=stop)
