@@ -32,22 +32,19 @@ COLUMNS = ("id", "name", "price", *FIELDS, "updated_at", "normalized")
 def typed(dice, field):
     """One field as it is found in the wild."""
     words = dice.choices(WORDS[field], k=dice.choice((1, 2, 2, 3)))
-    shape = dice.random()
-    if shape < 0.05:
-        return ABSENT
-    if shape < 0.08:
-        return None
-    if shape < 0.16:
-        return words[0]  # a string where a list belongs
-    if shape < 0.19:
-        return []
-    if shape < 0.24:
-        return [*words, None, "", "   "]
-    if shape < 0.29:
-        return [words[0], dice.choice((2024, 90, 1.5))]  # numbers in a list
-    if shape < 0.42:
-        return [f" {words[0]}", words[0].upper(), words[0].lower(), f"{words[0]}\u00a0"]
-    return words
+    first = words[0]
+    shapes = {
+        "as it should be": (58, words),
+        "not there": (5, ABSENT),
+        "JSON's null": (3, None),
+        "a string where a list belongs": (8, first),
+        "an empty list": (3, []),
+        "nulls and blanks": (5, [*words, None, "", "   "]),
+        "numbers": (5, [first, dice.choice((2024, 90, 1.5))]),
+        "duplicates": (13, [f" {first}", first.upper(), first.lower(), f"{first}\u00a0"]),
+    }
+    (_, value) = dice.choices(list(shapes.values()), weights=[w for w, _ in shapes.values()])[0]
+    return value
 
 
 def item(dice, number):
