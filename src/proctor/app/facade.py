@@ -96,7 +96,7 @@ class App:
 
     def code_of(self, backfill: Backfill) -> str:
         """Digest of a backfill's code as it is imported here."""
-        return digest_code(backfill, self.site.root).total
+        return digest_code(backfill, self.site.root).digest
 
     async def plan(
         self, name: str, *, params: Mapping[str, str] | None = None, part: Part | None = None
@@ -277,7 +277,7 @@ class App:
         numbers = [c.chunk.number for c in chunks if c.state is ChunkState.APPLIED and not c.undone]
         self.site.events.emit("script.written", found.id, chunks=len(numbers))
         await self.site.events.flush()
-        async for line in await self.site.store.undo_script(found, numbers):
+        async for line in self.site.store.undo_script(found, numbers):
             yield line
 
     async def prune(

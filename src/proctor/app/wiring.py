@@ -35,9 +35,9 @@ async def open_app(
     url = environment.store.reveal()
     dialect = dialect_of(url)
     async with contextlib.AsyncExitStack() as stack:
-        ledger = await open_ledger(config.ledger.reveal())
+        ledger = await open_ledger(environment.ledger.reveal())
         stack.push_async_callback(ledger.aclose)
-        store = await open_store(url, dialect, manners(config))
+        store = await open_store(url, dialect, manners(environment))
         stack.push_async_callback(store.aclose)
         clock = SystemClock()
         name = who or os.environ.get("PROCTOR_USER") or getpass.getuser()
@@ -79,9 +79,9 @@ async def open_store(url: str, dialect: str, manners: Manners) -> Store:
     return await open_postgres(url, manners)
 
 
-def manners(config: Config) -> Manners:
+def manners(env: Env) -> Manners:
     """How stores behave, from `[run]`."""
-    run = config.run
+    run = env.run
     return Manners(
         connections=max(run.workers or 0, 4),
         lock_timeout=timedelta(seconds=run.lock_timeout_s),
@@ -91,15 +91,15 @@ def manners(config: Config) -> Manners:
 
 def settings(config: Config, env: Env, dialect: str) -> Settings:
     """How runs behave: the store's own nature first, proctor.toml over it."""
-    run, throttle = config.run, config.throttle
+    run, throttle = env.run, env.throttle
     lite = dialect == "sqlite"
     return Settings(
         lease_for=timedelta(seconds=run.lease_s),
         lanes=run.workers or (1 if lite else 2),
         write_target=timedelta(milliseconds=50 if lite else 500),
         first_rows=run.chunk_rows or 500,
-        duty=throttle.duty or (0.5 if lite else 1.0),
         pause=timedelta(seconds=run.pause_s),
+        duty=throttle.duty or (0.5 if lite else 1.0),
         limits=throttle.limits,
         windows=tuple(parse_window(text) for text in (*config.blackout, *env.blackout)),
         usual_rate=60_000.0 if lite else 30_000.0,
