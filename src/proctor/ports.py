@@ -169,7 +169,7 @@ class Undoing(Protocol):
     async def written_keys(self, run: Run, number: int) -> list[Key]:
         """The keys that one chunk wrote and that are not undone or pruned, in key order."""
 
-    async def undo_script(self, run: Run, numbers: Sequence[int]) -> AsyncIterator[str]:
+    def undo_script(self, run: Run, numbers: Sequence[int]) -> AsyncIterator[str]:
         """SQL that undoes these chunks without Proctor, with verification queries."""
 
     async def prune(

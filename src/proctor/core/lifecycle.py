@@ -37,6 +37,7 @@ CHUNK_MOVES: dict[tuple[ChunkState, ChunkState], str] = {
     (ChunkState.CLAIMED, ChunkState.SPLIT): "too slow: its children cover it",
     (ChunkState.OPEN, ChunkState.CLOSED): "the run ended first",
     (ChunkState.CLAIMED, ChunkState.CLOSED): "the run ended first",
+    (ChunkState.CLOSED, ChunkState.OPEN): "a failed run was resumed",
 }
 
 ACTIVE = frozenset(

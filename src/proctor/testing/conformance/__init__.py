@@ -1,0 +1,27 @@
+"""Suites that pin what a seam means, for every adapter of it.
+
+    class TestMyStore(StoreConformance):
+        @pytest.fixture
+        async def harness(self):
+            harness = MyHarness(...)      # see `Harness` for what it must do
+            yield harness
+            await harness.close()
+
+Tests run against the real database, never a mock, and are async: use pytest-asyncio in auto
+mode. Nothing in the suite waits for time to pass: a lease that has run out is granted so.
+"""
+
+import pytest
+
+pytest.register_assert_rewrite(
+    *(
+        f"proctor.testing.conformance.{name}"
+        for name in ("acting", "applying", "claiming", "controlling", "finishing", "guarding")
+    ),
+    *(f"proctor.testing.conformance.{name}" for name in ("surveying", "undoing", "watching")),
+)
+
+from proctor.testing.conformance.harness import Harness  # noqa: E402 (after the registration)
+from proctor.testing.conformance.store import StoreConformance  # noqa: E402
+
+__all__ = ["Harness", "StoreConformance"]

@@ -1,0 +1,24 @@
+"""The store suite: subclass it, give it a `harness`, and an adapter is done when it passes."""
+
+from __future__ import annotations
+
+import pytest
+
+from proctor.ports import Store
+from proctor.testing.conformance.applying import Applying
+from proctor.testing.conformance.claiming import Claiming
+from proctor.testing.conformance.harness import Harness
+
+
+class StoreConformance(Claiming, Applying):
+    """Every promise that a store makes, as tests; see `proctor.testing.conformance`."""
+
+    @pytest.fixture
+    def harness(self) -> Harness:
+        """An empty database of this test's own; the subclass gives it and closes it."""
+        raise NotImplementedError("give a fixture `harness`: see Harness")
+
+    @pytest.fixture
+    async def store(self, harness: Harness) -> Store:
+        """The store under test."""
+        return await harness.store()
