@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import sysconfig
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from traceback import extract_tb
 from typing import Any
 
 from proctor.authoring import Backfill, Context
 from proctor.core.answer import Answered, Failure, Refuse, Skip
 from proctor.core.discreet import discreet
 from proctor.core.settle import spelling
+from proctor.engine.place import place_of
 from proctor.errors import ProctorError
 from proctor.model import Key, Page, Row
 
 SHOWN = 200
 """Characters of an exception's message that are kept."""
-_STDLIB = sysconfig.get_paths()["stdlib"]
 
 
 async def compute(backfill: Backfill, page: Page, *, params: Any, now: datetime) -> list[Answered]:
@@ -176,7 +173,7 @@ class Caller:
         """What is kept of an exception; what Proctor raised goes on its way."""
         if isinstance(error, ProctorError):
             raise error
-        kind, place = type(error).__name__, _place(error)
+        kind, place = type(error).__name__, place_of(error)
         message = self.discreet(" ".join(str(error).split()), i)
         said = f": {message}" if message else ""
         return Failure(f"{kind}{said} at {place}", cause=f"{kind} at {place}")
@@ -223,24 +220,6 @@ def _kept(answer: Any) -> Answered:
     """An answer as it was at this moment, of whatever type: settling judges that."""
     kept: Answered = answer.copy() if type(answer) is dict else answer
     return kept
-
-
-def _place(error: Exception) -> str:
-    """File and line in the author's code where it was raised, without the machine's paths."""
-    frames = extract_tb(error.__traceback__)
-    own = [f for f in frames if not _foreign(f.filename)]
-    frame = (own or list(frames))[-1]
-    return f"{Path(frame.filename).name}:{frame.lineno}"
-
-
-def _foreign(file: str) -> bool:
-    """Whether a frame is the library's, Python's or ours, and not the author's."""
-    return (
-        file == __file__
-        or file.startswith((_STDLIB, "<frozen"))
-        or "site-packages" in file
-        or "dist-packages" in file
-    )
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -1,0 +1,26 @@
+"""Projects of an author, written to a temporary directory and loaded as proctor would."""
+
+import textwrap
+
+from proctor.authoring import load
+from proctor.model import Page
+
+
+def project(root, **files):
+    """Write modules (name=source; `a__b` is a/b.py) and load `backfills`; its backfills by name."""
+    for name, source in files.items():
+        path = root / (name.replace("__", "/") + ".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(source))
+    return load(["backfills"], root)
+
+
+def page_of(rows, *, key="id", gone=()):
+    """A page of these rows, as a store would read it."""
+    return Page(
+        keys=[(row[key],) for row in rows],
+        rows=rows,
+        versions=[None] * len(rows),
+        images=[(None,)] * len(rows),
+        gone=tuple(gone),
+    )
