@@ -19,6 +19,8 @@ class Pressure:
 
     duty: float = 1.0
     reason: str = ""
+    cause: str = ""
+    """What the reason is about, without its numbers: the same from one moment to the next."""
     vanished: tuple[str, ...] = ()
     """Signals that were there before and are not now: the run must stop."""
 
@@ -26,20 +28,22 @@ class Pressure:
 def pressure(signals: Sequence[Signal], *, seen: Collection[str] = (), runs: int = 1) -> Pressure:
     """What the worst signal allows, divided among the runs that share the database.
 
-    `seen` are the names of signals that had a value earlier in this run.
+    `seen` are the names of signals that had a value earlier in this run; one of them that has
+    none now, or is not among the signals at all, has vanished.
     """
-    vanished = tuple(s.name for s in signals if s.value is None and s.name in seen)
     loads = [(load, s) for s in signals if (load := s.load) is not None]
-    duty, reason = 1.0, ""
+    vanished = tuple(sorted(set(seen) - {s.name for _, s in loads}))
+    duty, reason, cause = 1.0, "", ""
     if loads:
         load, worst = max(loads, key=lambda pair: pair[0])
         duty = _duty(load)
         if duty < 1.0:
-            reason = describe(worst)
+            reason, cause = describe(worst), worst.name
     if duty > 0 and runs > 1:
         duty /= runs
         reason = reason or f"{runs} runs share this database"
-    return Pressure(duty=duty, reason=reason, vanished=vanished)
+        cause = cause or "shared"
+    return Pressure(duty=duty, reason=reason, cause=cause, vanished=vanished)
 
 
 def _duty(load: float) -> float:
@@ -53,19 +57,18 @@ def _duty(load: float) -> float:
 
 def describe(signal: Signal) -> str:
     """One signal in words and numbers."""
-    if signal.value is None:
+    if signal.value is None or signal.load is None:
         return f"{signal.name}: not watched ({signal.why or 'not available here'})"
     unit = f" {signal.unit}" if signal.unit else ""
     return f"{signal.name} is {signal.value:,.4g}{unit} of {signal.limit:,.4g}{unit}"
 
 
-def rest_after(busy: float, duty: float, *, longest: float = 5.0) -> float:
+def rest_after(busy: float, duty: float, *, longest: float = 60.0) -> float:
     """Seconds to rest after being busy for `busy` seconds, so that the duty holds.
 
-    At duty 0 the rest is `longest`: the caller asks again after it.
+    At most `longest`, after which the load is looked at anew. At duty 0 nothing is owed: the
+    caller may not begin at all before a signal gives way.
     """
-    if duty >= 1.0:
+    if duty >= 1.0 or duty <= 0.0:
         return 0.0
-    if duty <= 0.0:
-        return longest
     return min(longest, busy * (1.0 / duty - 1.0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from proctor.core.lifecycle import legal
+from proctor.core.pace import Pace
 from proctor.engine.kit import Kit
 from proctor.errors import EngineError, Fenced, Unreachable
 from proctor.model import Run, RunState
@@ -38,17 +39,20 @@ async def beat(kit: Kit, names: Sequence[str]) -> None:
     if kit.run.outcome.read >= kit.seen.read:
         kit.seen = kit.run.outcome
     hear(kit, kit.run)
-    before = kit.pacing.reason
+    cause = kit.pacing.cause
     pressure = await kit.pacing.watch(health)
     if pressure.vanished:
         kit.halting(f"throttle signal vanished: {', '.join(pressure.vanished)}")
-    if kit.pacing.reason and kit.pacing.reason != before:
+    if kit.pacing.cause and kit.pacing.cause != cause:
         kit.events.emit("run.throttled", kit.run.id, why=kit.pacing.reason)
     watch_pace(kit)
 
 
 def hear(kit: Kit, run: Run) -> None:
     """Do as the run's row says: new knobs, or an end."""
+    if run.tuning != kit.pacing.tuning:
+        # Other knobs, another rate: what was usual before says nothing of it.
+        kit.pace = Pace()
     kit.pacing.tuning = run.tuning
     if run.tuning.workers:
         kit.lanes = max(1, run.tuning.workers)
@@ -60,15 +64,15 @@ def hear(kit: Kit, run: Run) -> None:
 def watch_pace(kit: Kit) -> None:
     """Raise an event, once, when the rate collapses against its own past or nothing moves."""
     had = kit.pace.collapsed()
-    before = kit.pace.marks[-1][1] if kit.pace.marks else -1
-    kit.pace.mark(kit.clock.now(), kit.run.outcome.read)
+    before = kit.pace.marks[-1].read if kit.pace.marks else -1
+    kit.pace.mark(kit.clock.now(), kit.run.outcome.read, held=kit.pacing.held)
     found = kit.pace.collapsed()
-    if found and not had and not kit.pacing.reason:
+    if found and not had:
         kit.events.emit(
             "run.rate_collapsed", kit.run.id, rate=round(found[0], 2), usual=round(found[1], 2)
         )
     now = kit.clock.monotonic()
-    if kit.run.outcome.read != before or kit.pacing.reason:
+    if kit.run.outcome.read != before or kit.pacing.held:
         kit.moved_at, kit.stalled = now, False
     elif not kit.stalled and now - kit.moved_at > STALLED_AFTER:
         kit.stalled = True

@@ -16,6 +16,10 @@ from proctor.ports import Clock
 
 CHECK_EVERY = 0.25
 """Seconds between two looks while the run waits: an operator's word is heard within a second."""
+CALM = 30.0
+"""Seconds without a reason to wait after which the next one is news again."""
+HELD_BELOW = 0.5
+"""Under this duty the throttle alone explains a low rate."""
 
 
 @dataclass(slots=True)
@@ -38,8 +42,17 @@ class Pacing:
     now: Pressure = field(default_factory=Pressure)
     signals: tuple[Signal, ...] = ()
     seen: set[str] = field(default_factory=set)
-    not_before: float = 0.0
+    rested_at: float = 0.0
+    """On the monotonic clock, when the rests owed for writes and pauses are over."""
+    paid_at: float = 0.0
+    """The same for the rows written under the operator's ceiling."""
+    owed_under: Tuning = field(default_factory=Tuning)
+    """The knobs under which both were owed: other knobs, other debts."""
     reason: str = ""
+    """Why the run goes slower than it could at this moment, with numbers."""
+    cause: str = ""
+    """What the latest reason was about; changes only with what is news."""
+    last_cause_at: float = 0.0
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def watch(self, health: Health) -> Pressure:
@@ -47,47 +60,78 @@ class Pacing:
         own = [await source() for source in self.sources]
         self.signals = tuple(self.limits([*health.signals, *own]))
         self.now = pressure(self.signals, seen=self.seen, runs=health.runs)
-        self.seen |= {s.name for s in self.signals if s.value is not None}
+        self.seen |= {s.name for s in self.signals if s.load is not None}
+        window = self._blackout()
+        self.reason = window or self.now.reason
+        cause, at = "blackout" if window else self.now.cause, self.clock.monotonic()
+        if cause:
+            self.cause, self.last_cause_at = cause, at
+        elif at - self.last_cause_at >= CALM:
+            self.cause = ""
         return self.now
+
+    @property
+    def held(self) -> bool:
+        """Whether a blackout or the throttle, and not the run itself, makes it slow now."""
+        return bool(self._blackout()) or self.now.duty < HELD_BELOW
 
     async def wait(self) -> None:
         """Before a chunk is read: wait while a window is shut or a signal says stop."""
-        while not self.stopped.is_set() and (reason := self._shut()):
-            self.reason = reason
+        while not self.stopped.is_set():
+            shut = self._shut()
+            self.reason = shut or self.now.reason
+            if not shut:
+                return
             await self.clock.sleep(CHECK_EVERY)
-        if not self.stopped.is_set() and self.now.duty >= 1.0:
-            self.reason = ""
-
-    def _shut(self) -> str:
-        at = self.clock.now()
-        for window in self.windows:
-            if (opens := closed_until(window, at)) is not None:
-                return f"blackout {window.text} until {opens:%Y-%m-%d %H:%M} UTC"
-        return self.now.reason if self.now.duty <= 0.0 else ""
 
     async def before_write(self) -> None:
-        """Rest out what the last write owes; reading and computing count as rest."""
+        """Rest out what the last writes owe; reading and computing count as rest.
+
+        Computing may take minutes: what has shut meanwhile is waited for here.
+        """
         while not self.stopped.is_set():
-            left = self.not_before - self.clock.monotonic()
+            left = self._owed()
             if left <= 0:
-                return
+                if not self._shut():
+                    return
+                await self.wait()
+                continue
             await self.clock.sleep(min(left, CHECK_EVERY))
 
     def wrote(self, *, keys: int, took: timedelta, rows: int, bytes_read: int) -> None:
         """A write transaction ended: learn the chunk size and owe the rest."""
         self.sizing = resized(self.sizing, keys=keys, took=took, bytes_read=bytes_read)
-        busy = took.total_seconds()
+        self._owed()
+        now, busy = self.clock.monotonic(), took.total_seconds()
         rest = rest_after(busy, min(self.duty, self.now.duty))
-        self.reason = self.now.reason if self.now.duty < 1.0 else ""
         pause = self.pause if self.tuning.pause is None else self.tuning.pause
         rest = max(rest, pause.total_seconds())
+        if rest:
+            self.rested_at = max(self.rested_at, now) + rest
         if self.tuning.rows_per_second:
-            rest = max(rest, rows / self.tuning.rows_per_second - busy)
-        self.not_before = max(self.not_before, self.clock.monotonic()) + rest if rest else 0.0
+            # From the start of the write, so that lanes that write at once pay for each row.
+            self.paid_at = max(self.paid_at, now - busy) + rows / self.tuning.rows_per_second
 
     def chunk_rows(self) -> int:
         """Keys for the next new chunk: the operator's word, or what was measured."""
         return self.tuning.chunk_rows or self.sizing.rows
+
+    def _owed(self) -> float:
+        """Seconds of rest still owed; nothing once the operator has changed the knobs."""
+        if self.tuning != self.owed_under:
+            self.owed_under, self.rested_at, self.paid_at = self.tuning, 0.0, 0.0
+        return max(self.rested_at, self.paid_at) - self.clock.monotonic()
+
+    def _shut(self) -> str:
+        return self._blackout() or (self.now.reason if self.now.duty <= 0.0 else "")
+
+    def _blackout(self) -> str:
+        opens = shut_now(self.windows, self.clock.now())
+        if opens is None:
+            return ""
+        at = self.clock.now()
+        text = next(w.text for w in self.windows if closed_until(w, at) is not None)
+        return f"blackout {text} until {opens:%Y-%m-%d %H:%M} UTC"
 
 
 def shut_now(windows: Sequence[Window], at: datetime) -> datetime | None:

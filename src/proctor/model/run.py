@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -134,8 +135,12 @@ class Signal:
 
     @property
     def load(self) -> float | None:
-        """Share of the limit in use; 1.0 and more means stop."""
-        return None if self.value is None else self.value / self.limit
+        """Share of the limit in use; 1.0 and more means stop; None if there is no number."""
+        if self.value is None or math.isnan(self.value):
+            return None
+        if self.limit <= 0:
+            return 1.0 if self.value >= self.limit else 0.0
+        return self.value / self.limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
