@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import click
 
-from proctor.ui import faults
 from proctor.ui.commands import back, begin, foresee, look, steer, work
 from proctor.ui.commands.teaching import Sections
 from proctor.ui.options import Wish, wishes
@@ -56,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = cli.main(args=words, prog_name="proctor", standalone_mode=False, obj=wish)
     except click.exceptions.Exit as left:
         return left.exit_code
+    except SystemExit as left:  # click's own way out of shell completion
+        return left.code if isinstance(left.code, int) else 1
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; what is committed stays, and a run can be resumed", err=True)
         return INTERRUPTED
@@ -70,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _failed(error: Exception, wish: Wish, *, as_json: bool) -> int:
+    from proctor.ui import faults
+
     fault = faults.understood(error, wish.redact)
     if as_json:
         from proctor.ui import documents

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from proctor.errors import UsageError
-from proctor.ui.commands.carry import Typed, carry, name_of, permitted
 from proctor.ui.commands.teaching import Taught
 from proctor.ui.options import (
     Wish,
@@ -102,6 +101,7 @@ def run(
 ) -> int:
     """Run a backfill to its end; resume its last run if that was interrupted or paused."""
     from proctor.app import RunOptions
+    from proctor.ui.commands.carry import Typed, carry, permitted
 
     typed = Typed(
         limit=limit,
@@ -157,6 +157,7 @@ def resume(
 ) -> int:
     """Go on with a run that was paused or interrupted, or that failed."""
     from proctor.app import RunOptions
+    from proctor.ui.commands.carry import Typed, carry, name_of, permitted
     from proctor.ui.session import with_app
 
     name = with_app(wish, lambda app: name_of(app, run))
@@ -192,6 +193,7 @@ def failures(wish: Wish, run: str, *, limit: int | None, retry: bool, yes: bool)
     """List the rows that a run read and did not write, with reasons; or try them again."""
     from proctor.app import RunOptions
     from proctor.ui import out
+    from proctor.ui.commands.carry import Typed, carry, name_of, permitted
     from proctor.ui.session import with_app
     from proctor.ui.text.runs import issues
 
