@@ -57,16 +57,23 @@ def init(wish: Wish, directory: Path) -> None:
 @click.command(
     cls=Taught,
     writes="A project in a directory of its own, which it says and leaves for you to look at.",
-    examples=("proctor demo", "proctor demo wardrobe"),
+    examples=("proctor demo", "proctor demo wardrobe --dir wardrobe"),
 )
 @click.argument("name", metavar="[NAME]", required=False)
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Play it in this folder, which must be empty or new.  [default: a temporary one]",
+)
 @wishes
 @click.pass_obj
-def demo(wish: Wish, name: str | None) -> int:
+def demo(wish: Wish, name: str | None, *, folder: Path | None) -> int:
     """Watch a scenario end to end: plan, run, a kill, resume, verify, rollback."""
-    from importlib import import_module
+    from proctor.ui.demo import main
 
-    return int(import_module("proctor.ui.demo").main(wish, name))
+    return main(wish, name, folder)
 
 
 @click.command(

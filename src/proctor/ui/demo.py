@@ -1,0 +1,181 @@
+"""The demo: a scenario from end to end by real commands, killed half-way, undone, and proved.
+
+It types what a person would type, each command in a process of its own. Only the look at how
+far the run has come, and the checksums, are its own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from proctor.errors import UsageError
+from proctor.ui.demo_proof import Fingerprint, fingerprint
+from proctor.ui.demo_stage import Broken, Stage, seen_half_way
+
+if TYPE_CHECKING:
+    from proctor.ui.options import Wish
+
+BACKFILL: Final = "normalize_wardrobe"
+DATABASE: Final = "wardrobe.db"
+TABLE: Final = "wardrobe"
+FILLS: Final = "normalized"
+SCENARIOS: Final = ("wardrobe",)
+
+
+def main(wish: Wish, name: str | None, folder: Path | None = None) -> int:
+    """Play a scenario in a folder of its own; the exit code.
+
+    Raises UsageError for a scenario that there is none of, or a folder that is not empty;
+    Broken when a step of the story does not end as it should.
+    """
+    from proctor.ui.out import answer
+
+    if name not in (None, *SCENARIOS):
+        raise UsageError(
+            f"there is no scenario named {name}",
+            found=f"shipped: {', '.join(SCENARIOS)}",
+            fix="run `proctor demo`",
+        )
+    with Stage.set(name or SCENARIOS[0], folder, quiet=wish.json) as stage:
+        told = play(stage)
+    if wish.json:
+        answer(wish, told)
+    return 0
+
+
+def play(stage: Stage) -> dict[str, Any]:
+    """The whole story; what it came to, for --json."""
+    original = seed(stage)
+    look_ahead(stage)
+    run, killed_at = run_and_kill(stage, original)
+    filled = resume(stage, run, original)
+    look_back(stage, run)
+    restored = take_back(stage, run, filled)
+    prove(stage, original, filled, restored)
+    return {
+        "folder": stage.folder,
+        "run": run,
+        "rows": original.rows,
+        "killed_after_rows": killed_at,
+        "checksum_before": original.digest,
+        "checksum_filled": filled.digest,
+        "checksum_after_rollback": restored.digest,
+        "identical": restored == original,
+        "seconds": round(stage.seconds, 1),
+    }
+
+
+def seed(stage: Stage) -> Fingerprint:
+    """The files that a team would write, and a table as people left it."""
+    stage.scene(
+        "A wardrobe, as people typed it",
+        f"Three files: the backfill (backfills.py), where it runs (proctor.toml), and the script "
+        f"that makes the data. All of it is in {stage.folder}",
+    )
+    stage.python("seed.py")
+    original = look(stage)
+    stage.fact("SHA-256 over every value of every row", original.digest)
+    return original
+
+
+def look_ahead(stage: Stage) -> None:
+    """Plan and dry run; the table does not change, which is checked."""
+    before = look(stage)
+    stage.scene("What would happen?", "The plan counts and forecasts. It writes nothing.")
+    stage.proctor("plan", BACKFILL)
+    stage.scene("What would be written?", "Before and after of real rows. It writes nothing.")
+    stage.proctor("dry-run", BACKFILL, "--sample", "3")
+    if look(stage) != before:
+        raise Broken("looking ahead changed the table")
+    stage.good("plan and dry run left every byte as it was")
+
+
+def run_and_kill(stage: Stage, original: Fingerprint) -> tuple[str, int]:
+    """A run in a process of its own, ended by SIGKILL when the target says half-way."""
+    stage.scene(
+        "Apply, and die half-way",
+        "The run gets SIGKILL as soon as the database itself shows a good part of it done: no "
+        "warning, no clean-up.",
+    )
+    with stage.begin("run", BACKFILL) as process:
+        seen = seen_half_way(stage, process)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    stage.curtain()
+    stage.typed(f"kill -9 {process.pid}")
+    books = seen.run.outcome
+    stage.fact(
+        "killed when the target showed", f"{books.read:,} of {seen.run.expected or 0:,} rows"
+    )
+    now = look(stage)
+    filled = original.empty - now.empty
+    if not 0 < filled < original.empty:
+        raise Broken("the run was not killed half-way", found=f"{filled:,} rows are filled")
+    stage.fact("rows filled, as the table says", f"{filled:,}")
+    return seen.run.id, books.read
+
+
+def resume(stage: Stage, run: str, original: Fingerprint) -> Fingerprint:
+    """The same command again goes on with the same run."""
+    stage.scene(
+        "Resume",
+        "The same command again. It finds the run, sees that its process is gone, and goes on "
+        "behind the last chunk that was committed.",
+    )
+    stage.proctor("run", BACKFILL)
+    (told,) = stage.ask("status", run)["runs"]
+    filled = look(stage)
+    books = told["buckets"]
+    stage.books(told["read"], books)
+    wrote = original.empty - filled.empty
+    if told["state"] != "succeeded" or sum(books.values()) != told["read"]:
+        raise Broken("the books do not balance", found=f"{told['state']}, {books}")
+    if wrote != books["written"]:
+        raise Broken(
+            "books and table disagree", found=f"{books['written']:,} written, {wrote:,} filled"
+        )
+    if filled.others != original.others:
+        raise Broken("a field was changed that the backfill does not fill")
+    stage.good(f"{wrote:,} rows were filled, each once; no other field of any row has changed")
+    return filled
+
+
+def look_back(stage: Stage, run: str) -> None:
+    """Verify, and the reports."""
+    stage.scene("Does it hold?", "Every written row is compared; a sample is computed again.")
+    stage.proctor("verify", run)
+    stage.scene("The reports", "Written after the run, to be sent around.")
+    folder = stage.folder / ".proctor" / "reports" / run
+    for file in sorted(folder.iterdir()):
+        stage.fact(file.suffix[1:], str(file))
+
+
+def take_back(stage: Stage, run: str, filled: Fingerprint) -> Fingerprint:
+    """The rollback, first dry, then real."""
+    stage.scene("Take it back", "First as a dry run, then really.")
+    stage.proctor("rollback", run, "--dry-run")
+    if look(stage) != filled:
+        raise Broken("the dry run of the rollback changed the table")
+    stage.proctor("rollback", run, "--yes")
+    return look(stage)
+
+
+def prove(stage: Stage, original: Fingerprint, filled: Fingerprint, restored: Fingerprint) -> None:
+    """The checksums side by side."""
+    stage.scene("Proof", f"SHA-256 over every value of all {original.rows:,} rows.")
+    stage.fact("before", original.digest)
+    stage.fact("filled", filled.digest)
+    stage.fact("rolled back", restored.digest)
+    if restored != original or filled == original:
+        raise Broken("the rollback did not restore the original data")
+    stage.good("byte for byte the original")
+    stage.end()
+
+
+def look(stage: Stage) -> Fingerprint:
+    """The table as it stands."""
+    return fingerprint(stage.folder / DATABASE, TABLE, FILLS)

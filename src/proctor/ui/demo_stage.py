@@ -1,0 +1,183 @@
+"""The demo's stage: a folder, commands typed into it as processes, and what is said meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+from rich.console import Console
+from rich.rule import Rule
+from rich.text import Text
+
+from proctor.engine.snapshot import Snapshot
+from proctor.errors import ProctorError, UsageError
+
+LOOK_EVERY: Final = 0.02
+"""Seconds between two looks at the run that is to be killed."""
+KILL_AT: Final = 0.4
+"""The share of its rows at which it dies: chunks are not small, so it ends up about half-way."""
+PATIENCE: Final = 60.0
+"""Seconds after which a run that does not come that far is a fault."""
+HERE: Final = Path(__file__).parent
+
+
+class Broken(ProctorError):
+    """The story did not go as it must; nothing of it can be believed."""
+
+
+@dataclass(slots=True)
+class Stage:
+    """Where a scenario is played; `quiet` keeps stdout free for one JSON document."""
+
+    folder: Path
+    console: Console
+    quiet: bool
+    began: float = field(default_factory=monotonic)
+    scenes: int = 0
+
+    @classmethod
+    @contextlib.contextmanager
+    def set(cls, scenario: str, folder: Path | None, *, quiet: bool) -> Iterator[Stage]:
+        """Copy a scenario's files to an empty folder, or to a new temporary one; leave it there."""
+        if folder is None:
+            folder = Path(tempfile.mkdtemp(prefix=f"proctor-{scenario}-"))
+        elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(
+                "the demo wants a folder of its own",
+                found=f"{folder} is not an empty folder",
+                fix="name one that is not there yet",
+            )
+        keep = shutil.ignore_patterns("__pycache__", ".pytest_cache", ".proctor", "*.db*")
+        shutil.copytree(example(scenario), folder, dirs_exist_ok=True, ignore=keep)
+        console = Console(stderr=quiet, highlight=False, emoji=False, markup=False)
+        try:
+            yield cls(folder=folder.resolve(), console=console, quiet=quiet)
+        finally:
+            if console.is_terminal:
+                console.show_cursor()  # the live view of a killed run could not give it back
+
+    @property
+    def seconds(self) -> float:
+        """How long the story has taken."""
+        return monotonic() - self.began
+
+    def scene(self, title: str, words: str) -> None:
+        """Begin a part of the story."""
+        self.scenes += 1
+        self.console.print()
+        self.console.print(Rule(Text(f" {self.scenes}. {title} ", style="bold"), align="left"))
+        self.console.print(Text(words, style="dim"))
+
+    def fact(self, name: str, said: str) -> None:
+        """One thing that can be checked; never wrapped, so that it can be copied."""
+        line = Text.assemble((f"  {name}  ", "dim"), said)
+        self.console.print(line, soft_wrap=True)
+
+    def good(self, sentence: str) -> None:
+        """Something that was checked and holds."""
+        self.console.print(Text.assemble(("  ✓ ", "bold green"), sentence), soft_wrap=True)
+
+    def books(self, read: int, buckets: Mapping[str, int]) -> None:
+        """The sum that always holds."""
+        parts = " + ".join(f"{count:,} {name}" for name, count in buckets.items() if count)
+        self.fact("the books", f"{read:,} read = {parts}")
+
+    def typed(self, command: str) -> None:
+        """A command line as a person would type it."""
+        self.console.print(Text.assemble(("\n$ ", "bold green"), (command, "bold")), soft_wrap=True)
+        self.console.file.flush()
+
+    def curtain(self) -> None:
+        """After a kill: its last line may not have ended."""
+        self.console.print()
+
+    def python(self, *words: str) -> None:
+        """Run one of the scenario's own scripts."""
+        self.typed(" ".join(("python", *words)))
+        self._finish(self._start(*words), words)
+
+    def proctor(self, *words: str) -> None:
+        """Type a command and see it succeed."""
+        self._finish(self.begin(*words), words)
+
+    def begin(self, *words: str) -> subprocess.Popen[bytes]:
+        """Type a command that goes on while something else happens."""
+        self.typed(" ".join(("proctor", *words)))
+        return self._start("-m", "proctor", *words)
+
+    def ask(self, *words: str) -> Any:
+        """Ask with --json, off the stage."""
+        process = self._start("-m", "proctor", *words, "--json", stdout=subprocess.PIPE)
+        said, _ = process.communicate()
+        if process.returncode:
+            raise Broken(f"proctor {' '.join(words)} failed", found=f"exit {process.returncode}")
+        return json.loads(said)
+
+    def end(self) -> None:
+        """Where everything lies, for whoever wants to look."""
+        self.scene("The end", f"It took {self.seconds:.0f} s. Everything is still there:")
+        self.typed(f"cd {self.folder} && proctor status")
+
+    def _start(self, *words: str, stdout: Any = None) -> subprocess.Popen[bytes]:
+        """Children speak where we speak, in the scenario's folder, without leaving bytecode."""
+        return subprocess.Popen(  # noqa: S603 - the words are those of the story
+            [sys.executable, *words],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=stdout or (sys.stderr if self.quiet else None),
+        )
+
+    def _finish(self, process: subprocess.Popen[bytes], words: tuple[str, ...]) -> None:
+        with process:
+            code = process.wait()
+        if code:
+            raise Broken(f"the step `{' '.join(words)}` failed", found=f"exit {code}")
+
+
+def example(scenario: str) -> Path:
+    """A scenario's files: inside the package when it is installed, beside it in a checkout."""
+    for folder in (HERE / "examples" / scenario, HERE.parents[2] / "examples" / scenario):
+        if folder.is_dir():
+            return folder
+    raise Broken(
+        f"the files of the scenario {scenario} are not there",
+        found="neither in the package nor in a checkout",
+        fix="install Proctor again",
+    )
+
+
+def seen_half_way(stage: Stage, process: subprocess.Popen[bytes]) -> Snapshot:
+    """Watch the target, as any other process may, until the run has come far enough."""
+    return asyncio.run(_seen_half_way(stage, process))
+
+
+async def _seen_half_way(stage: Stage, process: subprocess.Popen[bytes]) -> Snapshot:
+    from proctor import app
+    from proctor.config import load
+
+    until = monotonic() + PATIENCE
+    async with app.open(load(stage.folder / "proctor.toml")) as opened:
+        while process.poll() is None and monotonic() < until:
+            for seen in await opened.status():
+                if seen.run.outcome.read >= KILL_AT * (seen.run.expected or sys.maxsize):
+                    return seen
+            await asyncio.sleep(LOOK_EVERY)
+    process.kill()
+    raise Broken(
+        "the run could not be killed half-way",
+        found="it had ended" if process.returncode is not None else "it did not get there",
+        fix="run the demo again",
+    )
