@@ -138,7 +138,7 @@ def _sample(sample: Sequence[Preview]) -> str:
         (
             cell(words.key(p.key)),
             cell(name),
-            cell(words.value(p.before.get(name), CUT)),
+            cell(words.value(p.before[name], CUT)) if name in p.before else "",
             cell(words.value(p.after.get(name), CUT)),
         )
         for p in sample

@@ -1,0 +1,202 @@
+"""What commands print for people."""
+
+import io
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rich.console import Console
+
+from proctor.engine.snapshot import (
+    DryRun,
+    Estimate,
+    Finding,
+    Plan,
+    Preview,
+    Rollback,
+    Verification,
+)
+from proctor.model import Bucket, Issue, RunState, Shape, Signal, Span, Survey, Tuning, Undone
+from proctor.ui.text import plan as forecasts
+from proctor.ui.text import runs
+
+HOSTILE = "\x1b[2J[red]<b>\u202e"
+
+
+def shown(parts):
+    """As it comes out of a pipe."""
+    console = Console(file=io.StringIO(), width=120, markup=False, emoji=False, highlight=False)
+    for part in parts if isinstance(parts, list) else [parts]:
+        console.print(part)
+    return console.file.getvalue()
+
+
+@pytest.fixture
+def forecast():
+    preview = Preview(
+        key=(1,), bucket="written", before={"lowered": None}, after={"lowered": HOSTILE}
+    )
+    refused = Preview(key=(2,), bucket="refused", before={}, after={}, reason="no [red] text")
+    return Plan(
+        backfill="lower",
+        version="2",
+        env="production",
+        target="public.songs",
+        fills=("lowered",),
+        made=datetime(2026, 11, 22, 19, 0, tzinfo=UTC),
+        digest="d" * 64,
+        parts={"code": "c" * 64, "schema": "s" * 64},
+        files={"backfills.py": "f" * 64},
+        params={"depth": 3},
+        span=Span(limit=100),
+        shape=Shape(
+            identity="songs at db.example.com/shop",
+            columns=(),
+            target_columns=(),
+            digest="s" * 64,
+            server="PostgreSQL 16.2",
+        ),
+        survey=Survey(rows=114_336, eligible=90_000, first=(1,), last=(114_336,), row_bytes=210.5),
+        chunks=180,
+        chunk_rows=500,
+        duration=Estimate(low=timedelta(minutes=3), high=timedelta(minutes=9)),
+        wal_bytes=52_000_000,
+        dead_tuples=90_000,
+        sample=(preview, refused),
+        warnings=("the trigger touch changes updated_at",),
+        throttle=(
+            Signal(name="replication_lag_s", value=0.2, limit=10, unit="s"),
+            Signal(name="lock_waiters", value=None, limit=8, why="pg_locks is not readable"),
+        ),
+    )
+
+
+def test_a_plan_says_everything_that_a_reviewer_needs(forecast):
+    """Rows, chunks, time, log, dead tuples, sample, warnings, signals not watched, digest."""
+    text = shown(forecasts.plan(forecast))
+    for said in (
+        "Plan: lower 2 in production",
+        "lowered of public.songs",
+        "songs at db.example.com/shop (PostgreSQL 16.2)",
+        "depth=3",
+        "at most 100 rows",
+        "90,000 eligible of 114,336, keys 1 to 114336",
+        "180 chunks, at first of 500 rows",
+        "3 min to 9 min",
+        "52.0 MB",
+        "dead tuples",
+        "! the trigger touch changes updated_at",
+        "no [red] text",
+        "replication_lag_s: 0.2 of 10 s",
+        "lock_waiters: not watched (pg_locks is not readable)",
+        "d" * 64,
+        "c" * 16,
+    ):
+        assert said in text, said
+
+
+def test_values_cannot_drive_the_terminal(forecast):
+    """Escape codes are shown, and square brackets are not Rich's markup."""
+    text = shown(forecasts.plan(forecast))
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "[red]<b>" in text
+
+
+def test_a_plan_leaves_out_what_the_store_does_not_have(forecast):
+    """SQLite keeps no dead tuples: no line rather than a zero."""
+    text = shown(forecasts.plan(replace(forecast, wal_bytes=None, dead_tuples=None, params={})))
+    assert "dead tuples" not in text
+    assert "write-ahead log" not in text
+    assert "parameters" not in text
+
+
+def test_a_dry_run_of_nothing_says_so():
+    empty = DryRun(backfill="b", env="local", previews=(), counts={}, per_row=timedelta(0))
+    assert "no row is eligible" in shown(forecasts.dry_run(empty))
+
+
+def test_a_finding_says_what_to_do():
+    text = shown(
+        forecasts.findings(
+            [
+                Finding(subject="ledger", ok=True, detail="reachable"),
+                Finding(subject="store", ok=False, detail="refused", fix="GRANT SELECT"),
+            ]
+        )
+    )
+    assert "ok" in text
+    assert "BAD" in text
+    assert "GRANT SELECT" in text
+
+
+def test_no_runs_are_a_sentence():
+    assert "no run is on record" in shown(runs.runs([]))
+
+
+def test_a_long_list_says_how_many_more_there_are(seen):
+    text = shown(runs.runs([seen] * 25))
+    assert text.count("normalize_wardrobe") == runs.LISTED
+    assert "and 5 older ones" in text
+
+
+def test_an_interrupted_run_is_called_so(seen):
+    """Its state is running, but nobody runs it."""
+    text = shown(runs.one(replace(seen, run=replace(seen.run, interrupted=True))))
+    assert "interrupted" in text
+    assert "mira@ops (process 7)" in text
+
+
+def test_knobs_are_said_only_when_somebody_set_them():
+    assert runs.knobs(Tuning()) == ""
+    tuned = Tuning(chunk_rows=200, pause=timedelta(seconds=0.5))
+    assert runs.knobs(tuned) == "chunk_rows=200, pause=500 ms"
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (RunState.PAUSING, "proctor watch"),
+        (RunState.PAUSED, "proctor resume"),
+        (RunState.CANCELLED, "proctor rollback"),
+        (RunState.RUNNING, ""),
+    ],
+)
+def test_an_order_is_answered_with_what_comes_next(run, state, said):
+    assert said in runs.hint_after(replace(run, state=state))
+
+
+def test_a_verdict_stands_first(run):
+    text = shown(
+        runs.verification(
+            Verification(
+                run=run,
+                held=Undone(written=5, restored=4, changed=1),
+                recomputed=3,
+                different=tuple(
+                    Issue(key=(n,), bucket=Bucket.CONFLICTED, reason="other") for n in range(30)
+                ),
+                verdict="fail",
+                reason="4 of 5 rows hold what was written",
+            )
+        )
+    )
+    assert text.startswith("fail  4 of 5 rows hold")
+    assert "and 10 more" in text
+
+
+def test_a_rollback_lists_what_it_left_alone(run):
+    undone = Undone(
+        written=5,
+        restored=4,
+        changed=1,
+        left=(Issue(key=(3,), bucket=Bucket.CONFLICTED, reason="changed since"),),
+    )
+    done = Rollback(run=run, undone=undone, chunks=1, dry_run=True, elapsed=timedelta(seconds=1))
+    text = shown(runs.rollback(done))
+    assert "Dry run of the rollback" in text
+    assert "nothing was written" in text
+    assert "would be restored  4" in text
+    assert "changed since" in text
