@@ -14,7 +14,7 @@ from typing import Any
 
 from proctor.core.answer import Answered, Failure, Refuse, Skip
 from proctor.core.values import tidy
-from proctor.errors import AnswerError
+from proctor.errors import AnswerError, EngineError
 from proctor.model import Bucket, Issue, Outcome, Page, Settled, Spec
 
 _KNOWN = frozenset({dict, Skip, Refuse, Failure})
@@ -30,6 +30,8 @@ def settle(page: Page, answers: Sequence[Answered], spec: Spec, *, strict: bool 
     bad in the same way raises AnswerError: that is a bug of the author, and nothing is
     written.
     """
+    if len(answers) != len(page.keys):
+        raise EngineError("a page and its answers are not in step")
     faults: dict[int, Failure] = {}
     position, columns = _take(answers, spec.fills, faults)
     if position:

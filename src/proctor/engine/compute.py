@@ -115,8 +115,10 @@ class Caller:
     async def row(self, i: int) -> Answered:
         """One row of an asynchronous function."""
         try:
-            return _kept(await self._call(dict(self.page.rows[i]), self.page.keys[i]))
-        except Exception as error:  # noqa: BLE001 - as above
+            (row,) = self.rows(slice(i, i + 1))
+            return _kept(await self._call(row, self.page.keys[i]))
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as above
+            _pass_on_cancelling(error)
             return self.failure(error, i)
 
     def groups(self) -> Iterator[slice]:
@@ -136,7 +138,8 @@ class Caller:
         """One group of an asynchronous list function."""
         try:
             return self._shared(await self._call(self.rows(at), self.page.keys[at.start]), at)
-        except Exception as error:  # noqa: BLE001 - as above
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as above
+            _pass_on_cancelling(error)
             return self._all_failed(error, at)
 
     def rows(self, at: slice = slice(None)) -> list[Row]:
@@ -166,10 +169,10 @@ class Caller:
         )
         return [Failure(reason)] * wanted
 
-    def _all_failed(self, error: Exception, at: slice) -> list[Answered]:
+    def _all_failed(self, error: BaseException, at: slice) -> list[Answered]:
         return [self.failure(error, i) for i in range(at.start, at.stop)]
 
-    def failure(self, error: Exception, i: int) -> Failure:
+    def failure(self, error: BaseException, i: int) -> Failure:
         """What is kept of an exception; what Proctor raised goes on its way."""
         if isinstance(error, ProctorError):
             raise error
@@ -220,6 +223,13 @@ def _kept(answer: Any) -> Answered:
     """An answer as it was at this moment, of whatever type: settling judges that."""
     kept: Answered = answer.copy() if type(answer) is dict else answer
     return kept
+
+
+def _pass_on_cancelling(error: BaseException) -> None:
+    """Raise a cancellation that was meant for us; one inside the author's call is a failure."""
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+        raise error
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
