@@ -7,9 +7,9 @@ from proctor.model import Page
 
 
 def project(root, **files):
-    """Write modules (name=source; `a__b` is a/b.py) and load `backfills`; its backfills by name."""
+    """Write modules (path without .py = source) and load `backfills`; its backfills by name."""
     for name, source in files.items():
-        path = root / (name.replace("__", "/") + ".py")
+        path = root / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(textwrap.dedent(source))
     return load(["backfills"], root)

@@ -7,10 +7,17 @@ import hashlib
 import json
 import sys
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from importlib import metadata
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib import invalidate_caches, metadata
+from importlib.machinery import (
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    ModuleSpec,
+    SourceFileLoader,
+)
 from importlib.util import decode_source, find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +27,7 @@ from proctor.errors import DefinitionError
 from proctor.model import Shape, Spec
 
 LIBRARIES = ("site-packages", "dist-packages")
+_LOADERS = ((ExtensionFileLoader, EXTENSION_SUFFIXES), (SourceFileLoader, SOURCE_SUFFIXES))
 OURSELVES = "proctor"
 """Not part of the author's code: a run may be resumed by a newer Proctor."""
 
@@ -48,6 +56,7 @@ def digest_code(backfill: Backfill, root: Path) -> Code:
     source cannot be read.
     """
     root = root.resolve()
+    invalidate_caches()  # a file may have been written since Python last looked
     walk = Walk(root=root)
     own = Path(backfill.file)
     if not own.is_file():
@@ -201,13 +210,29 @@ def locate(name: str) -> ModuleSpec | None:
     top, *inner = prefixes(name)
     try:
         found = find_spec(top)
-        for part in inner:
-            if found is None:
-                return None
-            found = PathFinder.find_spec(part, list(found.submodule_search_locations or ()))
     except (ImportError, ValueError):
         return None
+    for part in inner:
+        if found is None:
+            return None
+        found = _inside_package(part, found.submodule_search_locations or ())
     return found
+
+
+def _inside_package(name: str, places: Iterable[str]) -> ModuleSpec | None:
+    """The same for a module of a package; a directory without __init__.py is one, too."""
+    spaces = []
+    for place in places:
+        found = FileFinder(place, *_LOADERS).find_spec(name)
+        if found is not None and found.loader is not None:
+            return found
+        if found is not None:
+            spaces += list(found.submodule_search_locations or ())
+    if not spaces:
+        return None
+    space = ModuleSpec(name, None, is_package=True)
+    space.submodule_search_locations = spaces
+    return space
 
 
 def inside(path: Path, root: Path) -> bool:

@@ -1,0 +1,87 @@
+"""The public API as a type checker sees it: mypy strict reads this file, nobody runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any, assert_type
+
+import pydantic
+
+from proctor import (
+    Answer,
+    Backfill,
+    Context,
+    ErrorBudget,
+    Query,
+    Refuse,
+    Skip,
+    Table,
+    UsageError,
+    Watch,
+    backfill,
+    query,
+    table,
+)
+from proctor.model import Spec
+
+
+class Params(pydantic.BaseModel):
+    """Parameters of a backfill."""
+
+    since: date
+
+
+def short(row: dict[str, Any], answer: Mapping[str, Any]) -> bool | str:
+    """Refuse what is too long, or belongs to nobody."""
+    return len(answer["style"]) <= 100 or f"longer than a style is; row has {len(row)} fields"
+
+
+wardrobe = assert_type(table("wardrobe", key=("year", "-month"), columns=["style"]), Table)
+songs = assert_type(query("SELECT 1 AS id", key="id", guard="target"), Query)
+
+
+@backfill(wardrobe, fills="style", version="1.0")
+def row_function(row: dict[str, Any]) -> Answer:
+    """Give the fields, skip or refuse."""
+    if not row["style"]:
+        return Skip("no style")
+    return {"style": row["style"]} if len(row["style"]) < 10 else Refuse("too long")
+
+
+@backfill(
+    songs,
+    fills=["a", "b"],
+    into=table("song_aboutness", key="song_id"),
+    batch=10,
+    params=Params,
+    checks=[short],
+    budget=ErrorBudget(share=0.01, count=5),
+    undo_for=timedelta(days=7),
+    watch=Watch(name="queue", limit=10, python=lambda: 1.0),
+)
+async def list_function(rows: list[dict[str, Any]], ctx: Context) -> list[Answer]:
+    """A list in, a list out."""
+    return [{"a": ctx.random.random(), "b": ctx.params.since} for _ in rows]
+
+
+@backfill(wardrobe, sql={"style": "lower(style)"})
+def decorated() -> None:
+    """Lower-case in the database."""
+
+
+direct = backfill(wardrobe, fills="style", sql="lower(style)", name="lower_style", version="2")
+
+assert_type(row_function, Backfill)
+assert_type(list_function, Backfill)
+assert_type(decorated, Backfill)
+assert_type(direct, Backfill)
+
+try:
+    assert_type(list_function.bind({"since": "2026-01-01"}), tuple[Spec, pydantic.BaseModel | None])
+except UsageError as error:
+    assert_type(error.fix, str)
+
+backfill(wardrobe, fills="a", versoin="1")  # type: ignore[call-overload]
+backfill("wardrobe", fills="a")  # type: ignore[call-overload]
+table("wardrobe")  # type: ignore[call-arg]
