@@ -31,7 +31,7 @@ class ProcessPool:
         self._mine = threading.local()
         self._lock = threading.Lock()
         self._processes: dict[ProcessPoolExecutor, int] = {}
-        self._closing = False
+        self._closing = self._abandoned = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **resources: float) -> Future[Any]:
         """Run it in a process; RuntimeError after `close`."""
@@ -47,12 +47,11 @@ class ProcessPool:
 
     def abandon(self) -> None:
         """End every process at once, as a second signal asks; leases bring their chunks back."""
-        self._closing = True
         with self._lock:
+            self._closing = self._abandoned = True
             pids = list(self._processes.values())
         for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            _kill(pid)
         self.close()
 
     @property
@@ -88,6 +87,9 @@ class ProcessPool:
             self._mine.process = process
             with self._lock:
                 self._processes[process] = pid
+                late = self._abandoned
+            if late:  # it was being born when the others were ended
+                _kill(pid)
         return process
 
     def _taken(self) -> list[ProcessPoolExecutor]:
@@ -95,6 +97,11 @@ class ProcessPool:
             processes = list(self._processes)
             self._processes.clear()
         return processes
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def _begin() -> None:

@@ -1,0 +1,1 @@
+"""The ledger's schema, one file for each step; run by adapters/ledger/schema when needed."""

@@ -1,0 +1,120 @@
+"""The ledger's tables, and bringing them up to date under a lock when it is opened."""
+
+from __future__ import annotations
+
+import threading
+
+from importlib.resources import files
+from typing import Final
+
+import sqlalchemy as sa
+
+from proctor.adapters.ledger.engines import WRITES, be_patient
+from proctor.errors import ConfigError
+
+SCHEMA: Final = "proctor_ledger"
+"""The ledger's own schema on Postgres; SQLite has none, so its tables carry the name."""
+VERSION_TABLE: Final = "proctor_ledger_version"
+NEWEST: Final = "0001"
+"""The revision that this code reads and writes; a test compares it with the migrations."""
+
+STAND_IN: Final = "ledger"
+"""Stands for the schema in the tables below; the engine puts the real one in."""
+
+metadata = sa.MetaData(schema=STAND_IN)
+EVENTS: Final = sa.Table(
+    "proctor_ledger_events",
+    metadata,
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("run", sa.Text, nullable=False),
+    sa.Column("env", sa.Text, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+)
+HEAD: Final = sa.Table(
+    "proctor_ledger_head",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+)
+
+_ALEMBIC: Final = threading.Lock()
+"""Alembic keeps what it works on in a global: one upgrade at a time in a process."""
+_UPGRADE_LOCK: Final = 0x70726F63746F72  # "proctor" in ASCII
+
+
+def schema_of(dialect: str) -> str | None:
+    """Where the tables live."""
+    return SCHEMA if dialect == "postgresql" else None
+
+
+def upgrade(engine: sa.Engine) -> None:
+    """Bring the tables up to date; where two processes try, one does it and the other waits.
+
+    Raises ConfigError if the ledger was made by a newer Proctor.
+    """
+    with engine.connect() as connection:
+        if _is_newest(connection):
+            return
+    with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+        be_patient(connection)
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
+        # On SQLite the transaction itself is the lock. Look again: the other may have done it.
+        if not _is_newest(connection):
+            _migrate(connection)
+
+
+def _is_newest(connection: sa.Connection) -> bool:
+    revision = _revision(connection)
+    if revision is not None and revision > NEWEST:
+        raise ConfigError(
+            "this ledger was made by a newer Proctor",
+            found=f"its tables are at revision {revision}, this Proctor knows up to {NEWEST}",
+            fix="update proctor here, or give this project a ledger of its own in proctor.toml",
+        )
+    return revision == NEWEST
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    schema = schema_of(connection.dialect.name)
+    if not sa.inspect(connection).has_table(VERSION_TABLE, schema=schema):
+        return None
+    version = sa.table(VERSION_TABLE, sa.column("version_num"), schema=schema)
+    return connection.execute(sa.select(version.c.version_num)).scalar()
+
+
+def _migrate(connection: sa.Connection) -> None:
+    # Imported here: only a ledger that is new or old needs it, and it takes a tenth of a second.
+    from alembic import command
+    from alembic.config import Config
+
+    schema = schema_of(connection.dialect.name)
+    if schema is not None and not sa.inspect(connection).has_schema(schema):
+        # Asked first: even IF NOT EXISTS wants the right to create one.
+        connection.execute(sa.schema.CreateSchema(schema))
+    config = Config()
+    place = str(files("proctor.adapters.ledger").joinpath("migrations"))
+    config.set_main_option("script_location", place.replace("%", "%%"))
+    config.attributes["connection"] = connection
+    with _ALEMBIC:
+        command.upgrade(config, "head")
+    if schema is not None:
+        for what in (f"SCHEMA {schema}", f"ALL TABLES IN SCHEMA {schema}"):
+            connection.exec_driver_sql(f"REVOKE ALL ON {what} FROM PUBLIC")
+
+
+__all__ = [
+    "EVENTS",
+    "HEAD",
+    "NEWEST",
+    "SCHEMA",
+    "STAND_IN",
+    "VERSION_TABLE",
+    "schema_of",
+    "upgrade",
+]
