@@ -16,7 +16,7 @@ endif
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 READY_BENCH := $(VENV)/.ready-bench
-PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+PIP := $(PY) -m pip install -qq --disable-pip-version-check
 
 # A virtual environment that is active outside must not leak into ours.
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH

@@ -1,0 +1,55 @@
+"""docs/configuration.md and docs/authoring.md name exactly what the code takes."""
+
+import inspect
+import re
+import tomllib
+
+from pathlib import Path
+
+import pytest
+
+from proctor import backfill
+from proctor.config import load
+from proctor.config.schema import Draft, EnvDraft, RunDefaults, SignalDraft, Throttle, Window
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "configuration.md").read_text(encoding="utf-8")
+SECTIONS = {"run", "throttle", "window", "env", "signal"}
+TABLES = {
+    "At the top": Draft,
+    "`[env.NAME]`": EnvDraft,
+    "`[run]`": RunDefaults,
+    "`[throttle]`": Throttle,
+    "`[[throttle.signal]]`": SignalDraft,
+    "`[window]`": Window,
+}
+
+
+def rows(page, title):
+    """The words in the first column of the table under a heading."""
+    part = re.split(r"^#+ ", page.partition(f" {title}\n")[2], flags=re.MULTILINE)[0]
+    return set(re.findall(r"^\| `(\w+)` \|", part, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("title", TABLES)
+def test_every_key_is_told_in_its_section(title):
+    """A setting that nobody can find might as well not be there."""
+    keys = {f.alias or name for name, f in TABLES[title].model_fields.items()}
+    assert rows(PAGE, title) == keys - SECTIONS
+
+
+def test_the_example_is_a_configuration_that_loads(tmp_path, monkeypatch):
+    """What can be copied works."""
+    (shown,) = re.findall(r"^```toml\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+    assert tomllib.loads(shown)
+    (tmp_path / "proctor.toml").write_text(shown, encoding="utf-8")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://shop@localhost/shop")
+    config = load(tmp_path / "proctor.toml")
+    assert config.env("production").protected
+    assert config.env("production").blackout
+
+
+def test_every_word_of_the_decorator_is_told():
+    """And no word that it does not take."""
+    page = (DOCS / "authoring.md").read_text(encoding="utf-8")
+    assert rows(page, "What `backfill` takes") == set(inspect.signature(backfill).parameters)
