@@ -44,7 +44,8 @@ def judge_errors(
     failed, read = books.failed, books.read
     if count is not None and failed > count:
         return Verdict(Word.PAUSE, f"{failed:,} rows failed; the error budget is {count:,}")
-    if read >= after and failed > share * read:
+    # Rounded, for 0.29 * 100 is a little less than 29.
+    if read >= after and failed > round(share * read, 6):
         return Verdict(
             Word.PAUSE,
             f"{failed:,} of {read:,} rows failed ({failed / read:.1%}); "

@@ -16,7 +16,9 @@ INDEX_ENTRY = 70
 
 def chunk_count(survey: Survey, chunk_rows: int) -> int:
     """Chunks that the first pass cuts: over keys scanned, not rows eligible."""
-    return math.ceil(survey.rows / chunk_rows) if survey.eligible else 0
+    # An estimate of the rows may lie below a count of the eligible ones.
+    keys = max(survey.rows, survey.eligible)
+    return math.ceil(keys / chunk_rows) if survey.eligible else 0
 
 
 def duration(

@@ -44,7 +44,7 @@ class Step:
 class RetryPolicy:
     """How patient the engine is with one chunk."""
 
-    attempts: int = 10
+    attempts: int = 13
     """With the waits below about half a minute: a database that restarts is waited for."""
     first: float = 0.05
     most: float = 8.0
@@ -74,6 +74,6 @@ def next_step(
 
 
 def _wait(attempt: int, dice: float, policy: RetryPolicy) -> float:
-    """Exponential with full jitter, so that two that collided do not meet again."""
-    ceiling = min(policy.most, policy.first * 2.0 ** (attempt - 1))
+    """Exponential with jitter, so that two that collided do not meet again; never none at all."""
+    ceiling = min(policy.most, policy.first * 2.0 ** min(attempt - 1, 60))
     return float(ceiling * (0.25 + 0.75 * dice))

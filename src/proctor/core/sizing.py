@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 GROWTH = 1.5
 """A chunk grows by at most this factor a step: one fast chunk proves little."""
 SHRINK = 0.25
-"""It shrinks at once, but never to less than a quarter: one slow chunk proves little too."""
+"""It shrinks faster, yet by no more than to a quarter a step: one slow chunk proves little too."""
 WEIGHT = 0.4
-"""How much the latest measurement counts in the moving rate."""
+"""How much a full chunk's measurement counts in the moving rate; a smaller chunk's counts less,
+since its fixed costs hide what a row costs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +22,7 @@ class Sizing:
 
     `rows` are keys a chunk; `rate` is keys a second of write transaction, None before the
     first; `target` is how long a write transaction should take; `cap_bytes` bounds what one
-    chunk may hold in memory.
+    chunk may hold in memory, and goes before `floor`.
     """
 
     rows: int = 500
@@ -31,21 +34,22 @@ class Sizing:
 
 
 def resized(now: Sizing, *, keys: int, took: timedelta, bytes_read: int = 0) -> Sizing:
-    """The size after a chunk of `keys` keys was written in `took`; unchanged if nothing was."""
+    """The size after a chunk of `keys` keys was written in `took`; unchanged if nothing was.
+
+    bytes_read: what its rows took in memory, 0 where that is not known.
+    """
     seconds = took.total_seconds()
     if keys <= 0 or seconds <= 0:
         return now
+    weight = WEIGHT * min(1.0, keys / now.rows)
     measured = keys / seconds
-    rate = measured if now.rate is None else WEIGHT * measured + (1 - WEIGHT) * now.rate
+    # The mean is geometric: a store that becomes ten times as slow is met as soon as one that
+    # becomes ten times as fast.
+    rate = measured if now.rate is None else measured**weight * now.rate ** (1 - weight)
     wanted = rate * now.target.total_seconds()
+    # Rounded up, or a chunk of one row could never grow again.
+    rows = math.ceil(max(now.rows * SHRINK, min(wanted, now.rows * GROWTH)))
+    rows = max(now.floor, min(rows, now.cap))
     if bytes_read > 0:
-        wanted = min(wanted, keys * now.cap_bytes / bytes_read)
-    rows = max(now.rows * SHRINK, min(wanted, now.rows * GROWTH))
-    return Sizing(
-        rows=int(max(now.floor, min(rows, now.cap))),
-        target=now.target,
-        floor=now.floor,
-        cap=now.cap,
-        cap_bytes=now.cap_bytes,
-        rate=rate,
-    )
+        rows = min(rows, keys * now.cap_bytes // bytes_read)
+    return replace(now, rows=max(1, rows), rate=rate)

@@ -36,7 +36,8 @@ def parse_window(text: str) -> Window:
         raise ConfigError("a blackout window is malformed", found=repr(text), fix=fix)
     try:
         zone = ZoneInfo(found["zone"] or "UTC")
-        start, end = (time.fromisoformat(found[g]) for g in ("a", "b"))
+        start = time.fromisoformat(found["a"])
+        end = time.fromisoformat("00:00" if found["b"] == "24:00" else found["b"])
         days = _days(found["days"])
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise ConfigError("a blackout window is malformed", found=repr(text), fix=fix) from error
@@ -52,7 +53,11 @@ def _days(text: str | None) -> frozenset[int]:
 
 
 def closed_until(window: Window, now: datetime) -> datetime | None:
-    """When a window that is shut at `now` opens again; None if it is not shut."""
+    """When a window that is shut at `now` opens again, in UTC; None if it is not shut.
+
+    An hour that the clock shows twice counts both times and what lies between them too; one
+    that it leaves out is taken an hour later. A window errs on the side of being shut.
+    """
     local = now.astimezone(window.zone)
     for back in (0, 1):
         day = local.date() - timedelta(days=back)
@@ -62,21 +67,39 @@ def closed_until(window: Window, now: datetime) -> datetime | None:
         end = datetime.combine(day, window.end, window.zone)
         if window.end <= window.start:
             end = datetime.combine(day + timedelta(days=1), window.end, window.zone)
-        if start <= local < end:
-            return end.astimezone(UTC)
+        opens = max(end.replace(fold=f).astimezone(UTC) for f in (0, 1))
+        if start.astimezone(UTC) <= now < opens or (start <= local < end and now < opens):
+            return opens
     return None
 
 
 def deadline(text: str, now: datetime, zone: ZoneInfo | None = None) -> datetime:
-    """The next time the clock shows `text` (HH:MM), or the ISO time that it names."""
+    """The next time the clock shows `text` (HH:MM), or the ISO time that it names; in UTC.
+
+    On the clock of `zone`, by default this machine's; an offset in the text goes before it.
+    Raises UsageError for what is no time, or a time that is over.
+    """
+    fix = "write 06:00 or 2026-01-31T06:00"
     try:
         if "T" in text or " " in text.strip():
-            at = datetime.fromisoformat(text.strip())
-            return (at if at.tzinfo else at.replace(tzinfo=zone or UTC)).astimezone(UTC)
-        local = now.astimezone(zone)
-        at = datetime.combine(local.date(), time.fromisoformat(text.strip()), local.tzinfo)
+            at = _placed(datetime.fromisoformat(text.strip()), zone)
+        else:
+            at = _next(time.fromisoformat(text.strip()), now, zone)
     except ValueError as error:
-        raise UsageError(
-            "--until is not a time", found=repr(text), fix="write 06:00 or 2026-01-31T06:00"
-        ) from error
-    return (at if at > local else at + timedelta(days=1)).astimezone(UTC)
+        raise UsageError("--until is not a time", found=repr(text), fix=fix) from error
+    if at <= now:
+        raise UsageError("--until is over already", found=repr(text), fix=fix)
+    return at
+
+
+def _next(shown: time, now: datetime, zone: ZoneInfo | None) -> datetime:
+    today = now.astimezone(shown.tzinfo or zone).date()
+    days = (today + timedelta(days=n) for n in range(3))
+    return next(at for d in days if (at := _placed(datetime.combine(d, shown), zone)) > now)
+
+
+def _placed(at: datetime, zone: ZoneInfo | None) -> datetime:
+    """A time on its own clock, else on that of the zone, else on this machine's."""
+    if at.tzinfo is None and zone is not None:
+        at = at.replace(tzinfo=zone)
+    return at.astimezone(UTC)

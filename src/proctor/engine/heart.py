@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from proctor.core.lifecycle import legal
 from proctor.core.pace import Pace
 from proctor.engine.kit import Kit
 from proctor.errors import EngineError, Fenced, Unreachable
@@ -15,6 +14,9 @@ BEAT_EVERY = 1.0
 
 STALLED_AFTER = 120.0
 """Seconds without a settled row, while nothing throttles, after which a run counts as stalled."""
+
+ASKED = frozenset({RunState.PAUSING, RunState.CANCELLING, RunState.FAILED})
+"""States in which the chunks in hand are finished; in any other the run is not ours any more."""
 
 
 async def beats(kit: Kit, names: Callable[[], Sequence[str]]) -> None:
@@ -57,7 +59,7 @@ def hear(kit: Kit, run: Run) -> None:
     if run.tuning.workers:
         kit.lanes = max(1, run.tuning.workers)
     if run.state is not RunState.RUNNING:
-        asked = run.state is RunState.PAUSING or legal(run.state, RunState.CANCELLED)
+        asked = run.state in ASKED
         kit.halting(f"{run.state.value}: {run.reason}" if asked else f"fenced: {run.state.value}")
 
 

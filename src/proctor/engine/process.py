@@ -8,7 +8,7 @@ from proctor.core.budget import Verdict, judge_errors
 from proctor.core.settle import settle
 from proctor.engine.compute import compute
 from proctor.engine.kit import Kit
-from proctor.model import Applied, Lease, Outcome, Page
+from proctor.model import Applied, Bucket, Lease, Outcome, Page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,8 @@ async def process(lease: Lease, kit: Kit) -> Processed:
     page = await kit.store.read(kit.spec, lease)
     answers = await compute(kit.backfill, page, params=kit.params, now=kit.run.created)
     settled = settle(page, answers, kit.spec, strict=kit.first and kit.seen.read == 0)
-    verdict = judge(kit, settled.outcome)
+    # What is to be written counts as written, or a few bad rows would be all that were read.
+    verdict = judge(kit, settled.outcome.plus(Bucket.WRITTEN, len(settled.index)))
     if not verdict.go:
         return Processed(applied=None, verdict=verdict, page=page)
     await kit.pacing.before_write()
