@@ -60,7 +60,8 @@ def describe(signal: Signal) -> str:
     if signal.value is None or signal.load is None:
         return f"{signal.name}: not watched ({signal.why or 'not available here'})"
     unit = f" {signal.unit}" if signal.unit else ""
-    return f"{signal.name} is {signal.value:,.4g}{unit} of {signal.limit:,.4g}{unit}"
+    why = f" ({signal.why})" if signal.why else ""
+    return f"{signal.name} is {signal.value:,.4g}{unit} of {signal.limit:,.4g}{unit}{why}"
 
 
 def rest_after(busy: float, duty: float, *, longest: float = 60.0) -> float:
