@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from proctor.config import load
+from proctor.config import Throttle, load
 from proctor.errors import ConfigError
 
 GOOD = """
@@ -50,6 +50,9 @@ VARIABLES = {
 }
 
 
+NO_LIMITS = {"duty", "signal"}
+
+
 @pytest.fixture
 def write(tmp_path):
     def write(text):
@@ -75,8 +78,8 @@ def test_a_whole_file_becomes_a_config(write):
     assert config.blackout == ("00:00-00:30",)
     assert production.blackout == ("mon-fri 09:00-17:00 Europe/Berlin",)
     assert (production.protected, production.progress) == (True, "ledger")
-    assert config.throttle.limits == {"lock_waiters": 5, "replication_lag_s": 10}
-    assert production.throttle.limits == {"lock_waiters": 2, "replication_lag_s": 10}
+    assert config.throttle.limits == {"lock_waiters": 5, "replication_lag": 10}
+    assert production.throttle.limits == {"lock_waiters": 2, "replication_lag": 10}
     assert (production.throttle.duty, production.run.workers) == (0.5, 4)
     assert production.log_file == config.root / "logs/proctor.jsonl"
     assert production.reports == config.root / ".proctor/reports"
@@ -86,6 +89,19 @@ def test_a_whole_file_becomes_a_config(write):
     assert signal.http.reveal() == "https://metrics.example/path-token?job=shop"
     assert signal.headers["Authorization"].reveal() == "Bearer header-key"
     assert (signal.name, signal.limit, signal.pick) == ("queue", 100.0, "data.depth")
+
+
+def test_limits_are_told_in_the_words_and_units_of_the_stores(write):
+    """A key that matched no signal would be a limit that nobody keeps."""
+    keys = "\n".join(f"{key} = 0.5" for key in Throttle.model_fields if key not in NO_LIMITS)
+    assert load(write(f"backfills = []\n[throttle]\n{keys}"), environ={}).throttle.limits == {
+        "replication_lag": 0.5,
+        "active_connections": 0.5,
+        "lock_waiters": 0.5,
+        "wal_rate": 0.5e-6,
+        "commit_latency": 0.5e-3,
+        "busy": 0.5,
+    }
 
 
 def test_the_nearest_file_at_or_above_is_found(write, tmp_path, monkeypatch):

@@ -77,9 +77,20 @@ class Throttle(Section):
 
     @property
     def limits(self) -> dict[str, float]:
-        """Signal name to limit, for the signals that the file names."""
+        """Signal to limit, for the signals that the file names: in the stores' words and units."""
         said = self.model_dump(exclude={"duty", "signal"}, exclude_none=True)
-        return {name: float(limit) for name, limit in said.items()}
+        return {_SIGNALS[key][0]: limit * _SIGNALS[key][1] for key, limit in said.items()}
+
+
+# People write whole milliseconds and bytes; stores count in seconds and megabytes.
+_SIGNALS: Final[dict[str, tuple[str, float]]] = {
+    "replication_lag_s": ("replication_lag", 1.0),
+    "active_connections_share": ("active_connections", 1.0),
+    "lock_waiters": ("lock_waiters", 1.0),
+    "wal_bytes_per_s": ("wal_rate", 1e-6),
+    "commit_latency_ms": ("commit_latency", 1e-3),
+    "busy_share": ("busy", 1.0),
+}
 
 
 class RunDefaults(Section):
