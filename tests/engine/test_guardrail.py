@@ -155,6 +155,40 @@ async def test_an_act_at_import_is_refused_too(tmp_path, monkeypatch):
         await rehearse(tmp_path, body)
 
 
+async def test_a_refusal_in_other_words_is_still_named(tmp_path, monkeypatch):
+    """Also when a library turns it into an exception of its own, at import or in a call."""
+    monkeypatch.setenv("PARENT", "yes")
+    body = """def f(row):
+    return {'x': tempfile.mkdtemp()}
+
+if 'PARENT' not in os.environ:
+    try:
+        os.mkdir(HERE + '/cache')
+    except OSError:
+        raise RuntimeError("no cache") from None
+"""
+    with pytest.raises(AuthorError, match="make a directory"):
+        await rehearse(tmp_path, body.replace("HERE", repr(str(tmp_path))))
+    with pytest.raises(AuthorError, match="refuse"):
+        await rehearse(tmp_path, "def f(row):\n    return {'x': tempfile.mkdtemp()}\n")
+
+
+async def test_parameters_of_the_authors_own_model_travel(tmp_path):
+    """The model lives in the author's module, which the child has imported by then."""
+    body = """def f(row, ctx):
+    return {"x": ctx.params.tail}
+"""
+    head = "import pydantic\nclass Params(pydantic.BaseModel):\n    tail: str\n"
+    decorator = head + FILL.replace(")\n", ", params=Params)\n")
+    made = project(tmp_path, backfills=f"{HEAD}{decorator}{body}")["f"]
+    _, params = made.bind({"tail": "!"})
+    answers, _ = await guarded(made, page_of([{"id": 1}]), params=params, now=NOW, root=tmp_path)
+    assert answers == [{"x": "!"}]
+    local = type("Local", (), {})()
+    with pytest.raises(DefinitionError, match="cannot be handed"):
+        await guarded(made, page_of([{"id": 1}]), params=local, now=NOW, root=tmp_path)
+
+
 async def test_a_function_that_hangs_is_given_up(tmp_path):
     """A child that does not come back is killed and named."""
     body = "def f(row):\n    time.sleep(600)\n"

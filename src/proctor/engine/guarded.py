@@ -81,7 +81,9 @@ def main() -> None:
             _refuse_disguised(part, guard)
             send(sink, part)
     except BaseException as error:  # noqa: BLE001 - also SystemExit: the parent must hear of it
-        send(sink, Broken(error=_explained(error)))
+        # A library may have made another exception of a refusal, while it was imported, too.
+        disguised = guard.refused and not isinstance(error, ProctorError)
+        send(sink, Broken(error=_explained(guard.refused[0] if disguised else error)))
     os._exit(0)
 
 
