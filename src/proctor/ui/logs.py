@@ -30,12 +30,16 @@ def kept(wish: Wish, file: Path | None) -> Iterator[None]:
 
     Raises ConfigError when the file cannot be written.
     """
-    if wish.log == "off" and file is None:
-        yield
-        return
     logger = logging.getLogger(LOGGER)
     before = logger.level, logger.propagate
     with contextlib.ExitStack() as stack:
+        strangers = _Stderr()
+        strangers.setFormatter(_Masked(wish))
+        logging.getLogger().addHandler(strangers)
+        stack.callback(logging.getLogger().removeHandler, strangers)
+        if wish.log == "off" and file is None:
+            yield
+            return
         for handler in _handlers(wish, file):
             logger.addHandler(handler)
             stack.callback(handler.close)
@@ -55,7 +59,7 @@ def _handlers(wish: Wish, file: Path | None) -> Iterator[logging.Handler]:
     if file is not None:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            handler = logging.FileHandler(file, encoding="utf-8")
+            handler = _File(file, encoding="utf-8")
         except OSError as error:
             raise ConfigError(
                 "the log file cannot be written",
@@ -65,7 +69,30 @@ def _handlers(wish: Wish, file: Path | None) -> Iterator[logging.Handler]:
         yield _dressed(handler, wish, plain=True)
 
 
-class _Stderr(logging.StreamHandler[Any]):
+class _Masked(logging.Formatter):
+    """For what libraries and the event loop complain of: without this it would be shown as is."""
+
+    def __init__(self, wish: Wish) -> None:
+        super().__init__("%(levelname)s %(name)s: %(message)s")
+        self._wish = wish
+
+    def format(self, record: logging.LogRecord) -> str:
+        return faults.redacted(super().format(record), self._wish.redact)
+
+
+class _Discreet(logging.Handler):
+    """Says that a line could not be written; the standard way shows all that is in it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base's name
+        kind = getattr(sys.exc_info()[0], "__name__", "an error")
+        sys.stderr.write(f"a log line of {record.name} could not be written: {kind}\n")
+
+
+class _File(_Discreet, logging.FileHandler):
+    """The log file."""
+
+
+class _Stderr(_Discreet, logging.StreamHandler[Any]):
     """Whatever stderr is at the moment: the live view puts its own in front of it."""
 
     def __init__(self) -> None:
@@ -90,10 +117,10 @@ def _dressed(handler: logging.Handler, wish: Wish, *, plain: bool) -> logging.Ha
         return line
 
     def harmless(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> Any:
-        for key, value in line.items():
-            if not key.startswith("_"):
-                line[key] = _redacted(value, wish)
-        return line
+        return {
+            _redacted(key, wish): value if key.startswith("_") else _redacted(value, wish)
+            for key, value in line.items()
+        }
 
     last: Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
@@ -122,7 +149,7 @@ def _redacted(value: Any, wish: Wish) -> Any:
     if isinstance(value, str):
         return faults.redacted(value, wish.redact)
     if isinstance(value, dict):
-        return {key: _redacted(inner, wish) for key, inner in value.items()}
+        return {_redacted(key, wish): _redacted(inner, wish) for key, inner in value.items()}
     if isinstance(value, list):
         return [_redacted(inner, wish) for inner in value]
     return value
