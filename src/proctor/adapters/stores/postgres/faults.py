@@ -1,0 +1,146 @@
+"""What a Postgres error means: who must act on it, and what may be said of it aloud."""
+
+from __future__ import annotations
+
+import re
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import psycopg
+
+from proctor.errors import (
+    Busy,
+    ConnectionLost,
+    Denied,
+    InDoubt,
+    OperatorError,
+    ProctorError,
+    TargetError,
+    TooSlow,
+    Unreachable,
+)
+
+BUSY: Final = frozenset({"40001", "40P01", "55P03", "55006", "53300"})
+"""Serialisation, deadlock, lock time-out, object in use, no connection free: try again."""
+SLOW: Final = frozenset({"57014", "25P04"})
+"""A statement or a transaction ran into its time-out."""
+LOST: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "25006"})
+"""The server ended the session, or (25006) it has become a replica that cannot be written."""
+STRUCTURAL: Final = ("0A", "25", "26", "28", "2B", "3D", "3F", "42", "53", "55", "57", "58", "F0")
+"""Classes of SQLSTATE that no single row can be blamed for."""
+
+QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'|“[^”]*”|«[^»]*»")
+
+
+def lost(error: psycopg.Error) -> bool:
+    """Whether the connection, and not the statement, failed."""
+    state = error.sqlstate
+    if state is None:
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return state in LOST or state.startswith("08")
+
+
+def of_a_row(error: psycopg.Error, *, secured: bool = False) -> bool:
+    """Whether a row's value may be to blame, so that bisection can find the row.
+
+    `secured` says that row-level security is on, where 42501 can mean one row.
+    """
+    state = error.sqlstate or ""
+    if not state or lost(error) or state in BUSY | SLOW:
+        return False
+    if state == "42501":
+        return secured
+    return not state.startswith(STRUCTURAL) or state == "55000"
+
+
+def translate(error: psycopg.Error, *, commit_sent: bool = False) -> ProctorError:
+    """The same error in our tree; call it with what is known of COMMIT."""
+    state = error.sqlstate or ""
+    if lost(error):
+        words = "the connection to Postgres broke"
+        found = _first_line(error) if state in LOST else ""
+        if commit_sent:
+            return InDoubt(f"{words} after COMMIT was sent", found=found)
+        return ConnectionLost(words, found=found)
+    if state in BUSY:
+        return Busy("Postgres asks to try again", found=_first_line(error))
+    if state in SLOW:
+        return TooSlow("a statement ran into its time-out", found=_first_line(error))
+    if state == "42501":
+        return denied(error)
+    return TargetError("Postgres refused a statement", found=structural(error))
+
+
+def unreachable(error: psycopg.Error) -> OperatorError:
+    """Why a connection could not be made; never the URL, which may hold a password."""
+    if isinstance(error, psycopg.ProgrammingError):
+        return Unreachable(
+            "the URL of the Postgres database cannot be read",
+            fix="write it as postgresql://USER@HOST:PORT/DATABASE",
+        )
+    said = _first_line(error)
+    what = "Postgres does not answer"
+    fix = "see that the server runs and that host and port are right"
+    if "authentication failed" in said or "no password supplied" in said:
+        what, fix = "Postgres refuses the login", "check the user and the password in the URL"
+    elif "FATAL" in said or " refused: " in said:
+        what, fix = "Postgres refuses the connection", "check the URL's database, role and TLS"
+    return Unreachable(what, found=said, fix=fix)
+
+
+def denied(error: psycopg.Error) -> Denied:
+    """Which privilege is missing, as far as the server says."""
+    said = _first_line(error)
+    match = re.search(r"permission denied for (\w+) (\S+)", said)
+    fix = "grant the role what it needs on this object"
+    if match:
+        kind, name = match.groups()
+        kind = "TABLE" if kind in ("relation", "view") else kind.upper()
+        verbs = {"TABLE": "SELECT, UPDATE", "SCHEMA": "USAGE", "DATABASE": "CREATE"}
+        fix = f"GRANT {verbs.get(kind, 'EXECUTE')} ON {kind} {name} TO the role of this connection"
+    return Denied("the role may not do this", found=said, fix=fix)
+
+
+def structural(error: psycopg.Error) -> str:
+    """An error of a statement in words; names stay, quoted values of data errors do not."""
+    said = _first_line(error)
+    if not (error.sqlstate or "").startswith("42"):
+        said = QUOTED.sub("…", said)
+    return f"{said} ({error.sqlstate})" if error.sqlstate else said
+
+
+def row_reason(error: psycopg.Error, values: Iterable[Any]) -> str:
+    """Why the server refused one row, without that row's values.
+
+    Names of constraints, columns and types stay; every other quoted part goes, and so does
+    every value of the row that a trigger's own message repeats.
+    """
+    diag = error.diag
+    names = {diag.column_name, diag.constraint_name, diag.table_name, diag.datatype_name}
+    kept = {n for n in names if n}
+
+    def keep(match: re.Match[str]) -> str:
+        inner = match.group()[1:-1]
+        return match.group() if inner in kept else "…"
+
+    said = QUOTED.sub(keep, _first_line(error))
+    for value in sorted({str(v) for v in _flat(values)}, key=len, reverse=True):
+        if value and value not in kept:
+            said = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "…", said)
+    return f"{said} ({error.sqlstate})"
+
+
+def _flat(values: Iterable[Any]) -> Iterable[Any]:
+    for value in values:
+        if isinstance(value, dict):
+            yield from _flat(value.values())
+        elif isinstance(value, list | tuple):
+            yield from _flat(value)
+        elif value is not None and not isinstance(value, bool):
+            yield value
+
+
+def _first_line(error: psycopg.Error) -> str:
+    said = error.diag.message_primary or str(error)
+    return said.strip().partition("\n")[0].strip()

@@ -1,0 +1,249 @@
+"""Fields that Proctor writes: whole columns, and places inside JSON documents, as SQL.
+
+An image is the server's text. For a place in a document, SQL NULL stands for a document that is
+null, the empty text for a place that is not there (JSON text is never empty), and in the undo
+journal `^2` for a place whose parents from level 2 on were made by the write.
+"""
+
+from __future__ import annotations
+
+import re
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from proctor.adapters.stores.journal import digest
+from proctor.adapters.stores.postgres.catalog import Field, Relation
+from proctor.adapters.stores.postgres.literal import ident, text, texts
+from proctor.errors import TargetError
+from proctor.model import ABSENT, Image, Spec
+
+EXPONENT: Final = re.compile(rb"\d[eE][-+]?\d")
+NOT_THERE: Final = ""
+OBJECT: Final = "'{}'::pg_catalog.jsonb"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fill:
+    """One entry of `Spec.writes`, resolved."""
+
+    name: str
+    field: Field
+    path: tuple[str, ...] = ()
+
+    @property
+    def nested(self) -> bool:
+        """Whether it is a place inside a JSON document."""
+        return bool(self.path)
+
+    @property
+    def deep(self) -> bool:
+        """Whether writing it can make parents that were not there."""
+        return len(self.path) > 1
+
+    def image(self, column: str) -> str:
+        """The image in SQL."""
+        if not self.nested:
+            return self.field.image(column)
+        place = f"({column} #> {texts(self.path)})::pg_catalog.text"
+        return f"CASE WHEN {column} IS NOT NULL THEN coalesce({place}, '') END"
+
+    def level(self, column: str) -> str:
+        """The first level of a deep place that is not there, as text; its depth if none."""
+        whens = " ".join(
+            f"WHEN ({column} #> {texts(self.path[:i])}) IS NULL THEN '{i}'"
+            for i in range(1, len(self.path))
+        )
+        return f"CASE {whens} ELSE '{len(self.path)}' END"
+
+    def is_null(self, column: str) -> str:
+        """Whether nothing has been filled: SQL NULL, JSON null or not there."""
+        return f"({column} #>> {texts(self.path)}) IS NULL" if self.nested else f"{column} IS NULL"
+
+    def differs(self, column: str, version: str) -> str:
+        """Whether a stamp holds another version."""
+        if self.nested:
+            return f"({column} #>> {texts(self.path)}) IS DISTINCT FROM {text(version)}"
+        return f"{column} IS DISTINCT FROM {self.field.compared(text(version))}"
+
+    def would_be(self, value: str) -> str:
+        """The image that a cell would leave behind, to find writes that change nothing.
+
+        An approximation on the safe side: where it errs, a row is written that need not be.
+        """
+        if self.nested:
+            return f"{value}::pg_catalog.jsonb::pg_catalog.text"
+        if self.field.type.is_text:
+            trimmed = self.field.type.name == "bpchar"
+            return f"pg_catalog.rtrim({value}, ' ')" if trimmed else value
+        if self.field.domain or self.field.typmod < 0:
+            return f"{value}::{self.field.type.sql}::pg_catalog.text"
+        # The declared type cuts or rounds as the assignment will, or refuses as it will.
+        return f"{value}::{self.field.declared}::pg_catalog.text"
+
+    def differs_from(self, cell: bytes | None, image: Image) -> bool | None:
+        """Whether a cell would leave another image than this one; None: only the server can tell.
+
+        A jsonb document is printed with its keys in another order and with blanks, but never
+        with more or fewer other characters, unless a number is written with an exponent.
+        """
+        if not isinstance(image, str):
+            return self.nested or cell is not None
+        if cell is None:
+            return True
+        old = image.encode()
+        if cell == old:
+            return False
+        kind = self.field.type
+        if kind.is_text and kind.name != "bpchar":
+            return True
+        if kind.name == "jsonb" and not EXPONENT.search(cell):
+            blank = len(cell.replace(b" ", b"")) == len(old.replace(b" ", b""))
+            return None if blank else True
+        return None
+
+    def python(self, image: str | None) -> Image:
+        """An image from SQL as the rest of Proctor knows it."""
+        return ABSENT if self.nested and image == NOT_THERE else image
+
+    def sql(self, image: Image) -> str | None:
+        """An image as SQL compares it."""
+        return NOT_THERE if image is ABSENT else image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """One column of the target with everything that is written into it."""
+
+    field: Field
+    fills: tuple[tuple[int, Fill], ...]
+    """Each with its position in `Spec.writes`."""
+
+    @cached_property
+    def sql(self) -> str:
+        """The column's bare name, for SET."""
+        return ident(self.field.name)
+
+    def assigned(self, column: str, value: str) -> str:
+        """The new column: `value.format(i)` is the cell of the i-th written field."""
+        if not self.fills[0][1].nested:
+            return self.field.assigned(value.format(self.fills[0][0]))
+        document = f"coalesce({column}, {OBJECT})"
+        for position, fill in self.fills:
+            cell = f"{value.format(position)}::pg_catalog.jsonb"
+            document = _put(document, fill.path, cell)
+        return document
+
+    def restored(self, column: str, before: str) -> str:
+        """The old column from before-images; `before.format(i)` is the i-th one.
+
+        Of a document only our places go back: what others wrote beside them stays.
+        """
+        if not self.fills[0][1].nested:
+            return self.field.assigned(before.format(self.fills[0][0]))
+        steps: list[str] = []
+        document = column
+        for position, fill in self.fills:
+            for expression in _put_back(document, fill, before.format(position), len(steps)):
+                steps.append(expression)
+                document = f"x{len(steps)}.d"
+        chain = ", LATERAL ".join(f"(SELECT {e} AS d) AS x{n}" for n, e in enumerate(steps, 1))
+        was_null = " OR ".join(f"{before.format(p)} IS NULL" for p, _ in self.fills)
+        whole = f"CASE WHEN ({was_null}) AND {document} = {OBJECT} THEN NULL ELSE {document} END"
+        return f"(SELECT {whole} FROM {chain})"
+
+
+def _put(document: str, path: Sequence[str], value: str) -> str:
+    """Set a place, making the objects on the way to it."""
+    step = texts(path[:1])
+    if len(path) > 1:
+        inner = f"coalesce({document} #> {step}, {OBJECT})"
+        value = _put(inner, path[1:], value)
+    return f"pg_catalog.jsonb_set({document}, {step}, {value}, true)"
+
+
+def _put_back(document: str, fill: Fill, before: str, done: int) -> list[str]:
+    """The steps that restore one place; each names the document of the step before it."""
+    place = texts(fill.path)
+    first = (
+        f"CASE WHEN {before} IS NULL OR {before} = '' OR {before} LIKE '^%' "
+        f"THEN {document} #- {place} "
+        f"ELSE pg_catalog.jsonb_set({document}, {place}, {before}::pg_catalog.jsonb, true) END"
+    )
+    steps = [first]
+    made = (
+        f"CASE WHEN {before} IS NULL THEN 0 WHEN {before} LIKE '^%' "
+        f"THEN pg_catalog.substr({before}, 2)::pg_catalog.int4 ELSE {len(fill.path)} END"
+    )
+    for level in range(len(fill.path) - 1, 0, -1):
+        last = f"x{done + len(steps)}.d"
+        parent = texts(fill.path[:level])
+        steps.append(
+            f"CASE WHEN {made} <= {level} AND {last} #> {parent} = {OBJECT} "
+            f"THEN {last} #- {parent} ELSE {last} END"
+        )
+    return steps
+
+
+def kept(image: Image, *, short: bool) -> Image:
+    """An after-image for the journal: its digest, or itself where that packs smaller."""
+    if image is None or image is ABSENT:
+        return image
+    return digest(image) if short or looks_like_digest(image) else image
+
+
+def looks_like_digest(image: Image) -> bool:
+    """Whether an image has the form of a digest; one that only looks so is digested itself."""
+    return isinstance(image, str) and len(image) == 33 and image.startswith("#")
+
+
+def holds(kept_image: Image, now: Image) -> bool:
+    """Whether what stands now is what the journal says was written."""
+    return kept_image == (digest(now) if looks_like_digest(kept_image) else now)
+
+
+def resolve(spec: Spec, target: Relation) -> tuple[Fill, ...]:
+    """Every written field of a spec; TargetError for one that cannot be written."""
+    found = tuple(_resolve(name, target) for name in spec.writes)
+    for i, one in enumerate(found):
+        for other in found[i + 1 :]:
+            if one.field.name == other.field.name and _overlap(one.path, other.path):
+                raise TargetError(
+                    f"the fills {one.name} and {other.name} overlap",
+                    fix="fill the outer one alone, or name only its parts",
+                )
+    return found
+
+
+def _overlap(one: Sequence[str], other: Sequence[str]) -> bool:
+    shorter = min(len(one), len(other))
+    return tuple(one[:shorter]) == tuple(other[:shorter])
+
+
+def _resolve(name: str, target: Relation) -> Fill:
+    if name in target.fields:
+        return Fill(name=name, field=target.fields[name])
+    parts = name.split(".")
+    for i in range(len(parts) - 1, 0, -1):
+        head, path = ".".join(parts[:i]), tuple(parts[i:])
+        if head not in target.fields:
+            continue
+        field = target.fields[head]
+        if field.type.name != "jsonb" or field.type.schema != "pg_catalog":
+            raise TargetError(
+                f"{name} is a place inside {head}, which must be jsonb",
+                found=f"{head} is {field.declared}",
+                fix="a place in json cannot be changed without printing the document anew: "
+                "fill the whole column, or alter its type to jsonb",
+            )
+        if not all(path):
+            raise TargetError(f"the fill {name} has an empty part in its path")
+        return Fill(name=name, field=field, path=path)
+    near = ", ".join(target.fields)
+    raise TargetError(
+        f"table {target.schema}.{target.name} has no column {parts[0]}",
+        found=f"its columns are {near}",
+        fix="correct fills=, or add the column first",
+    )

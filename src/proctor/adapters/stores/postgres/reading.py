@@ -1,0 +1,262 @@
+"""Rows on their way out: pages of a chunk, samples, rows by key, and how many there are."""
+
+from __future__ import annotations
+
+import sys
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final, TypeAlias
+
+from proctor.adapters.stores.postgres import keys
+from proctor.adapters.stores.postgres.binding import Binding
+from proctor.adapters.stores.postgres.literal import ident, text
+from proctor.adapters.stores.postgres.pool import Pool, Rows, Transaction
+from proctor.errors import TargetError, TooSlow
+from proctor.model import Image, Key, Lease, Page, Row, Span, Survey
+
+WEIGHED: Final = 32
+"""Rows of a page whose size is measured; the rest is taken to be like them."""
+SCATTERED_BELOW: Final = 200_000
+"""Rows of a table up to which a random lot is drawn by ordering all of them."""
+
+Version: TypeAlias = tuple[str | None, str | None, tuple[str, ...]]
+"""Version of the source row, of the target row (None: absent), levels of deep places."""
+
+
+def page_of(binding: Binding, found: Rows, *, extra: int = 0, gone: tuple[Key, ...] = ()) -> Page:
+    """Rows of `binding.selected`, behind `extra` columns of the caller's, as a page."""
+    width, apart = len(binding.key), binding.apart
+    versions_at = extra + width
+    images_at = versions_at + (2 if apart else 1)
+    levels_at = images_at + len(binding.writes)
+    rows_at = levels_at + sum(f.deep for f in binding.writes)
+    names = (*binding.columns, *(f"= {field}" for field, _ in binding.spec.sql))
+    versions: list[Any]
+    if apart:
+        versions = [(r[versions_at], r[versions_at + 1], r[levels_at:rows_at]) for r in found]
+    elif rows_at > levels_at:
+        versions = [(None, r[versions_at], r[levels_at:rows_at]) for r in found]
+    else:
+        versions = [r[versions_at] for r in found]
+    rows: list[Row] = [dict(zip(names, r[rows_at:], strict=False)) for r in found]
+    return Page(
+        keys=[r[extra : extra + width] for r in found],
+        rows=rows,
+        versions=versions,
+        images=_images(binding, found, images_at, levels_at),
+        gone=gone,
+        bytes_read=_weight(found),
+    )
+
+
+def _images(
+    binding: Binding, found: Rows, start: int, stop: int
+) -> Sequence[tuple[Image, ...] | None]:
+    if not binding.apart and not any(f.nested for f in binding.writes):
+        return [r[start:stop] for r in found]
+    there = start - 1
+    return [
+        None
+        if r[there] is None
+        else tuple(f.python(i) for f, i in zip(binding.writes, r[start:stop], strict=True))
+        for r in found
+    ]
+
+
+def version_of(version: Any) -> Version:
+    """A page's version taken apart."""
+    return (None, version, ()) if isinstance(version, str) else version
+
+
+def _weight(found: Rows) -> int:
+    """Roughly how much memory rows take."""
+    if not found:
+        return 0
+    step = max(1, len(found) // WEIGHED)
+    looked = found[::step]
+    size = sum(sys.getsizeof(value) for row in looked for value in row if not _deep(value))
+    size += sum(len(repr(value)) for row in looked for value in row if _deep(value))
+    return size * len(found) // len(looked)
+
+
+def _deep(value: Any) -> bool:
+    return isinstance(value, dict | list)
+
+
+async def read(pool: Pool, binding: Binding, lease: Lease) -> Page:
+    """The eligible rows of a chunk, in one round trip."""
+    chunk = lease.chunk
+    async with pool.read(chunk.run) as work:
+        if chunk.keys is not None:
+            return await listed(work, binding, chunk.keys, eligible=True)
+        found = await work.commit(
+            f"SELECT {binding.selected} FROM {binding.joined} "
+            f"WHERE {binding.after(chunk.after)} AND {binding.upto(chunk.upto)} "
+            f"AND {binding.eligible} ORDER BY {binding.order}"
+        )
+        return page_of(binding, found)
+
+
+async def by_keys(pool: Pool, binding: Binding, wanted: Sequence[Key]) -> Page:
+    """These rows, eligible or not."""
+    async with pool.read() as work:
+        return await listed(work, binding, wanted, eligible=False, extra=values_of(binding))
+
+
+async def listed(
+    work: Transaction, binding: Binding, wanted: Sequence[Key], *, eligible: bool, extra: str = ""
+) -> Page:
+    """Listed rows as a page; those that are not there are gone."""
+    if not wanted:
+        return page_of(binding, [])
+    found = await work.commit(listing(binding, wanted, eligible=eligible, extra=extra))
+    return page_of(binding, found, extra=1, gone=gone_of(wanted, found))
+
+
+def gone_of(wanted: Sequence[Key], found: Rows) -> tuple[Key, ...]:
+    """The keys of a list that no row of `listing` answered to."""
+    seen = {row[0] for row in found}
+    return tuple(key for i, key in enumerate(wanted, 1) if i not in seen)
+
+
+def listing(binding: Binding, wanted: Sequence[Key], *, eligible: bool, extra: str = "") -> str:
+    """The SELECT of listed rows, with the place of each in the list before it."""
+    sent = keys.sent(binding.key)
+    on = " AND ".join(f"{sql} = {s}" for s, (sql, _) in zip(sent, binding.parts, strict=True))
+    only = binding.eligible if eligible else "true"
+    # The listed keys stand first, so that the lateral join behind them keeps its place.
+    return (
+        f"SELECT {keys.SENT}.proctor_at, {binding.selected}{extra} FROM "
+        f"{keys.unnested(binding.key, wanted)} CROSS JOIN {binding.joined} "
+        f"WHERE {on} AND {only} ORDER BY {binding.order}"
+    )
+
+
+def values_of(binding: Binding) -> str:
+    """What the expressions of `sql=` give, as text, behind the columns of a page."""
+    return "".join(
+        f", ({binding.bound(expression)}\n)::pg_catalog.text AS {ident(f'= {field}')}"
+        for field, expression in binding.spec.sql
+    )
+
+
+async def sample(
+    pool: Pool, binding: Binding, count: int, *, span: Span, seed: int | None, latest: bool
+) -> Page:
+    """Eligible rows for people to look at; under `span.keys` exactly those."""
+    async with pool.read() as work:
+        if span.keys:
+            extra = values_of(binding)
+            return await listed(work, binding, span.keys, eligible=False, extra=extra)
+        order, only = binding.order, "true"
+        if latest:
+            order = binding.backwards
+        elif seed is not None:
+            order = f"pg_catalog.md5({text(str(seed))} || pg_catalog.concat_ws(',', "
+            order += ", ".join(f"{sql}::pg_catalog.text" for sql, _ in binding.parts) + "))"
+            only = _thinned(binding, count, seed)
+        found = await work.commit(
+            f"SELECT {binding.selected}{values_of(binding)} FROM {binding.joined} "
+            f"WHERE {binding.spanned(span)} AND {binding.eligible} AND {only} "
+            f"ORDER BY {order} LIMIT {count}"
+        )
+        return page_of(binding, found)
+
+
+def _thinned(binding: Binding, count: int, seed: int) -> str:
+    """On a big table look at a seeded share of the rows only, many times as many as are wanted.
+
+    The share goes by a hash of the key, so that the same seed draws the same rows again.
+    """
+    rows = (binding.source or binding.target).rows
+    if rows <= SCATTERED_BELOW:
+        return "true"
+    share = max(1, min(1_000_000, int(1_000_000 * 200 * count / rows)))
+    joined = ", ".join(f"{sql}::pg_catalog.text" for sql, _ in binding.parts)
+    return (
+        f"pg_catalog.abs(pg_catalog.hashtextextended(pg_catalog.concat_ws(',', {joined}), {seed}) "
+        f"% 1000000) < {share}"
+    )
+
+
+async def survey(pool: Pool, binding: Binding, span: Span, *, exact: bool) -> Survey:
+    """How many rows there are and how many are eligible; estimates where counting is too slow."""
+    inside = binding.spanned(span)
+    if span.keys:
+        inside += f" AND {binding.among(span.keys)}"
+    async with pool.read(snapshot=True) as work:
+        first, last, size = await work.run(
+            f"SELECT {binding.printed_key} FROM {binding.scanned} WHERE {inside} "
+            f"ORDER BY {binding.order} LIMIT 1;\n"
+            f"SELECT {binding.printed_key} FROM {binding.scanned} WHERE {inside} "
+            f"ORDER BY {binding.backwards} LIMIT 1;\n"
+            f"SELECT pg_catalog.avg(pg_catalog.pg_column_size(x.*))::pg_catalog.float8 "
+            f"FROM (SELECT * FROM {binding.target.sql} LIMIT 200) AS x"
+        )
+        if binding.source is None:
+            await _refuse_bad_keys(work, binding)
+    found = Survey(
+        rows=0,
+        eligible=0,
+        first=tuple(first[0]) if first else None,
+        last=tuple(last[0]) if last else None,
+        row_bytes=size[0][0] or 0.0,
+        writes_per_row=writes_per_row(binding),
+    )
+    rows, eligible = await _counts(pool, binding, inside, exact=exact)
+    if span.limit is not None:
+        eligible = min(eligible, span.limit)
+    return replace(found, rows=rows, eligible=eligible)
+
+
+async def _counts(pool: Pool, binding: Binding, inside: str, *, exact: bool) -> tuple[int, int]:
+    if exact:
+        try:
+            async with pool.read() as work:
+                ((rows, eligible),) = await work.commit(
+                    f"SELECT count(*), count(*) FILTER (WHERE {binding.eligible}) "
+                    f"FROM {binding.joined} WHERE {inside}"
+                )
+                return rows, eligible
+        except TooSlow:
+            # A table that cannot be counted in time is estimated, as it would be without `exact`.
+            pass
+    async with pool.read() as work:
+        rows = await _planned(work, f"SELECT 1 FROM {binding.scanned} WHERE {inside}")
+        eligible = await _planned(
+            work, f"SELECT 1 FROM {binding.joined} WHERE {inside} AND {binding.eligible}"
+        )
+        return rows, eligible
+
+
+async def _planned(work: Transaction, sql: str) -> int:
+    ((plan,),) = await work.fetch(f"EXPLAIN (FORMAT JSON) {sql}")
+    return int(plan[0]["Plan"]["Plan Rows"])
+
+
+async def _refuse_bad_keys(work: Transaction, binding: Binding) -> None:
+    """A query has no index that makes its key unique: look at the rows themselves."""
+    columns = ", ".join(sql for sql, _ in binding.parts)
+    null = " OR ".join(f"{sql} IS NULL" for sql, _ in binding.parts)
+    ((nulls,),) = await work.fetch(f"SELECT EXISTS (SELECT FROM {binding.scanned} WHERE {null})")
+    ((twice,),) = await work.fetch(
+        f"SELECT EXISTS (SELECT FROM {binding.scanned} GROUP BY {columns} HAVING count(*) > 1)"
+    )
+    if nulls or twice:
+        raise TargetError(
+            "the key of the query does not tell its rows apart",
+            found="some keys are null" if nulls else "some keys occur more than once",
+            fix="choose columns that are unique and not null in the query's rows",
+        )
+
+
+def writes_per_row(binding: Binding) -> float:
+    """Heap tuples and index entries that one update makes.
+
+    Where no index touches a fill, half of the updates are taken to find room on their page.
+    """
+    written = {f.field.name for f in binding.writes}
+    indexes = [i for i in binding.target.indexes if i.method != "brin"]
+    indexed = any(written & i.touches for i in indexes)
+    return 1.0 + len(indexes) * (1.0 if indexed else 0.5)

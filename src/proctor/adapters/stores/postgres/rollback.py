@@ -1,0 +1,227 @@
+"""Undo one chunk, see whether it holds, forget its images: from the journal beside the data."""
+
+from __future__ import annotations
+
+import time
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import psycopg
+
+from proctor.adapters.stores import journal, records
+from proctor.adapters.stores.postgres.applying import blob
+from proctor.adapters.stores.postgres.binding import Binding
+from proctor.adapters.stores.postgres.bisect import Found, Spoilt, bisect
+from proctor.adapters.stores.postgres.faults import of_a_row, row_reason
+from proctor.adapters.stores.postgres.literal import text
+from proctor.adapters.stores.postgres.pool import Pool, Transaction
+from proctor.adapters.stores.postgres.undoing import CHANGED, GONE, REFERENCED, Undoer
+from proctor.adapters.stores.postgres.writing import SUPPRESSED
+from proctor.model import Bucket, Issue, Key, Undone
+from proctor.ports import UndoTerms
+
+BUCKETS = {CHANGED: Bucket.CONFLICTED, GONE: Bucket.GONE}
+"""Where a row that was left alone is listed; any other reason is the server's refusal."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """What a chunk's row says of its undo data; no blob: nothing can be undone."""
+
+    applied: datetime | None = None
+    undone: bool = True
+    blob: bytes | None = None
+    after: Key | None = None
+    upto: Key | None = None
+
+    @property
+    def undoable(self) -> bytes | None:
+        """The blob, unless it was undone already."""
+        return None if self.undone else self.blob
+
+
+async def kept(work: Transaction, run: str, number: int, *, lock: bool = False) -> Kept:
+    """Read a chunk's undo data, keeping others from undoing it at the same time."""
+    found = await work.fetch(
+        f"SELECT applied, undone, undo, after, upto FROM proctor.chunks "
+        f"WHERE run = {text(run)} AND number = {number} AND state = 'applied'"
+        f"{' FOR NO KEY UPDATE' if lock else ''}"
+    )
+    if not found:
+        return Kept()
+    applied, undone, data, after, upto = found[0]
+    return Kept(
+        applied=applied,
+        undone=undone,
+        blob=data,
+        after=records.key_from_json(after),
+        upto=records.key_from_json(upto),
+    )
+
+
+def _undoer(binding: Binding, found: Kept, undo: journal.Undo) -> Undoer:
+    return Undoer(binding=binding, journal=undo, after=found.after, upto=found.upto)
+
+
+async def undo(pool: Pool, binding: Binding, run: str, number: int, terms: UndoTerms) -> Undone:
+    """Undo one chunk in one transaction; when a row is refused, again inside savepoints."""
+    started = time.perf_counter()
+    if terms.dry_run:
+        async with pool.read(run, snapshot=True) as work:
+            found = await kept(work, run, number)
+            return await _look(work, binding, found, terms, started)
+    async with pool.write(run, deferred=False) as work:
+        found = await kept(work, run, number, lock=True)
+        if found.undoable is None or _too_old(found, terms):
+            return Undone()
+        undoer = _undoer(binding, found, journal.unpack(found.undoable))
+        covered = await undoer.covered(work, terms.span)
+        try:
+            done: Found[bool] = Found(written=await undoer.attempt(work, covered))
+        except (Spoilt, psycopg.Error) as error:
+            secured = binding.target.secured
+            if isinstance(error, psycopg.Error) and not of_a_row(error, secured=secured):
+                raise
+            await work.rollback()
+            await kept(work, run, number, lock=True)
+            done = await bisect(work, covered, undoer.attempt, secured=secured)
+        reasons = _refused(done, undoer)
+        rest = [p for p in covered if p not in done.written and p not in reasons]
+        states = await undoer.states(work, rest)
+        reasons |= {p: why or SUPPRESSED for p, why in states.items()}
+        await work.commit(_marked(run, number, undoer, covered))
+        return _books(undoer, covered, reasons, started)
+
+
+def _too_old(found: Kept, terms: UndoTerms) -> bool:
+    return terms.since is not None and (found.applied is None or found.applied < terms.since)
+
+
+def _refused(done: Found[bool], undoer: Undoer) -> dict[int, str]:
+    return {
+        p: why if isinstance(why, str) else row_reason(why, _values(undoer, p))
+        for p, why in done.refused.items()
+    }
+
+
+def _values(undoer: Undoer, position: int) -> list[object]:
+    images = [c[position] for c in (*undoer.journal.before, *undoer.journal.after)]
+    return [*undoer.journal.keys[position], *(i for i in images if isinstance(i, str))]
+
+
+def _marked(run: str, number: int, undoer: Undoer, covered: Sequence[int]) -> str:
+    """Mark the chunk undone, or keep the journal of the rows that were not asked for."""
+    done = set(covered)
+    rest = [p for p in range(len(undoer.journal.keys)) if p not in done]
+    where = f"WHERE run = {text(run)} AND number = {number}"
+    if not rest:
+        return f"UPDATE proctor.chunks SET undone = true {where}"
+    smaller = journal.pack(journal.subset(undoer.journal, rest))
+    return f"UPDATE proctor.chunks SET undo = {blob(smaller)}, undo_rows = {len(rest)} {where}"
+
+
+def _books(
+    undoer: Undoer, covered: Sequence[int], reasons: Mapping[int, str], started: float
+) -> Undone:
+    """Every row that was to be undone, in exactly one place."""
+    counts = {CHANGED: 0, GONE: 0}
+    blocked = 0
+    left = []
+    for position, why in sorted(reasons.items()):
+        if why in counts:
+            counts[why] += 1
+        else:
+            blocked += 1
+        bucket = BUCKETS.get(why, Bucket.FAILED)
+        left.append(Issue(key=undoer.journal.keys[position], bucket=bucket, reason=why))
+    return Undone(
+        written=len(covered),
+        restored=len(covered) - len(reasons),
+        changed=counts[CHANGED],
+        gone=counts[GONE],
+        blocked=blocked,
+        left=tuple(left),
+        took=timedelta(seconds=time.perf_counter() - started),
+    )
+
+
+async def _look(
+    work: Transaction, binding: Binding, found: Kept, terms: UndoTerms, started: float
+) -> Undone:
+    if found.undoable is None or _too_old(found, terms):
+        return Undone()
+    undoer = _undoer(binding, found, journal.unpack(found.undoable))
+    covered = await undoer.covered(work, terms.span)
+    states = await undoer.states(work, covered)
+    return _books(undoer, covered, {p: why for p, why in states.items() if why}, started)
+
+
+async def verify(pool: Pool, binding: Binding, run: str, number: int) -> Undone:
+    """Which rows of one chunk still hold what was written."""
+    started = time.perf_counter()
+    async with pool.read(run, snapshot=True) as work:
+        found = await kept(work, run, number)
+        if found.undoable is None:
+            return Undone()
+        undoer = _undoer(binding, found, journal.unpack(found.undoable))
+        every = range(len(undoer.journal.keys))
+        states = await undoer.states(work, every)
+        # That others refer to a row does not change what it holds.
+        reasons = {p: why for p, why in states.items() if why and why != REFERENCED}
+        return _books(undoer, every, reasons, started)
+
+
+async def written_keys(pool: Pool, run: str, number: int) -> list[Key]:
+    """What one chunk wrote and nobody has undone or pruned."""
+    async with pool.read(run) as work:
+        found = await kept(work, run, number)
+    return list(journal.unpack(found.undoable).keys) if found.undoable else []
+
+
+async def prune(
+    pool: Pool, *, older_than: datetime | None, run: str | None, listed: Sequence[Key]
+) -> int:
+    """Forget images; how many rows can no longer be undone because of it."""
+    where = "undo IS NOT NULL"
+    if run is not None:
+        where += f" AND run = {text(run)}"
+    if older_than is not None:
+        where += f" AND applied < {text(older_than.isoformat())}::timestamptz"
+    async with pool.write(run or "") as work:
+        if not listed:
+            ((count,),) = await work.commit(
+                f"WITH proctor_old AS (SELECT run, number, undone, undo_rows "
+                f"FROM proctor.chunks WHERE {where} FOR NO KEY UPDATE), "
+                f"proctor_new AS (UPDATE proctor.chunks AS c SET undo = NULL, undo_rows = 0 "
+                f"FROM proctor_old AS o WHERE c.run = o.run AND c.number = o.number) "
+                f"SELECT coalesce(sum(undo_rows) FILTER (WHERE NOT undone), 0)::int8 "
+                f"FROM proctor_old"
+            )
+            return int(count)
+        chunks = await work.fetch(
+            f"SELECT run, number FROM proctor.chunks WHERE {where} ORDER BY run, number"
+        )
+        wanted, count = set(listed), 0
+        for name, number in chunks:
+            count += await _forget(work, name, number, wanted)
+        await work.commit()
+        return count
+
+
+async def _forget(work: Transaction, run: str, number: int, wanted: set[Key]) -> int:
+    """Take some rows out of one chunk's journal; how many could still have been undone."""
+    found = await kept(work, run, number, lock=True)
+    if found.blob is None:
+        return 0
+    undo = journal.unpack(found.blob)
+    rest = [p for p, key in enumerate(undo.keys) if key not in wanted]
+    lost = len(undo.keys) - len(rest)
+    if lost:
+        smaller = journal.pack(journal.subset(undo, rest)) if rest else None
+        await work.run(
+            f"UPDATE proctor.chunks SET undo = {blob(smaller)}, undo_rows = {len(rest)} "
+            f"WHERE run = {text(run)} AND number = {number}"
+        )
+    return 0 if found.undone else lost

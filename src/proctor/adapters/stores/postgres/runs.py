@@ -1,0 +1,318 @@
+"""Runs: opened, taken over, kept alive, moved, tuned and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+
+from proctor.adapters.stores import records
+from proctor.adapters.stores.postgres import keys, tables
+from proctor.adapters.stores.postgres.binding import Binding
+from proctor.adapters.stores.postgres.claims import fenced
+from proctor.adapters.stores.postgres.literal import text, texts
+from proctor.adapters.stores.postgres.pool import Pool, Transaction
+from proctor.errors import IllegalMove, RunActive, UsageError
+from proctor.model import Chunk, ChunkState, Key, Run, RunState, Tuning
+from proctor.ports import Opening
+
+KEYS_A_CHUNK = 500
+"""Keys of one chunk where a person or a failed run listed them."""
+RESUMABLE = frozenset(
+    {RunState.QUEUED, RunState.RUNNING, RunState.PAUSING, RunState.PAUSED, RunState.FAILED}
+)
+CLOSING = frozenset({RunState.CANCELLING, RunState.ROLLING_BACK, RunState.SUCCEEDED})
+ENDED = frozenset(
+    {
+        *(RunState.PAUSED, RunState.CANCELLED, RunState.FAILED),
+        *(RunState.SUCCEEDED, RunState.ROLLED_BACK),
+    }
+)
+
+
+async def open_run(pool: Pool, binding: Binding, opening: Opening) -> Run:
+    """Start a run or take one over, in one transaction under the opening lock."""
+    async with pool.write(opening.run, control=True) as work:
+        await work.fetch(f"SELECT pg_catalog.pg_advisory_xact_lock({tables.OPEN_LOCK})")
+        try:
+            await tables.ensure(work)
+        except psycopg.errors.InsufficientPrivilege as error:
+            said = error.diag.message_primary or "not allowed"
+            await work.rollback()
+            who = await work.fetch("SELECT current_database(), current_user")
+            raise tables.not_allowed(who[0][0], who[0][1], said) from None
+        if opening.resume:
+            await _take_over(work, opening)
+        else:
+            await _start(work, binding, opening)
+        rows = await work.commit(f"{tables.RUNS} WHERE r.id = {text(opening.run)}")
+        return tables.run_of(rows[0])
+
+
+async def _start(work: Transaction, binding: Binding, opening: Opening) -> None:
+    spec = opening.spec
+    place = f"{binding.target.schema}.{binding.target.name}"
+    await _refuse_overlap(work, binding, place)
+    listed = await _canonical(work, binding, opening.span.keys)
+    before = await _predecessor(work, binding, opening.span.start)
+    span = replace(opening.span, keys=tuple(listed))
+    now = "pg_catalog.clock_timestamp()"
+    values = {
+        "id": text(opening.run),
+        "backfill": text(spec.backfill),
+        "version": text(spec.version),
+        "env": text(opening.env),
+        "target": text(spec.target),
+        "place": text(place),
+        "fills": texts(spec.fills),
+        "writes": texts(spec.writes),
+        "state": text(RunState.RUNNING.value),
+        "epoch": "1",
+        "span": text(records.span_to_json(span)),
+        "digest": text(opening.digest),
+        "params": text(records.to_json(dict(spec.params))),
+        "spec": text(records.spec_to_json(spec)),
+        "created": now,
+        "started": now,
+        "heartbeat": now,
+        "held_until": tables.until(opening.lease_for),
+        "holder": text(records.holder_to_json(opening.holder)),
+        "tuning": text(records.tuning_to_json(Tuning())),
+        "last": _json(opening.last),
+        "expected": "NULL" if opening.expected is None else str(opening.expected),
+        "cursor": _json(before),
+        "exhausted": str(bool(opening.span.keys) or opening.last is None),
+    }
+    chunks = _listed_chunks(opening.run, listed)
+    rows = ", ".join(
+        tables.inserted(c, state=ChunkState.OPEN, fence=0, worker="", until="NULL") for c in chunks
+    )
+    await work.run(
+        f"INSERT INTO proctor.runs ({', '.join(values)}) VALUES ({', '.join(values.values())});\n"
+        f"INSERT INTO proctor.counters VALUES ({text(opening.run)}, {len(chunks)})"
+        + (f";\n{tables.INSERT} {rows}" if chunks else "")
+    )
+
+
+def _json(key: Key | None) -> str:
+    shown = records.key_to_json(key)
+    return "NULL" if shown is None else text(shown)
+
+
+def _listed_chunks(run: str, listed: Sequence[Key]) -> list[Chunk]:
+    chunks: list[Chunk] = []
+    for start in range(0, len(listed), KEYS_A_CHUNK):
+        part = tuple(listed[start : start + KEYS_A_CHUNK])
+        after = chunks[-1].upto if chunks else None
+        chunks.append(Chunk(run=run, number=len(chunks) + 1, after=after, upto=part[-1], keys=part))
+    return chunks
+
+
+async def _canonical(work: Transaction, binding: Binding, listed: Sequence[Key]) -> list[Key]:
+    """Keys as the server prints them, each once, in scan order."""
+    if not listed:
+        return []
+    sent = keys.sent(binding.key)
+    order = ", ".join(
+        f"{i + 1} DESC" if c.descending else f"{i + 1}" for i, c in enumerate(binding.key)
+    )
+    typed = ", ".join(f"{sql} AS k{i}" for i, sql in enumerate(sent))
+    shown = ", ".join(c.printed(f"x.k{i}") for i, c in enumerate(binding.key))
+    rows = await work.fetch(
+        f"SELECT {shown} FROM (SELECT DISTINCT {typed} "
+        f"FROM {keys.unnested(binding.key, listed)} ORDER BY {order}) AS x"
+    )
+    return [tuple(row) for row in rows]
+
+
+async def _predecessor(work: Transaction, binding: Binding, start: Key | None) -> Key | None:
+    """The key just before the span's first one: chunks begin behind a key."""
+    if start is None:
+        return None
+    rows = await work.fetch(
+        f"SELECT {binding.printed_key} FROM {binding.scanned} "
+        f"WHERE NOT ({binding.since(start)}) ORDER BY {binding.backwards} LIMIT 1"
+    )
+    return tuple(rows[0]) if rows else None
+
+
+async def _refuse_overlap(work: Transaction, binding: Binding, place: str) -> None:
+    rows = await work.fetch(
+        f"{tables.RUNS} WHERE r.place = {text(place)} AND r.state IN {tables.OCCUPYING}"
+    )
+    others: list[Any] = await work.fetch(
+        f"SELECT id, writes FROM proctor.runs WHERE place = {text(place)} "
+        f"AND state IN {tables.OCCUPYING}"
+    )
+    writes = dict(others)
+    for run in map(tables.run_of, rows):
+        shared = [
+            mine
+            for mine in binding.spec.writes
+            for theirs in writes[run.id]
+            if mine == theirs or mine.startswith(f"{theirs}.") or theirs.startswith(f"{mine}.")
+        ]
+        if shared:
+            raise active(run, f"it writes {', '.join(sorted(set(shared)))} of {place}")
+
+
+def active(run: Run, why: str) -> RunActive:
+    """Somebody else's run is in the way."""
+    who = str(run.holder) if run.holder else "nobody known"
+    since = (run.started or run.created).isoformat(timespec="seconds")
+    alive = f", last heard of at {run.heartbeat:%H:%M:%S} UTC" if run.heartbeat else ""
+    return RunActive(
+        f"run {run.id} of {run.backfill} is in the way: {why}",
+        found=f"it is {run.state.value}, held by {who} since {since}{alive}",
+        fix=f"wait for it, resume it, or cancel it: proctor cancel {run.id}",
+    )
+
+
+async def _take_over(work: Transaction, opening: Opening) -> None:
+    """Go on under a new epoch; what the former holder had claimed is open under a higher fence."""
+    name = text(opening.run)
+    rows = await work.fetch(
+        f"SELECT state, held_until > pg_catalog.clock_timestamp() FROM proctor.runs "
+        f"WHERE id = {name} FOR NO KEY UPDATE"
+    )
+    if not rows:
+        raise unknown(opening.run, 0)
+    state, held = RunState(rows[0][0]), bool(rows[0][1])
+    run = tables.run_of((await work.fetch(f"{tables.RUNS} WHERE r.id = {name}"))[0])
+    if state not in RESUMABLE:
+        raise IllegalMove(f"run {opening.run} cannot be resumed", found=f"it is {state.value}")
+    if held and not opening.dead and state in (RunState.RUNNING, RunState.PAUSING):
+        raise active(run, "its holder is alive")
+    now = "pg_catalog.clock_timestamp()"
+    await work.run(
+        f"UPDATE proctor.chunks SET state = 'open', fence = fence + 1, claimed_until = NULL "
+        f"WHERE run = {name} AND state = 'claimed';\n"
+        f"UPDATE proctor.runs SET state = 'running', epoch = epoch + 1, ended = NULL, "
+        f"reason = '', started = coalesce(started, {now}), heartbeat = {now}, "
+        f"held_until = {tables.until(opening.lease_for)}, "
+        f"holder = {text(records.holder_to_json(opening.holder))}, "
+        f"digest = {text(opening.digest)}, version = {text(opening.spec.version)}, "
+        f"params = {text(records.to_json(dict(opening.spec.params)))}, "
+        f"spec = {text(records.spec_to_json(opening.spec))} WHERE id = {name}"
+    )
+
+
+async def beat(pool: Pool, run: Run, workers: Sequence[str], lease_for: timedelta) -> Run:
+    """Keep the run and the leases of these workers, and read the run, in one trip.
+
+    A chunk whose apply is in flight is passed over: it needs no longer lease.
+    """
+    name = text(run.id)
+    until = tables.until(lease_for)
+    async with pool.write(run.id, control=True) as work:
+        found = await work.run(
+            f"UPDATE proctor.runs SET heartbeat = pg_catalog.clock_timestamp(), "
+            f"held_until = {until} WHERE id = {name} AND epoch = {run.epoch} RETURNING id;\n"
+            f"UPDATE proctor.chunks SET claimed_until = {until} WHERE run = {name} "
+            f"AND number IN (SELECT number FROM proctor.chunks WHERE run = {name} "
+            f"AND state = 'claimed' AND worker = ANY ({texts(workers)}) "
+            f"FOR NO KEY UPDATE SKIP LOCKED);\n"
+            f"{tables.RUNS} WHERE r.id = {name}"
+        )
+        if not found[0]:
+            raise fenced(run.id)
+        await work.commit()
+        return tables.run_of(found[2][0])
+
+
+async def move(
+    pool: Pool,
+    run: str,
+    then: RunState,
+    *,
+    among: Sequence[RunState],
+    reason: str = "",
+    epoch: int | None = None,
+) -> Run:
+    """Change a run's state, closing what is claimed where no write may follow."""
+    name = text(run)
+    allowed = ", ".join(text(state.value) for state in among) or "''"
+    mine = f" AND epoch = {epoch}" if epoch is not None else ""
+    said = f", reason = {text(reason)}" if reason or then is RunState.RUNNING else ""
+    ended = "pg_catalog.clock_timestamp()" if then in ENDED else "NULL"
+    async with pool.write(run, control=True) as work:
+        changed = await work.fetch(
+            f"UPDATE proctor.runs SET state = {text(then.value)}, ended = {ended}{said} "
+            f"WHERE id = {name} AND state IN ({allowed}){mine} RETURNING id"
+        )
+        if not changed:
+            raise await _cannot(work, run, then, epoch)
+        closing = ""
+        if then in CLOSING:
+            closing = _close(name, "closed", "('open', 'claimed')")
+        elif then is RunState.FAILED:
+            # It may be resumed: what was claimed must be found again, and still be fenced.
+            closing = _close(name, "open", "('claimed')")
+        rows = await work.commit(f"{closing}{tables.RUNS} WHERE r.id = {name}")
+        return tables.run_of(rows[0])
+
+
+def _close(name: str, then: str, among: str) -> str:
+    return (
+        f"UPDATE proctor.chunks SET state = '{then}', fence = fence + 1, claimed_until = NULL "
+        f"WHERE run = {name} AND state IN {among};\n"
+    )
+
+
+async def _cannot(work: Transaction, run: str, then: RunState, epoch: int | None) -> Exception:
+    rows = await work.fetch(f"{tables.RUNS} WHERE r.id = {text(run)}")
+    if not rows:
+        return unknown(run, 0)
+    now = tables.run_of(rows[0])
+    if epoch is not None and now.epoch != epoch:
+        return fenced(run)
+    return IllegalMove(f"run {run} cannot become {then.value}", found=f"it is {now.state.value}")
+
+
+async def tune(pool: Pool, run: str, tuning: Tuning) -> Run:
+    """Keep new knobs; the holder reads them at its next beat."""
+    async with pool.write(run, control=True) as work:
+        rows = await work.commit(
+            f"UPDATE proctor.runs SET tuning = {text(records.tuning_to_json(tuning))} "
+            f"WHERE id = {text(run)};\n{tables.RUNS} WHERE r.id = {text(run)}"
+        )
+        if not rows:
+            raise unknown(run, 0)
+        return tables.run_of(rows[0])
+
+
+async def all_runs(work: Transaction, backfill: str | None) -> list[Run]:
+    """Runs, newest first."""
+    named = f"WHERE r.backfill = {text(backfill)} " if backfill is not None else ""
+    rows = await work.fetch(f"{tables.RUNS} {named}ORDER BY r.created DESC, r.id DESC")
+    return [tables.run_of(row) for row in rows]
+
+
+async def one_run(work: Transaction, run: str) -> Run:
+    """A run by its id or the beginning of it."""
+    rows = await work.fetch(
+        f"{tables.RUNS} WHERE pg_catalog.starts_with(r.id, {text(run)}) ORDER BY r.id = "
+        f"{text(run)} DESC LIMIT 3"
+    )
+    found = [tables.run_of(row) for row in rows]
+    if not run or not found or (len(found) > 1 and found[0].id != run):
+        raise unknown(run, len(found))
+    return found[0]
+
+
+def unknown(run: str, many: int) -> UsageError:
+    """No run of that name, or more than one."""
+    return UsageError(
+        f"{run!r} is the beginning of several runs" if many else f"there is no run {run!r} here",
+        fix="see `proctor status` for the runs of this environment",
+    )
+
+
+async def chunk_rows(work: Transaction, run: str) -> list[tuple[Any, ...]]:
+    """Every chunk of a run as RECORD, in order of number."""
+    return await work.fetch(
+        f"SELECT {tables.RECORD} FROM proctor.chunks WHERE run = {text(run)} ORDER BY number"
+    )
