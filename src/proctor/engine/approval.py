@@ -40,13 +40,15 @@ class Approval:
 
     @classmethod
     def parse(cls, text: str) -> Approval:
-        """From a run's row or a plan file; UsageError when it is neither, or was edited."""
+        """From a run's row or a plan file; UsageError when it is neither, PlanVoid if edited."""
         try:
             found = json.loads(text)
+            survey = found.get("survey")
+            eligible = survey["eligible"] if survey else None
             approval = cls(
                 parts={str(k): str(v) for k, v in found["parts"].items()},
                 files={str(k): str(v) for k, v in found.get("files", {}).items()},
-                eligible=(found.get("survey") or {}).get("eligible"),
+                eligible=int(eligible) if eligible is not None else None,
             )
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise UsageError(
@@ -54,7 +56,8 @@ class Approval:
                 found="JSON without the digests of a plan",
                 fix="make one with `proctor plan NAME --out FILE`",
             ) from error
-        if found.get("digest", approval.digest) != approval.digest:
+        # Only a run's row comes without a digest of its own.
+        if found.get("digest", "" if survey else approval.digest) != approval.digest:
             raise PlanVoid(
                 "the plan file was changed after it was made",
                 found="its digest does not match its parts",

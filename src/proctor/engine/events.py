@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from proctor.errors import ProctorError
 from proctor.ports import Clock, Event, Ledger
 
 EVENTS: dict[str, bool] = {
@@ -54,6 +55,7 @@ class Events:
     who: str
     hear: list[Callable[[Event], None]] = field(default_factory=list)
     waiting: list[Event] = field(default_factory=list)
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def emit(self, name: str, run: str = "", **data: Any) -> None:
         """Tell everybody now; the ledger at the next flush."""
@@ -64,32 +66,52 @@ class Events:
             self.waiting.append(event)
         log.info(name, extra={"proctor": {"run": run, **data}})
         for listener in self.hear:
-            listener(event)
+            try:
+                listener(event)
+            except Exception as error:  # noqa: BLE001 - a face that breaks must not break the run
+                self._complain("a listener failed", error)
 
     async def flush(self) -> None:
         """Write what is waiting; what could not be written waits for the next time."""
-        if not self.waiting:
-            return
-        batch, self.waiting = self.waiting, []
-        try:
-            await self.ledger.append(batch)
-        except BaseException:
-            self.waiting = batch + self.waiting
-            raise
+        async with self.writing:
+            batch, self.waiting = self.waiting, []
+            if not batch:
+                return
+            try:
+                await self.ledger.append(batch)
+            except Exception:
+                self.waiting = batch + self.waiting
+                raise
 
     @contextlib.asynccontextmanager
     async def flushing(self, every: float = 1.0) -> AsyncIterator[None]:
-        """Flush in the background while the block runs, and once more at its end."""
+        """Flush in the background while the block runs, and once more at its end.
+
+        A ledger that fails meanwhile is asked again; at the end its error is raised, unless
+        the block has one of its own.
+        """
         ticker = asyncio.create_task(self._tick(every))
+        well = False
         try:
             yield
+            well = True
         finally:
             ticker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ticker
-            await self.flush()
+            await asyncio.gather(ticker, return_exceptions=True)
+            await (self.flush() if well else self._try_flush())
 
     async def _tick(self, every: float) -> None:
         while True:
             await self.clock.sleep(every)
+            # A write in hand goes on when the ticker is cancelled: the last flush waits for it.
+            await asyncio.shield(self._try_flush())
+
+    async def _try_flush(self) -> None:
+        try:
             await self.flush()
+        except Exception as error:  # noqa: BLE001 - whatever the ledger raises, the events wait
+            self._complain("events wait for the ledger", error)
+
+    def _complain(self, what: str, error: Exception) -> None:
+        why = str(error) if isinstance(error, ProctorError) else type(error).__name__
+        log.warning(what, extra={"proctor": {"why": why, "waiting": len(self.waiting)}})

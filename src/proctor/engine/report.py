@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from proctor.core.same import text_of
-from proctor.engine.show import inputs, masked, rates
+from proctor.engine.show import image_text, inputs, masked, rates, shown_key
 from proctor.engine.site import Site
 from proctor.engine.snapshot import Preview, Report
 from proctor.engine.undo import undoable
@@ -91,11 +91,11 @@ async def _sample(
             page = await site.store.read_keys(spec, keys)
             return tuple(
                 Preview(
-                    key=key,
+                    key=shown_key(key, spec),
                     bucket="written",
                     before={},
                     after=masked(
-                        zip(spec.writes, (text_of(v) for v in images or ()), strict=False), spec
+                        zip(spec.writes, (image_text(v) for v in images or ()), strict=False), spec
                     ),
                     inputs=inputs(row, spec),
                 )

@@ -10,7 +10,18 @@ from proctor.core.pace import Pace
 from proctor.core.same import text_of
 from proctor.engine.pacing import Pacing
 from proctor.engine.snapshot import Estimate, Preview, Snapshot
-from proctor.model import ABSENT, ChunkRecord, ChunkState, Image, Page, Run, RunState, Settled, Spec
+from proctor.model import (
+    ABSENT,
+    ChunkRecord,
+    ChunkState,
+    Image,
+    Key,
+    Page,
+    Run,
+    RunState,
+    Settled,
+    Spec,
+)
 
 MASK = "•••"
 SHOWN = 200
@@ -60,7 +71,7 @@ def previews(page: Page, settled: Settled, spec: Spec) -> tuple[Preview, ...]:
         )
         shown.append(
             Preview(
-                key=key,
+                key=shown_key(key, spec),
                 bucket=issue.bucket.value if issue else "written",
                 before=before or dict.fromkeys(spec.writes),
                 after=new,
@@ -87,8 +98,17 @@ def masked(pairs: Iterable[tuple[str, str | None]], spec: Spec) -> dict[str, str
 
 
 def is_hidden(name: str, sensitive: set[str]) -> bool:
-    """Whether a field, or the column that holds it, is marked sensitive."""
-    return name in sensitive or name.partition(".")[0] in sensitive
+    """Whether a field is marked sensitive, lies in one that is, or holds one."""
+    return any(f"{name}.".startswith(f"{s}.") or s.startswith(f"{name}.") for s in sensitive)
+
+
+def shown_key(key: Key, spec: Spec) -> Key:
+    """A key with its sensitive columns as bullets."""
+    hidden = set(spec.sensitive)
+    return tuple(
+        MASK if is_hidden(part.column, hidden) else value
+        for part, value in zip(spec.key, key, strict=True)
+    )
 
 
 def cut(text: str, most: int = SHOWN) -> str:

@@ -45,13 +45,14 @@ class Page:
 
     `versions` are the store's own and opaque; `images` hold one tuple a row, in the order of
     `Spec.writes`, None where an `into` row does not exist yet. `gone` are keys of an explicit
-    chunk that no longer stand there or are no longer eligible.
+    chunk that no longer stand there or are no longer eligible. Row values stay out of its repr,
+    and so out of log lines and tracebacks.
     """
 
     keys: Sequence[Key]
-    rows: Sequence[Row]
-    versions: Sequence[Any]
-    images: Sequence[tuple[Image, ...] | None]
+    rows: Sequence[Row] = field(repr=False)
+    versions: Sequence[Any] = field(repr=False)
+    images: Sequence[tuple[Image, ...] | None] = field(repr=False)
     gone: tuple[Key, ...] = ()
     bytes_read: int = 0
 
@@ -123,7 +124,7 @@ class Settled:
 
     page: Page
     index: Sequence[int]
-    values: Sequence[tuple[Any, ...]]
+    values: Sequence[tuple[Any, ...]] = field(repr=False)
     outcome: Outcome = field(default_factory=Outcome)
     issues: tuple[Issue, ...] = ()
 
