@@ -5,13 +5,7 @@ import contextlib
 import pytest
 
 from proctor.adapters.ledger import MemoryLedger, open_ledger
-
-pytest.register_assert_rewrite("proctor.testing.conformance.ledger")
-
-from proctor.testing.conformance.ledger import (  # noqa: E402 (after the registration)
-    DurableLedgerConformance,
-    LedgerConformance,
-)
+from proctor.testing.conformance import DurableLedgerConformance, LedgerConformance
 
 
 @contextlib.asynccontextmanager

@@ -19,9 +19,14 @@ pytest.register_assert_rewrite(
         for name in ("acting", "applying", "claiming", "controlling", "finishing", "guarding")
     ),
     *(f"proctor.testing.conformance.{name}" for name in ("surveying", "undoing", "watching")),
+    "proctor.testing.conformance.ledger",
 )
 
 from proctor.testing.conformance.harness import Harness  # noqa: E402 (after the registration)
+from proctor.testing.conformance.ledger import (  # noqa: E402
+    DurableLedgerConformance,
+    LedgerConformance,
+)
 from proctor.testing.conformance.store import StoreConformance  # noqa: E402
 
-__all__ = ["Harness", "StoreConformance"]
+__all__ = ["DurableLedgerConformance", "Harness", "LedgerConformance", "StoreConformance"]
