@@ -65,7 +65,7 @@ def next_step(
         case Busy() | ConnectionLost() | Unreachable():
             do = Do.AGAIN
         case TooSlow():
-            return Step(Do.SPLIT if attempt >= 2 else Do.AGAIN, _wait(attempt, dice, policy))
+            do = Do.SPLIT if attempt >= 2 else Do.AGAIN
         case ProctorError() | _:
             return Step(Do.FAIL)
     if attempt >= policy.attempts:
