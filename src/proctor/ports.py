@@ -65,6 +65,12 @@ class Surveying(Protocol):
     async def health(self) -> Health:
         """The throttle's food: cheap, a few times a second at most."""
 
+    async def measure(self, sql: str) -> float:
+        """The one number of a user's SELECT, in a short read-only transaction.
+
+        Raises TargetError where it does not give exactly one number.
+        """
+
 
 class Working(Protocol):
     """Run the backfill: all state of a run lives in the target, moved by these."""

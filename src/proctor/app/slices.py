@@ -77,7 +77,7 @@ async def _slice(names: SliceNames) -> Tally:
             run=run,
             params=params,
             terms=Terms(code=names.code, attempts=settings.attempts, lease_for=settings.lease_for),
-            pacing=site.pacing(),
+            pacing=site.pacing(backfill.signals),
             clock=site.clock,
             events=site.events,
             dice=dice,

@@ -6,19 +6,20 @@ import contextlib
 import getpass
 import os
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from proctor.adapters.clock import SystemClock
 from proctor.adapters.ledger import open_ledger
+from proctor.adapters.signals import Watched, http_question, python_question
 from proctor.app.facade import App
-from proctor.authoring import load
-from proctor.config import Config, Env
+from proctor.authoring import Watch, load
+from proctor.config import Config, Env, UserSignal
 from proctor.core.windows import parse_window
 from proctor.engine.events import Events
 from proctor.engine.site import Settings, Site
 from proctor.errors import ConfigError
-from proctor.ports import Manners, Store
+from proctor.ports import Clock, Manners, Store
 
 
 @contextlib.asynccontextmanager
@@ -35,7 +36,7 @@ async def open_app(
     url = environment.store.reveal()
     dialect = dialect_of(url)
     async with contextlib.AsyncExitStack() as stack:
-        ledger = await open_ledger(environment.ledger.reveal())
+        ledger = await open_ledger(environment.ledger.reveal(), redact=config.redact)
         stack.push_async_callback(ledger.aclose)
         store = await open_store(url, dialect, manners(environment))
         stack.push_async_callback(store.aclose)
@@ -51,6 +52,7 @@ async def open_app(
             who=name,
             settings=settings(config, environment, dialect),
             dialect=dialect,
+            listen=lambda watches: sources(environment, store, clock, watches),
         )
         yield App(config=config, env=env, site=site, backfills=backfills)
 
@@ -104,3 +106,41 @@ def settings(config: Config, env: Env, dialect: str) -> Settings:
         windows=tuple(parse_window(text) for text in (*config.blackout, *env.blackout)),
         usual_rate=60_000.0 if lite else 30_000.0,
     )
+
+
+def sources(env: Env, store: Store, clock: Clock, watches: Sequence[Watch]) -> tuple[Watched, ...]:
+    """The throttle signals of proctor.toml and of a backfill, ready to be asked."""
+    told = [_configured(signal, store, clock) for signal in env.signals]
+    for watch in watches:
+        if watch.sql is not None:
+            ask = _asked(store, watch.sql)
+        elif watch.http is not None:
+            ask = http_question(watch.http, pick=watch.json or "")
+        elif watch.python is not None:
+            ask = python_question(watch.python)
+        told.append(Watched(watch.name, ask, limit=watch.limit, clock=clock, unit=watch.unit))
+    return tuple(told)
+
+
+def _configured(signal: UserSignal, store: Store, clock: Clock) -> Watched:
+    if signal.sql is not None:
+        ask = _asked(store, signal.sql)
+    elif signal.http is not None:
+        headers = {name: secret.reveal() for name, secret in signal.headers.items()}
+        ask = http_question(
+            signal.http.reveal(), pick=signal.pick, headers=headers, timeout=signal.timeout_s
+        )
+    else:
+        ask = python_question(signal.python or "")
+    return Watched(
+        signal.name,
+        ask,
+        limit=signal.limit,
+        clock=clock,
+        unit=signal.unit,
+        timeout=signal.timeout_s,
+    )
+
+
+def _asked(store: Store, sql: str) -> Callable[[], Awaitable[float]]:
+    return lambda: store.measure(sql)

@@ -242,7 +242,7 @@ def _kit(
         run=run,
         params=params,
         terms=Terms(code=code, attempts=settings.attempts, lease_for=settings.lease_for),
-        pacing=site.pacing(),
+        pacing=site.pacing(backfill.signals),
         clock=site.clock,
         events=site.events,
         dice=dice,

@@ -12,12 +12,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from proctor.authoring import Watch
 from proctor.core.sizing import Sizing
 from proctor.core.windows import Window
 from proctor.engine.events import Events
 from proctor.engine.pacing import Pacing
 from proctor.model import Holder, Signal
 from proctor.ports import Clock, Store
+
+
+Source = Callable[[], Awaitable[Signal]]
+"""Asks a throttle signal for its latest value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +43,6 @@ class Settings:
     attempts: int = 3
     limits: Mapping[str, float] = field(default_factory=dict)
     windows: tuple[Window, ...] = ()
-    sources: tuple[Callable[[], Awaitable[Signal]], ...] = ()
     usual_rate: float = 20_000.0
     """Rows a second that this kind of store usually takes: for forecasts only."""
 
@@ -57,14 +61,16 @@ class Site:
     settings: Settings
     dialect: str = ""
     """The kind of store, for the advice in reports: sqlite or postgres."""
+    listen: Callable[[Sequence[Watch]], tuple[Source, ...]] = lambda _watches: ()
+    """Makes throttle sources of what proctor.toml and a backfill want watched."""
 
     @property
     def host(self) -> str:
         """This machine, as holders and workers are named."""
         return socket.gethostname()
 
-    def pacing(self) -> Pacing:
-        """A fresh throttle under this site's settings."""
+    def pacing(self, watches: Sequence[Watch] = ()) -> Pacing:
+        """A fresh throttle under this site's settings, with a backfill's own signals."""
         settings = self.settings
         return Pacing(
             clock=self.clock,
@@ -74,7 +80,7 @@ class Site:
             duty=settings.duty,
             pause=settings.pause,
             windows=settings.windows,
-            sources=settings.sources,
+            sources=self.listen(watches),
             limits=self.limited,
         )
 

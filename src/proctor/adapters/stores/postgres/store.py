@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from proctor.adapters.stores import records
+from proctor.adapters.stores.numbers import one_number
 from proctor.adapters.stores.postgres import (
     applying,
     claims,
@@ -131,6 +132,11 @@ class PostgresStore:
     async def health(self) -> Health:
         """The throttle's food."""
         return await health.health(self._pool, self._pulse)
+
+    async def measure(self, sql: str) -> float:
+        """The one number of a user's SELECT."""
+        async with self._pool.read(control=True) as work:
+            return one_number(await work.fetch(sql))
 
     # Working
 
