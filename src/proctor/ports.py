@@ -284,6 +284,22 @@ class Event:
     data: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """What checking the chain found. `head` is the hash to note elsewhere."""
+
+    events: int
+    head: str
+    broken_at: int | None = None
+    """The number of the first event that does not fit; None if all do."""
+    why: str = ""
+
+    @property
+    def intact(self) -> bool:
+        """Whether nothing was changed, added, removed or reordered."""
+        return self.broken_at is None
+
+
 class Ledger(Protocol):
     """Our control plane: the record of what happened. SQL only; none of it is progress."""
 
@@ -294,6 +310,9 @@ class Ledger(Protocol):
         self, *, run: str | None = None, name: str | None = None, limit: int | None = None
     ) -> list[Event]:
         """Events, oldest first; with `limit` the newest that many."""
+
+    async def verify_chain(self) -> Chain:
+        """Whether the record is as it was written: each event is chained to the one before."""
 
     async def aclose(self) -> None:
         """Give connections back."""
@@ -323,6 +342,7 @@ class Clock(Protocol):
 
 
 __all__ = [
+    "Chain",
     "Clock",
     "Event",
     "Executor",

@@ -32,10 +32,22 @@ async def examine(site: Site, backfills: Mapping[str, Backfill]) -> list[Finding
 async def _ledger(site: Site) -> Finding:
     try:
         events = await site.events.ledger.events(limit=1)
+        chain = await site.events.ledger.verify_chain()
     except ProctorError as error:
         return _bad("ledger", error)
+    if not chain.intact:
+        return Finding(
+            subject="ledger",
+            ok=False,
+            detail=f"its record was changed at event {chain.broken_at}: {chain.why}",
+            fix="find out who wrote to it; a copy of the head hash elsewhere tells since when",
+        )
     when = f"last event {events[-1].at:%Y-%m-%d %H:%M} UTC" if events else "empty"
-    return Finding(subject="ledger", ok=True, detail=f"reachable, {when}")
+    return Finding(
+        subject="ledger",
+        ok=True,
+        detail=f"reachable, {chain.events:,} events in an unbroken chain, {when}",
+    )
 
 
 async def _store(site: Site) -> list[Finding]:

@@ -16,6 +16,7 @@ from dataclasses import astuple, dataclass
 from typing import Final
 
 from proctor.adapters.ledger.record import Record
+from proctor.ports import Chain
 
 START: Final = "0" * 64
 """What the first event's hash follows."""
@@ -36,22 +37,6 @@ class Head:
 
     number: int = 0
     hash: str = START
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chain:
-    """What checking the chain found. `head` is the hash to note elsewhere."""
-
-    events: int
-    head: str
-    broken_at: int | None = None
-    """The number of the first event that does not fit; None if all do."""
-    why: str = ""
-
-    @property
-    def intact(self) -> bool:
-        """Whether nothing was changed, added, removed or reordered."""
-        return self.broken_at is None
 
 
 def append(head: Head, records: Iterable[Record]) -> tuple[list[Link], Head]:
