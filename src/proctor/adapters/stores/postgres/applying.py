@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 
@@ -52,19 +52,46 @@ class Ended:
     moved: list[int] = field(default_factory=list)
 
 
+class Keeper(Protocol):
+    """Where the progress of a chunk is kept while its rows are written."""
+
+    async def take(self, work: Transaction, lease: Lease) -> None:
+        """First of all: the chunk is ours, or Fenced; again when the transaction begins again."""
+
+    async def keep(
+        self, work: Transaction, books: Books, undo: bytes | None, started: float
+    ) -> Lease | None:
+        """Last of all: keep books and undo data and commit; the lease of the moved rows."""
+
+
 async def apply(
-    pool: Pool, binding: Binding, lease: Lease, settled: Settled, terms: Terms
+    pool: Pool,
+    binding: Binding,
+    lease: Lease,
+    settled: Settled,
+    terms: Terms,
+    *,
+    keeper: Keeper | None = None,
 ) -> Applied:
     """Write what an author's function gave for a page."""
-    return await write(pool, lease, batch(binding, settled), settled, terms)
+    return await write(pool, lease, batch(binding, settled), settled, terms, keeper=keeper)
 
 
-async def write(pool: Pool, lease: Lease, rows: Batch, settled: Settled, terms: Terms) -> Applied:
+async def write(
+    pool: Pool,
+    lease: Lease,
+    rows: Batch,
+    settled: Settled,
+    terms: Terms,
+    *,
+    keeper: Keeper | None = None,
+) -> Applied:
     """One transaction; when a row is refused it begins again, inside savepoints."""
+    keeper = keeper or Beside(pool)
     writer = Writer(batch=rows, chunk=lease.chunk)
     async with pool.write(lease.chunk.run, deferred=False) as work:
         started = time.perf_counter()
-        await take(work, lease)
+        await keeper.take(work, lease)
         try:
             ended = await _write(work, writer, settled, careful=False)
         except (Spoilt, psycopg.Error) as error:
@@ -72,11 +99,11 @@ async def write(pool: Pool, lease: Lease, rows: Batch, settled: Settled, terms: 
             if isinstance(error, psycopg.Error) and not of_a_row(error, secured=secured):
                 raise
             await work.rollback()
-            await take(work, lease)
+            await keeper.take(work, lease)
             ended = await _write(work, writer, settled, careful=True)
         undo = journal_of(rows, ended.written)
         books = books_of(lease, terms, settled, rows, ended)
-        retry = await keep(pool, work, books, undo, started)
+        retry = await keeper.keep(work, books, undo, started)
         took = timedelta(seconds=time.perf_counter() - started)
         return Applied(
             outcome=books.outcome,
@@ -214,6 +241,24 @@ async def keep(
     )
     pool.committed(time.perf_counter() - now)
     return claims.lease_of(made[0]) if books.retried else None
+
+
+class Beside:
+    """Keeps progress beside the data, in the transaction that writes it."""
+
+    def __init__(self, pool: Pool) -> None:
+        """The pool hears how long commits take."""
+        self._pool = pool
+
+    async def take(self, work: Transaction, lease: Lease) -> None:
+        """The chunk, under its fence."""
+        await take(work, lease)
+
+    async def keep(
+        self, work: Transaction, books: Books, undo: bytes | None, started: float
+    ) -> Lease | None:
+        """The chunk's books, and COMMIT."""
+        return await keep(self._pool, work, books, undo, started)
 
 
 def blob(data: bytes | None) -> str:

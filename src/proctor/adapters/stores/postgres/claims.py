@@ -46,7 +46,7 @@ async def claim(pool: Pool, binding: Binding, run: Run, want: Want) -> list[Leas
         if need <= 0 or cursor.exhausted:
             await work.commit()
             return leases
-        chunks, moved = await _cut(work, binding, run, replace(want, count=need), cursor)
+        chunks, moved = await cut(work, binding, run, replace(want, count=need), cursor)
         if chunks:
             return [*leases, *await _insert(work, run, chunks, want, moved)]
         await work.commit(f"UPDATE proctor.runs SET exhausted = true WHERE id = {text(run.id)}")
@@ -78,7 +78,7 @@ async def _take(
     return cursor, sorted(taken, key=lambda row: row[1])
 
 
-async def _cut(
+async def cut(
     work: Transaction, binding: Binding, run: Run, want: Want, cursor: Cursor
 ) -> tuple[list[Chunk], Cursor]:
     """New chunks behind the cursor, cut over keys scanned, eligible or not.
@@ -229,8 +229,8 @@ async def split(
         )
         if not taken:
             raise fenced(chunk.run, chunk.number)
-        halves = await _halves(work, binding, chunk, page)
-        if halves is None:
+        cut_at = await halves(work, binding, chunk, page)
+        if cut_at is None:
             raise TargetError(
                 f"chunk {chunk.number} is too slow and cannot be cut",
                 found="one row alone runs into the statement time-out",
@@ -255,14 +255,15 @@ async def split(
                 worker="",
                 until="NULL",
             )
-            for i, (after, upto, keys) in enumerate(halves)
+            for i, (after, upto, keys) in enumerate(cut_at)
         )
         await work.commit(f"{tables.INSERT} {rows}")
 
 
-async def _halves(
+async def halves(
     work: Transaction, binding: Binding, chunk: Chunk, page: Page | None
 ) -> list[tuple[Key | None, Key, tuple[Key, ...] | None]] | None:
+    """Where to cut a chunk: after, upto and listed keys of each half; None for a single row."""
     if chunk.keys is not None:
         if len(chunk.keys) < 2:
             return None

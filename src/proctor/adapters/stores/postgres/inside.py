@@ -184,14 +184,22 @@ def _image_of(fill: Fill, value: str) -> str:
     return f"{value}::{fill.field.declared}::pg_catalog.text"
 
 
-async def apply_sql(pool: Pool, binding: Binding, lease: Lease, terms: Terms) -> Applied:
+async def apply_sql(
+    pool: Pool,
+    binding: Binding,
+    lease: Lease,
+    terms: Terms,
+    *,
+    keeper: applying.Keeper | None = None,
+) -> Applied:
     """One transaction; when a row is refused it begins again, inside savepoints."""
+    keeper = keeper or applying.Beside(pool)
     if binding.apart or any(f.nested for f in binding.writes):
-        return await _computed(pool, binding, lease, terms)
+        return await _computed(pool, binding, lease, terms, keeper)
     inside = Inside(binding=binding, chunk=lease.chunk)
     async with pool.write(lease.chunk.run, deferred=False) as work:
         started = time.perf_counter()
-        await applying.take(work, lease)
+        await keeper.take(work, lease)
         refused: dict[Key, str] = {}
         try:
             seen = list((await inside.run(work, inside.only)).values())
@@ -200,7 +208,7 @@ async def apply_sql(pool: Pool, binding: Binding, lease: Lease, terms: Terms) ->
             if isinstance(error, psycopg.Error) and not of_a_row(error, secured=secured):
                 raise
             await work.rollback()
-            await applying.take(work, lease)
+            await keeper.take(work, lease)
             await inside.lock(work)
             every = range(len(inside.listed))
             found = await bisect(work, every, inside.attempt, secured=secured)
@@ -210,7 +218,7 @@ async def apply_sql(pool: Pool, binding: Binding, lease: Lease, terms: Terms) ->
                 for p, why in found.refused.items()
             }
         books, undo = await _books(work, inside, (lease, terms), seen, refused)
-        await applying.keep(pool, work, books, undo, started)
+        await keeper.keep(work, books, undo, started)
         return Applied(
             outcome=books.outcome,
             issues=books.issues,
@@ -255,7 +263,9 @@ async def _books(
     return books, applying.journal_of(rows, after)
 
 
-async def _computed(pool: Pool, binding: Binding, lease: Lease, terms: Terms) -> Applied:
+async def _computed(
+    pool: Pool, binding: Binding, lease: Lease, terms: Terms, keeper: applying.Keeper
+) -> Applied:
     """Let the server compute, then write the values as those of a function are written."""
     chunk = lease.chunk
     shown = "".join(f", {sql}" for sql in _as_text(binding))
@@ -290,7 +300,7 @@ async def _computed(pool: Pool, binding: Binding, lease: Lease, terms: Terms) ->
         outcome=Outcome().plus(Bucket.GONE, len(gone)),
         issues=issues,
     )
-    return await applying.write(pool, lease, rows, settled, terms)
+    return await applying.write(pool, lease, rows, settled, terms, keeper=keeper)
 
 
 def _cell(value: str | None) -> bytes | None:

@@ -50,7 +50,7 @@ async def tally(pool: Pool, binding: Binding, run: Run) -> Mapping[str, int]:
     """Rows of the target set that are eligible now, by why this run left them so."""
     counts: Counter[str] = Counter()
     async with pool.read(run.id, snapshot=True) as work:
-        async for page in _eligible(work, binding, run):
+        async for page in eligible_pages(work, binding, run):
             reasons = dict.fromkeys(page, ARRIVED)
             async for settled in _settled(work, binding, run, page):
                 reasons |= {k: why for k, why in settled.items() if k in reasons}
@@ -101,7 +101,7 @@ async def sweep(pool: Pool, binding: Binding, run: Run, number: int, rows: int) 
     total = 0
     async with pool.write(run.id, control=True) as work:
         left: list[Key] = []
-        async for page in _eligible(work, binding, run):
+        async for page in eligible_pages(work, binding, run):
             unsettled = await _unsettled(work, binding, run, page, conflicted)
             left += unsettled
             total += len(unsettled)
@@ -149,7 +149,7 @@ async def _swept(work: Transaction, run: Run, number: int) -> int:
     return int(found[0][1])
 
 
-async def _eligible(work: Transaction, binding: Binding, run: Run) -> AsyncIterator[list[Key]]:
+async def eligible_pages(work: Transaction, binding: Binding, run: Run) -> AsyncIterator[list[Key]]:
     """Pages of the keys of the target set that are eligible now, in scan order."""
     if run.last is None:
         return
@@ -179,7 +179,7 @@ async def _settled(
     work: Transaction, binding: Binding, run: Run, page: Sequence[Key]
 ) -> AsyncIterator[dict[Key, str]]:
     """For each applied chunk that meets the page's range: its keys and how they ended."""
-    bounds = _meets(binding, page[0], page[-1])
+    bounds = meets(binding, page[0], page[-1])
     numbers = await work.fetch(
         f"SELECT number FROM proctor.chunks WHERE run = {text(run.id)} AND state = 'applied' "
         f"AND {bounds} ORDER BY number"
@@ -195,7 +195,7 @@ async def _settled(
         yield settled
 
 
-def _meets(binding: Binding, first: Key, last: Key) -> str:
+def meets(binding: Binding, first: Key, last: Key) -> str:
     """Whether a chunk's range `(after, upto]` meets the keys from `first` to `last`."""
 
     def parts(column: str) -> list[tuple[str, bool]]:

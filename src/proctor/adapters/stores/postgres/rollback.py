@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import psycopg
 
@@ -42,6 +43,16 @@ class Kept:
         return None if self.undone else self.blob
 
 
+class Keeper(Protocol):
+    """Where a chunk's undo data is kept while its rows are restored."""
+
+    async def kept(self, work: Transaction, run: str, number: int, *, lock: bool = False) -> Kept:
+        """The chunk's undo data; with `lock` to be marked in the same transaction."""
+
+    async def mark(self, work: Transaction, run: str, number: int, rest: journal.Undo) -> None:
+        """Keep what is left to undo, or mark the chunk undone where nothing is; and commit."""
+
+
 async def kept(work: Transaction, run: str, number: int, *, lock: bool = False) -> Kept:
     """Read a chunk's undo data, keeping others from undoing it at the same time."""
     found = await work.fetch(
@@ -61,19 +72,45 @@ async def kept(work: Transaction, run: str, number: int, *, lock: bool = False) 
     )
 
 
+class Beside:
+    """Keeps undo data beside the rows that it restores, in the same transaction."""
+
+    async def kept(self, work: Transaction, run: str, number: int, *, lock: bool = False) -> Kept:
+        """From the chunk's row."""
+        return await kept(work, run, number, lock=lock)
+
+    async def mark(self, work: Transaction, run: str, number: int, rest: journal.Undo) -> None:
+        """On the chunk's row, with COMMIT."""
+        where = f"WHERE run = {text(run)} AND number = {number}"
+        if rest.keys:
+            changed = f"undo = {blob(journal.pack(rest))}, undo_rows = {len(rest.keys)}"
+        else:
+            changed = "undone = true"
+        await work.commit(f"UPDATE proctor.chunks SET {changed} {where}")
+
+
 def _undoer(binding: Binding, found: Kept, undo: journal.Undo) -> Undoer:
     return Undoer(binding=binding, journal=undo, after=found.after, upto=found.upto)
 
 
-async def undo(pool: Pool, binding: Binding, run: str, number: int, terms: UndoTerms) -> Undone:
+async def undo(
+    pool: Pool,
+    binding: Binding,
+    run: str,
+    number: int,
+    terms: UndoTerms,
+    *,
+    keeper: Keeper | None = None,
+) -> Undone:
     """Undo one chunk in one transaction; when a row is refused, again inside savepoints."""
+    keeper = keeper or Beside()
     started = time.perf_counter()
     if terms.dry_run:
         async with pool.read(run, snapshot=True) as work:
-            found = await kept(work, run, number)
+            found = await keeper.kept(work, run, number)
             return await _look(work, binding, found, terms, started)
     async with pool.write(run, deferred=False) as work:
-        found = await kept(work, run, number, lock=True)
+        found = await keeper.kept(work, run, number, lock=True)
         if found.undoable is None or _too_old(found, terms):
             return Undone()
         undoer = _undoer(binding, found, journal.unpack(found.undoable))
@@ -85,13 +122,13 @@ async def undo(pool: Pool, binding: Binding, run: str, number: int, terms: UndoT
             if isinstance(error, psycopg.Error) and not of_a_row(error, secured=secured):
                 raise
             await work.rollback()
-            await kept(work, run, number, lock=True)
+            await keeper.kept(work, run, number, lock=True)
             done = await bisect(work, covered, undoer.attempt, secured=secured)
         reasons = _refused(done, undoer)
         rest = [p for p in covered if p not in done.written and p not in reasons]
         states = await undoer.states(work, rest)
         reasons |= {p: why or SUPPRESSED for p, why in states.items()}
-        await work.commit(_marked(run, number, undoer, covered))
+        await keeper.mark(work, run, number, _remaining(undoer, covered))
         return _books(undoer, covered, reasons, started)
 
 
@@ -111,15 +148,11 @@ def _values(undoer: Undoer, position: int) -> list[object]:
     return [*undoer.journal.keys[position], *(i for i in images if isinstance(i, str))]
 
 
-def _marked(run: str, number: int, undoer: Undoer, covered: Sequence[int]) -> str:
-    """Mark the chunk undone, or keep the journal of the rows that were not asked for."""
+def _remaining(undoer: Undoer, covered: Sequence[int]) -> journal.Undo:
+    """The journal of the rows that were not asked for."""
     done = set(covered)
     rest = [p for p in range(len(undoer.journal.keys)) if p not in done]
-    where = f"WHERE run = {text(run)} AND number = {number}"
-    if not rest:
-        return f"UPDATE proctor.chunks SET undone = true {where}"
-    smaller = journal.pack(journal.subset(undoer.journal, rest))
-    return f"UPDATE proctor.chunks SET undo = {blob(smaller)}, undo_rows = {len(rest)} {where}"
+    return journal.subset(undoer.journal, rest)
 
 
 def _books(
@@ -158,11 +191,14 @@ async def _look(
     return _books(undoer, covered, {p: why for p, why in states.items() if why}, started)
 
 
-async def verify(pool: Pool, binding: Binding, run: str, number: int) -> Undone:
+async def verify(
+    pool: Pool, binding: Binding, run: str, number: int, *, keeper: Keeper | None = None
+) -> Undone:
     """Which rows of one chunk still hold what was written."""
+    keeper = keeper or Beside()
     started = time.perf_counter()
     async with pool.read(run, snapshot=True) as work:
-        found = await kept(work, run, number)
+        found = await keeper.kept(work, run, number)
         if found.undoable is None:
             return Undone()
         undoer = _undoer(binding, found, journal.unpack(found.undoable))

@@ -56,8 +56,8 @@ async def _start(work: Transaction, binding: Binding, opening: Opening) -> None:
     spec = opening.spec
     place = f"{binding.target.schema}.{binding.target.name}"
     await _refuse_overlap(work, binding, place)
-    listed = await _canonical(work, binding, opening.span.keys)
-    before = await _predecessor(work, binding, opening.span.start)
+    listed = await canonical(work, binding, opening.span.keys)
+    before = await predecessor(work, binding, opening.span.start)
     span = replace(opening.span, keys=tuple(listed))
     now = "pg_catalog.clock_timestamp()"
     values = {
@@ -111,7 +111,7 @@ def _listed_chunks(run: str, listed: Sequence[Key]) -> list[Chunk]:
     return chunks
 
 
-async def _canonical(work: Transaction, binding: Binding, listed: Sequence[Key]) -> list[Key]:
+async def canonical(work: Transaction, binding: Binding, listed: Sequence[Key]) -> list[Key]:
     """Keys as the server prints them, each once, in scan order."""
     if not listed:
         return []
@@ -128,7 +128,7 @@ async def _canonical(work: Transaction, binding: Binding, listed: Sequence[Key])
     return [tuple(row) for row in rows]
 
 
-async def _predecessor(work: Transaction, binding: Binding, start: Key | None) -> Key | None:
+async def predecessor(work: Transaction, binding: Binding, start: Key | None) -> Key | None:
     """The key just before the span's first one: chunks begin behind a key."""
     if start is None:
         return None

@@ -13,7 +13,7 @@ from proctor.adapters.stores import journal
 from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.literal import comment, ident, text
 from proctor.adapters.stores.postgres.pool import IMAGE_SETTINGS, Pool
-from proctor.adapters.stores.postgres.rollback import Kept, kept
+from proctor.adapters.stores.postgres.rollback import Beside, Keeper, Kept
 from proctor.adapters.stores.postgres.undoing import Undoer
 from proctor.model import ABSENT, Image, Run
 
@@ -22,13 +22,19 @@ ROWS_A_LINE = 500
 
 
 async def script(
-    pool: Pool, binding: Binding, run: Run, numbers: Sequence[int]
+    pool: Pool,
+    binding: Binding,
+    run: Run,
+    numbers: Sequence[int],
+    *,
+    keeper: Keeper | None = None,
 ) -> AsyncIterator[str]:
     """The script piece by piece, newest chunk first, as a rollback goes."""
+    keeper = keeper or Beside()
     yield _preface(binding, run, len(numbers))
     for number in sorted(numbers, reverse=True):
         async with pool.read(run.id) as work:
-            found = await kept(work, run.id, number)
+            found = await keeper.kept(work, run.id, number)
             await work.commit()
         if found.undoable is None:
             yield f"-- Chunk {number}: nothing to undo.\n\n"
