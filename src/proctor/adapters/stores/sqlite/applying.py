@@ -1,0 +1,204 @@
+"""One write transaction: take the chunk, write what still stands, keep images and books."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from proctor.adapters.stores.records import outcome_to_json, pack_issues, time_to_text
+from proctor.adapters.stores.sqlite import tables
+from proctor.adapters.stores.sqlite.claiming import add_chunk
+from proctor.adapters.stores.sqlite.faults import Refusal, is_refusal
+from proctor.adapters.stores.sqlite.keys import to_keys
+from proctor.adapters.stores.sqlite.rows import (
+    Versions,
+    framed,
+    rows_of_chunk,
+    rows_of_keys,
+    same_rows,
+    token_of,
+)
+from proctor.adapters.stores.sqlite.session import Session, utc_now
+from proctor.adapters.stores.sqlite.work import Work, write_work
+from proctor.errors import Fenced
+from proctor.model import (
+    OUTCOME_FIELDS,
+    Applied,
+    Bucket,
+    Chunk,
+    Issue,
+    Key,
+    Lease,
+    Outcome,
+    Settled,
+    Spec,
+)
+from proctor.ports import Terms
+
+
+def apply(session: Session, spec: Spec, lease: Lease, settled: Settled, terms: Terms) -> Applied:
+    """Write a settled page; a second, careful try finds the rows that the first tripped over."""
+    try:
+        return _apply(session, spec, lease, settled, terms, careful=False)
+    except Refusal as error:
+        if not is_refusal(error):
+            raise
+    return _apply(session, spec, lease, settled, terms, careful=True)
+
+
+def _apply(
+    session: Session, spec: Spec, lease: Lease, settled: Settled, terms: Terms, *, careful: bool
+) -> Applied:
+    began = time.monotonic()
+    with session.writing(lease.chunk.run) as connection:
+        take(connection, lease)
+        form = framed(session, connection, spec)
+        page = settled.page
+        index = list(settled.index)
+        work = Work(
+            session=session,
+            connection=connection,
+            form=form,
+            careful=careful,
+            keys=[page.keys[i] for i in index],
+            raw=[page.versions[i] for i in index],
+            before=[page.images[i] for i in index],
+            values=[list(c) for c in zip(*settled.values, strict=True)],
+        )
+        moved, gone = _fell(work, lease, page.versions)
+        write_work(work)
+        applied = close_books(
+            work,
+            lease,
+            terms,
+            outcome=settled.outcome.plus(Bucket.GONE, gone),
+            issues=settled.issues,
+            moved=moved,
+            began=began,
+        )
+    return replace(applied, took=timedelta(seconds=time.monotonic() - began))
+
+
+def take(connection: sqlite3.Connection, lease: Lease) -> None:
+    """The first statement of every write: the chunk under our fence, or nothing."""
+    chunk = lease.chunk
+    taken = connection.execute(
+        "UPDATE proctor_chunks SET state = 'applied' "
+        "WHERE run = ? AND number = ? AND fence = ? AND state = 'claimed'",
+        (chunk.run, chunk.number, lease.fence),
+    ).rowcount
+    if not taken:
+        raise Fenced(
+            f"chunk {chunk.number} of run {chunk.run} has another owner",
+            found="a newer claim, or the run has ended",
+        )
+
+
+def _fell(work: Work, lease: Lease, versions: Sequence[Any]) -> tuple[list[Key], int]:
+    """Take out rows that do not stand as they were read; keys that moved, count of gone ones."""
+    session, form = work.session, work.form
+    token = token_of(session, form.frame, lease.chunk.run)
+    if isinstance(versions, Versions) and versions.token == token:
+        return [], 0
+    if lease.chunk.keys is None:
+        now = rows_of_chunk(session, work.connection, form, lease)
+    else:
+        now = rows_of_keys(session, work.connection, form, work.keys)
+    parts = [[r[i] for r in now] for i in form.key_at]
+    standing = dict(zip(to_keys(parts), now, strict=True)) if now else {}
+    stay: list[int] = []
+    moved: list[Key] = []
+    for i, key in enumerate(work.keys):
+        current = standing.get(key)
+        if current is None:
+            continue
+        if same_rows(form, work.raw[i], current):
+            stay.append(i)
+        else:
+            moved.append(key)
+    gone = len(work.keys) - len(stay) - len(moved)
+    work.keep(stay)
+    return moved, gone
+
+
+def close_books(
+    work: Work,
+    lease: Lease,
+    terms: Terms,
+    *,
+    outcome: Outcome,
+    issues: Sequence[Issue],
+    moved: Sequence[Key],
+    began: float,
+) -> Applied:
+    """Count every row once, lease the moved ones again, and keep it all on the chunk."""
+    connection, chunk = work.connection, lease.chunk
+    retry = None
+    listed = [*issues, *work.issues]
+    if moved and chunk.attempt >= terms.attempts:
+        why = f"it changed between read and write {chunk.attempt} times"
+        listed += [Issue(key=k, bucket=Bucket.CONFLICTED, reason=why) for k in moved]
+        outcome = outcome.plus(Bucket.CONFLICTED, len(moved))
+    elif moved:
+        retry = _retry(connection, lease, moved, terms)
+    for issue in work.issues:
+        outcome = outcome.plus(issue.bucket)
+    outcome = outcome.plus(Bucket.WRITTEN, work.written)
+    if not outcome.balances:
+        raise AssertionError(f"the books of chunk {chunk.number} do not balance: {outcome}")
+    now = utc_now()
+    connection.execute(
+        "UPDATE proctor_chunks SET outcome = ?, issues = ?, undo = ?, has_undo = ?, code = ?, "
+        "applied = ?, took = ?, claimed_until = NULL WHERE run = ? AND number = ?",
+        (
+            outcome_to_json(outcome),
+            pack_issues(listed),
+            work.undo,
+            int(work.undo is not None),
+            terms.code,
+            time_to_text(now),
+            time.monotonic() - began,
+            chunk.run,
+            chunk.number,
+        ),
+    )
+    _add_to_run(connection, chunk, outcome)
+    return Applied(
+        outcome=outcome,
+        issues=tuple(listed),
+        took=timedelta(0),
+        retry=retry,
+        undo_bytes=len(work.undo or b""),
+    )
+
+
+def _retry(
+    connection: sqlite3.Connection, lease: Lease, moved: Sequence[Key], terms: Terms
+) -> Lease:
+    until = utc_now() + terms.lease_for
+    child = replace(
+        lease.chunk,
+        number=tables.next_number(connection, lease.chunk.run),
+        upto=moved[-1],
+        keys=tuple(moved),
+        attempt=lease.chunk.attempt + 1,
+        revisited=0,
+    )
+    add_chunk(connection, child, fence=1, worker=lease.worker, until=until)
+    return Lease(chunk=child, fence=1, worker=lease.worker, until=until)
+
+
+def _add_to_run(connection: sqlite3.Connection, chunk: Chunk, outcome: Outcome) -> None:
+    """Keep the run's totals; rows revisited leave the bucket that an earlier chunk put them in."""
+    counts = outcome.as_dict()
+    counts["read"] -= chunk.revisited
+    counts["conflicted"] -= chunk.revisited
+    sums = ", ".join(f"{f} = {f} + :{f}" for f in OUTCOME_FIELDS)
+    connection.execute(
+        f"UPDATE proctor_runs SET {sums} WHERE id = :run", {**counts, "run": chunk.run}
+    )

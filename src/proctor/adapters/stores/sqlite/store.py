@@ -1,0 +1,304 @@
+"""The SQLite store: every question of the seam, answered on one thread."""
+
+from __future__ import annotations
+
+import re
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from urllib.parse import unquote
+
+from proctor.adapters.stores.records import unpack_issues
+from proctor.adapters.stores.sqlite import (
+    applying,
+    claiming,
+    control,
+    expressions,
+    inspecting,
+    pruning,
+    rows,
+    script,
+    surveying,
+    sweeping,
+    tables,
+    undoing,
+)
+from proctor.adapters.stores.sqlite.session import Desk, Session
+from proctor.errors import UsageError
+from proctor.model import (
+    Applied,
+    Bucket,
+    ChunkRecord,
+    Health,
+    Issue,
+    Key,
+    Lease,
+    Page,
+    Run,
+    RunState,
+    Settled,
+    Shape,
+    Span,
+    Spec,
+    Survey,
+    Tuning,
+    Undone,
+)
+from proctor.ports import Manners, Opening, Store, Terms, UndoTerms
+
+
+async def open_sqlite(path_or_url: str, manners: Manners) -> Store:
+    """A store on a database file, given by path or as `sqlite:///path`.
+
+    Raises Unreachable when there is no such file, or it is no SQLite database.
+    """
+    store = SqliteStore(path_of(path_or_url), manners)
+    try:
+        await store.desk.ask(_look)
+    except BaseException:
+        await store.aclose()
+        raise
+    return store
+
+
+def path_of(path_or_url: str) -> Path:
+    """The file that a path or a URL names: `sqlite:///relative`, `sqlite:////absolute`."""
+    url = re.fullmatch(r"sqlite(?:\+\w+)?://(?:/(.*))?", path_or_url, re.DOTALL)
+    text = unquote(url[1] or "") if url else path_or_url
+    if text in ("", ":memory:"):
+        raise UsageError(
+            "a store in memory cannot keep a run",
+            found=path_or_url or "an empty path",
+            fix="name a file: sqlite:///shop.db",
+        )
+    return Path(text)
+
+
+def _look(session: Session) -> None:
+    with session.reading(session.quiet) as connection:
+        tables.ready(connection)
+
+
+class SqliteStore:
+    """The user's data in one SQLite file, with the progress of runs on it."""
+
+    def __init__(self, path: Path, manners: Manners) -> None:
+        """Nothing is opened before the first question."""
+        self.desk = Desk(Session(path, manners))
+
+    async def aclose(self) -> None:
+        """Close the file, after what is under way."""
+        await self.desk.close()
+
+    # What is there
+
+    async def inspect(self, spec: Spec) -> Shape:
+        """See the port."""
+        return await self.desk.ask(inspecting.inspect, spec)
+
+    async def survey(self, spec: Spec, span: Span, *, exact: bool = True) -> Survey:
+        """See the port."""
+        return await self.desk.ask(surveying.survey, spec, span, exact=exact)
+
+    async def sample(
+        self, spec: Spec, count: int, *, span: Span, seed: int | None = None, latest: bool = False
+    ) -> Page:
+        """See the port."""
+        return await self.desk.ask(
+            surveying.sample, spec, count, span=span, seed=seed, latest=latest
+        )
+
+    async def read_keys(self, spec: Spec, keys: Sequence[Key]) -> Page:
+        """See the port."""
+        return await self.desk.ask(surveying.read_keys, spec, keys)
+
+    def parse_key(self, spec: Spec, text: str) -> Key:
+        """See the port."""
+        return self.desk.ask_now(surveying.parse_key, spec, text)
+
+    async def health(self) -> Health:
+        """See the port."""
+        return await self.desk.ask(surveying.health)
+
+    async def measure(self, sql: str) -> float:
+        """See the port."""
+        return await self.desk.ask(surveying.measure, sql)
+
+    # Run
+
+    async def open(self, opening: Opening) -> Run:
+        """See the port."""
+        return await self.desk.ask(control.open_run, opening)
+
+    async def claim(
+        self, run: Run, spec: Spec, worker: str, *, count: int, rows: int, lease_for: timedelta
+    ) -> list[Lease]:
+        """See the port."""
+        return await self.desk.ask(
+            claiming.claim, run, spec, worker, count=count, rows=rows, lease_for=lease_for
+        )
+
+    async def read(self, spec: Spec, lease: Lease) -> Page:
+        """See the port."""
+        return await self.desk.ask(rows.read, spec, lease)
+
+    async def apply(self, spec: Spec, lease: Lease, settled: Settled, terms: Terms) -> Applied:
+        """See the port."""
+        return await self.desk.ask(applying.apply, spec, lease, settled, terms)
+
+    async def apply_sql(self, spec: Spec, lease: Lease, terms: Terms) -> Applied:
+        """See the port."""
+        return await self.desk.ask(expressions.apply_sql, spec, lease, terms)
+
+    async def reclaim(self, lease: Lease, lease_for: timedelta) -> Lease | None:
+        """See the port."""
+        return await self.desk.ask(claiming.reclaim, lease, lease_for)
+
+    async def split(self, lease: Lease, page: Page | None) -> None:
+        """See the port."""
+        await self.desk.ask(_split, lease, page)
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """See the port."""
+        if leases:
+            await self.desk.ask(claiming.release, leases)
+
+    async def beat(self, run: Run, workers: Sequence[str], lease_for: timedelta) -> Run:
+        """See the port."""
+        return await self.desk.ask(control.beat, run, workers, lease_for)
+
+    async def sweep(self, run: Run, spec: Spec, number: int, rows: int) -> int:
+        """See the port."""
+        return await self.desk.ask(sweeping.sweep, run, spec, number, rows)
+
+    async def move(
+        self,
+        run: str,
+        then: RunState,
+        *,
+        among: Sequence[RunState],
+        reason: str = "",
+        epoch: int | None = None,
+    ) -> Run:
+        """See the port."""
+        return await self.desk.ask(control.move, run, then, among=among, reason=reason, epoch=epoch)
+
+    async def tune(self, run: str, tuning: Tuning) -> Run:
+        """See the port."""
+        return await self.desk.ask(control.tune, run, tuning)
+
+    async def tally(self, run: Run, spec: Spec) -> Mapping[str, int]:
+        """See the port."""
+        return await self.desk.ask(sweeping.tally, run, spec)
+
+    # Undo
+
+    async def undo(self, run: Run, number: int, terms: UndoTerms) -> Undone:
+        """See the port."""
+        return await self.desk.ask(undoing.undo, run, number, terms)
+
+    async def verify(self, run: Run, number: int) -> Undone:
+        """See the port."""
+        return await self.desk.ask(undoing.verify, run, number)
+
+    async def written_keys(self, run: Run, number: int) -> list[Key]:
+        """See the port."""
+        return await self.desk.ask(undoing.written_keys, run, number)
+
+    async def undo_script(self, run: Run, numbers: Sequence[int]) -> AsyncIterator[str]:
+        """See the port."""
+        yield await self.desk.ask(script.heading, run)
+        for number in await self.desk.ask(script.numbers_to_undo, run, numbers):
+            yield await self.desk.ask(script.chunk_script, run, number)
+
+    async def prune(
+        self,
+        *,
+        older_than: datetime | None = None,
+        run: str | None = None,
+        keys: Sequence[Key] = (),
+    ) -> int:
+        """See the port."""
+        return await self.desk.ask(pruning.prune, older_than=older_than, run=run, keys=keys)
+
+    # Watch
+
+    async def runs(self, *, backfill: str | None = None) -> list[Run]:
+        """See the port."""
+        return await self.desk.ask(_runs, backfill)
+
+    async def run(self, run: str) -> Run:
+        """See the port."""
+        return await self.desk.ask(_run, run)
+
+    async def spec_of(self, run: str) -> Spec:
+        """See the port."""
+        return await self.desk.ask(_spec_of, run)
+
+    async def chunks(self, run: str) -> list[ChunkRecord]:
+        """See the port."""
+        return await self.desk.ask(_chunks, run)
+
+    async def issues(self, run: str, *, limit: int | None = None) -> list[Issue]:
+        """See the port."""
+        return await self.desk.ask(_issues, run, limit)
+
+
+def _split(session: Session, lease: Lease, page: Page | None) -> None:
+    spec = undoing.spec_of(session.main, lease.chunk.run)
+    claiming.split(session, spec, lease, page)
+
+
+def _runs(session: Session, backfill: str | None) -> list[Run]:
+    with session.reading(session.quiet) as connection:
+        if not tables.ready(connection):
+            return []
+        found = connection.execute(
+            f"SELECT {tables.RUN_COLUMNS} FROM proctor_runs "
+            "WHERE :backfill IS NULL OR backfill = :backfill ORDER BY created DESC, id DESC",
+            {"backfill": backfill},
+        ).fetchall()
+    return [tables.run_of(r) for r in found]
+
+
+def _run(session: Session, run: str) -> Run:
+    with session.reading(session.quiet) as connection:
+        return tables.find_run(connection, run)
+
+
+def _spec_of(session: Session, run: str) -> Spec:
+    with session.reading(session.quiet) as connection:
+        return undoing.spec_of(connection, run)
+
+
+def _chunks(session: Session, run: str) -> list[ChunkRecord]:
+    with session.reading(session.quiet) as connection:
+        id_ = tables.find_run(connection, run).id
+        found = connection.execute(
+            f"SELECT {tables.CHUNK_COLUMNS} FROM proctor_chunks WHERE run = ? ORDER BY number",
+            (id_,),
+        ).fetchall()
+    return [tables.record_of(r) for r in found]
+
+
+def _issues(session: Session, run: str, limit: int | None) -> list[Issue]:
+    with session.reading(session.quiet) as connection:
+        id_ = tables.find_run(connection, run).id
+        still = claiming.conflicted_keys(connection, id_)
+        found: list[Issue] = []
+        listed: set[Key] = set()
+        for (blob,) in connection.execute(
+            "SELECT issues FROM proctor_chunks WHERE run = ? AND issues IS NOT NULL "
+            "ORDER BY number",
+            (id_,),
+        ):
+            for issue in unpack_issues(blob):
+                if issue.bucket is Bucket.CONFLICTED:
+                    if issue.key not in still or issue.key in listed:
+                        continue
+                    listed.add(issue.key)
+                found.append(issue)
+            if limit is not None and len(found) >= limit:
+                return found[:limit]
+    return found

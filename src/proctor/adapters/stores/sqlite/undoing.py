@@ -1,0 +1,341 @@
+"""Take one chunk back, or see that it holds, from its journal alone."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from proctor.adapters.stores.journal import Undo, digest, pack, subset, unpack
+from proctor.adapters.stores.records import spec_from_json, time_from_text, time_to_text
+from proctor.adapters.stores.sqlite import documents, tables
+from proctor.adapters.stores.sqlite.catalog import ident
+from proctor.adapters.stores.sqlite.control import known
+from proctor.adapters.stores.sqlite.faults import Refusal, is_refusal, reason
+from proctor.adapters.stores.sqlite.frame import Frame
+from proctor.adapters.stores.sqlite.keys import bound, compare, ranks
+from proctor.adapters.stores.sqlite.preserving import put_back
+from proctor.adapters.stores.sqlite.rows import field_images, framed, target_rows
+from proctor.adapters.stores.sqlite.session import Session, utc_now
+from proctor.adapters.stores.sqlite.values import bindable, image, images, value_of
+from proctor.adapters.stores.sqlite.writing import Batch, write, write_carefully
+from proctor.model import ABSENT, Bucket, Image, Issue, Key, Run, Span, Spec, Undone
+from proctor.ports import UndoTerms
+
+CHANGED = "somebody else changed it after the run wrote it"
+GONE = "it no longer exists"
+REFERENCED = "other rows refer to it: {}"
+
+
+@dataclass(kw_only=True)
+class Standing:
+    """One chunk's journal held against the rows as they stand.
+
+    `same`, `changed` and `gone` are positions in the journal. `columns` are the columns to put
+    back, and `now` holds their stored values for every row that still exists.
+    """
+
+    frame: Frame
+    undo: Undo
+    columns: tuple[str, ...]
+    now: dict[Key, tuple[Any, ...]]
+    same: list[int]
+    changed: list[int]
+    gone: list[int]
+
+
+def spec_of(connection: sqlite3.Connection, run: str) -> Spec:
+    """The spec that a run was begun with."""
+    known(connection, run)
+    id_ = tables.find_run(connection, run).id
+    (text,) = connection.execute("SELECT spec FROM proctor_runs WHERE id = ?", (id_,)).fetchone()
+    return spec_from_json(text)
+
+
+def undo(session: Session, run: Run, number: int, terms: UndoTerms) -> Undone:
+    """Undo one applied chunk; a careful second try finds the rows that are refused."""
+    began = time.monotonic()
+    if terms.dry_run:
+        with session.reading(session.quiet) as connection:
+            found = _chosen(session, connection, run, number, terms)
+            done = Undone() if found is None else _forecast(connection, found)
+    else:
+        try:
+            done = _undo(session, run, number, terms, careful=False)
+        except Refusal as error:
+            if not is_refusal(error):
+                raise
+            done = _undo(session, run, number, terms, careful=True)
+    return replace(done, took=timedelta(seconds=time.monotonic() - began))
+
+
+def _undo(session: Session, run: Run, number: int, terms: UndoTerms, *, careful: bool) -> Undone:
+    with session.writing(run.id) as connection:
+        connection.execute(
+            "UPDATE proctor_runs SET heartbeat = ? WHERE id = ?", (time_to_text(utc_now()), run.id)
+        )
+        found = _chosen(session, connection, run, number, terms)
+        if found is None:
+            return Undone()
+        blocked = _restore(session, connection, found, careful=careful)
+        if _is_part(terms):
+            _keep_rest(connection, run, number, found, blocked)
+        else:
+            _mark(connection, run, number)
+        return _books(found, blocked)
+
+
+def _chosen(
+    session: Session, connection: sqlite3.Connection, run: Run, number: int, terms: UndoTerms
+) -> Standing | None:
+    """The rows of a chunk that the terms cover, as they stand; None where nothing is left."""
+    row = connection.execute(
+        "SELECT undo, applied FROM proctor_chunks WHERE run = ? AND number = ? "
+        "AND state = 'applied' AND NOT undone AND undo IS NOT NULL",
+        (run.id, number),
+    ).fetchone()
+    if row is None:
+        return None
+    applied = time_from_text(row[1])
+    if terms.since is not None and applied is not None and applied < terms.since:
+        return None
+    frame = framed(session, connection, spec_of(connection, run.id)).frame
+    journal = unpack(row[0])
+    positions = list(_covered(frame, journal, terms.span))
+    if not positions:
+        return None
+    return _standing(
+        session, connection, frame, subset(journal, positions) if _is_part(terms) else journal
+    )
+
+
+def _is_part(terms: UndoTerms) -> bool:
+    span = terms.span
+    return span.start is not None or span.stop is not None or bool(span.keys)
+
+
+def _covered(frame: Frame, journal: Undo, span: Span) -> Iterator[int]:
+    wanted = {ranks(frame.key, k) for k in span.keys}
+    for i, key in enumerate(journal.keys):
+        if wanted and ranks(frame.key, key) not in wanted:
+            continue
+        if span.start is not None and compare(frame.key, key, span.start) < 0:
+            continue
+        if span.stop is not None and compare(frame.key, key, span.stop) > 0:
+            continue
+        yield i
+
+
+def _standing(
+    session: Session, connection: sqlite3.Connection, frame: Frame, journal: Undo
+) -> Standing:
+    """Compare every row's after-images with what is there."""
+    columns = tuple(dict.fromkeys(f.column.name for f in frame.fills))
+    extra = tuple(dict.fromkeys((*frame.spec.preserve, *journal.columns)))
+    names = tuple(dict.fromkeys((*columns, *extra)))
+    now = target_rows(session, connection, frame, names, journal.keys)
+    there = [i for i, k in enumerate(journal.keys) if k in now]
+    rows = [now[journal.keys[i]] for i in there]
+    found: list[list[Image]] = [
+        field_images(f, [r[names.index(f.column.name)] for r in rows]) for f in frame.fills
+    ]
+    wrote = [[c[i] for i in there] for c in journal.after[: len(frame.fills)]]
+    whole = dict(zip(journal.inserted, zip(*journal.whole, strict=True), strict=True))
+    same: list[int] = []
+    changed: list[int] = []
+    for n, (i, is_, was) in enumerate(
+        zip(there, zip(*found, strict=True), zip(*wrote, strict=True), strict=True)
+    ):
+        holds = is_ == was
+        if holds and i in whole:
+            row = dict(zip(names, rows[n], strict=True))
+            holds = tuple(image(row[c]) for c in journal.columns) == whole[i]
+        (same if holds else changed).append(i)
+    standing = set(there)
+    return Standing(
+        frame=frame,
+        undo=journal,
+        columns=names,
+        now=now,
+        same=same,
+        changed=changed,
+        gone=[i for i in range(len(journal.keys)) if i not in standing],
+    )
+
+
+def _forecast(connection: sqlite3.Connection, found: Standing) -> Undone:
+    inserted = set(found.undo.inserted)
+    blocked = {
+        i: REFERENCED.format(who)
+        for i in found.same
+        if i in inserted and (who := _referrer(connection, found, found.undo.keys[i]))
+    }
+    return _books(found, blocked)
+
+
+def _books(found: Standing, blocked: dict[int, str]) -> Undone:
+    keys = found.undo.keys
+    left = [Issue(key=keys[i], bucket=Bucket.CONFLICTED, reason=CHANGED) for i in found.changed]
+    left += [Issue(key=keys[i], bucket=Bucket.GONE, reason=GONE) for i in found.gone]
+    left += [
+        Issue(key=keys[i], bucket=Bucket.FAILED, reason=why) for i, why in sorted(blocked.items())
+    ]
+    return Undone(
+        written=len(keys),
+        restored=len(found.same) - len(blocked),
+        changed=len(found.changed),
+        gone=len(found.gone),
+        blocked=len(blocked),
+        left=tuple(left),
+    )
+
+
+def _restore(
+    session: Session, connection: sqlite3.Connection, found: Standing, *, careful: bool
+) -> dict[int, str]:
+    """Put before-images back and delete rows that were inserted; positions left, with reasons."""
+    inserted = set(found.undo.inserted)
+    blocked = _delete(connection, found, [i for i in found.same if i in inserted])
+    positions = [i for i in found.same if i not in inserted]
+    batch = _batch(found, positions)
+    frame = found.frame
+    preserve = frame.spec.preserve
+    places = [found.columns.index(n) for n in preserve]
+    before = {k: [found.now[k][p] for p in places] for k in batch.keys} if preserve else {}
+
+    def after(some: Batch) -> None:
+        put_back(session, connection, frame, some.keys, before)
+
+    if careful:
+        refused = write_carefully(connection, batch, after=after)
+        return blocked | {positions[i]: why for i, why in refused.items()}
+    write(connection, batch)
+    after(batch)
+    return blocked
+
+
+def _batch(found: Standing, positions: Sequence[int]) -> Batch:
+    """The rows to put back, with the stored values that they had."""
+    frame, journal = found.frame, found.undo
+    columns: dict[str, list[Any]] = {}
+    for fill, before in zip(frame.fills, journal.before, strict=False):
+        if not fill.path:
+            columns[fill.column.name] = [bindable(value_of(before[i])) for i in positions]
+    for name in dict.fromkeys(f.column.name for f in frame.fills if f.path):
+        columns[name] = [bindable(_document(found, name, i)) for i in positions]
+    return Batch(
+        table=frame.target,
+        key_names=frame.target_key,
+        names=list(columns),
+        keys=[journal.keys[i] for i in positions],
+        columns=list(columns.values()),
+    )
+
+
+def _document(found: Standing, name: str, i: int) -> Any:
+    """A whole document as it was; where others changed it since, only our paths go back."""
+    journal = found.undo
+    at = journal.fields.index(name, len(found.frame.fills))
+    original = value_of(journal.before[at][i])
+    now = found.now[journal.keys[i]][found.columns.index(name)]
+    if digest(images([now])[0]) == journal.after[at][i]:
+        return original
+    text = now
+    for fill, before in zip(found.frame.fills, journal.before, strict=False):
+        if fill.column.name != name or not fill.path:
+            continue
+        was = before[i]
+        if was is ABSENT or was is None:
+            text = documents.take_out(text, fill.path, original)
+        else:
+            text = documents.put(text, fill.path, str(was))
+    return text
+
+
+def _delete(
+    connection: sqlite3.Connection, found: Standing, positions: Sequence[int]
+) -> dict[int, str]:
+    """Delete inserted rows that nothing refers to."""
+    frame = found.frame
+    where = " AND ".join(f"{frame.target.column(n)} = ?" for n in frame.target_key)
+    blocked: dict[int, str] = {}
+    for i in positions:
+        key = found.undo.keys[i]
+        if who := _referrer(connection, found, key):
+            blocked[i] = REFERENCED.format(who)
+            continue
+        connection.execute("SAVEPOINT proctor_row")
+        try:
+            connection.execute(f"DELETE FROM {frame.target.sql} WHERE {where}", bound(key))
+        except Refusal as error:
+            if not is_refusal(error):
+                raise
+            connection.execute("ROLLBACK TO proctor_row")
+            blocked[i] = reason(error)
+        connection.execute("RELEASE proctor_row")
+    return blocked
+
+
+def _referrer(connection: sqlite3.Connection, found: Standing, key: Key) -> str:
+    """A table with rows that refer to this one; a cascade would delete them, so it counts."""
+    row = dict(zip(found.columns, found.now[key], strict=True))
+    for reference in found.frame.target.referred:
+        values = [row[t] for t in reference.targets if t in row]
+        if len(values) != len(reference.columns) or any(v is None for v in values):
+            continue
+        where = " AND ".join(f"{ident(c)} = ?" for c in reference.columns)
+        there = connection.execute(
+            f"SELECT 1 FROM {ident(reference.table)} WHERE {where} LIMIT 1", values
+        ).fetchone()
+        if there:
+            return reference.table
+    return ""
+
+
+def _mark(connection: sqlite3.Connection, run: Run, number: int) -> None:
+    connection.execute(
+        "UPDATE proctor_chunks SET undone = 1 WHERE run = ? AND number = ?", (run.id, number)
+    )
+
+
+def _keep_rest(
+    connection: sqlite3.Connection,
+    run: Run,
+    number: int,
+    found: Standing,
+    blocked: dict[int, str],
+) -> None:
+    """After a part was undone: keep the journal of the rows that were not."""
+    (blob,) = connection.execute(
+        "SELECT undo FROM proctor_chunks WHERE run = ? AND number = ?", (run.id, number)
+    ).fetchone()
+    keys = found.undo.keys
+    done = {keys[i] for i in (*found.same, *found.gone) if i not in blocked}
+    journal = unpack(blob)
+    rest = [i for i, k in enumerate(journal.keys) if k not in done]
+    connection.execute(
+        "UPDATE proctor_chunks SET undone = ?, undo = ? WHERE run = ? AND number = ?",
+        (int(not rest), pack(subset(journal, rest)) if rest else blob, run.id, number),
+    )
+
+
+def verify(session: Session, run: Run, number: int) -> Undone:
+    """Whether what one chunk wrote still stands."""
+    with session.reading(session.quiet) as connection:
+        found = _chosen(session, connection, run, number, UndoTerms())
+        return Undone() if found is None else _books(found, {})
+
+
+def written_keys(session: Session, run: Run, number: int) -> list[Key]:
+    """The keys that one chunk wrote and that can still be undone."""
+    with session.reading(session.quiet) as connection:
+        row = connection.execute(
+            "SELECT undo FROM proctor_chunks WHERE run = ? AND number = ? AND NOT undone "
+            "AND undo IS NOT NULL",
+            (run.id, number),
+        ).fetchone()
+        return list(unpack(row[0]).keys) if row else []
