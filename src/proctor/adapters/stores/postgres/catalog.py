@@ -61,6 +61,11 @@ class Field:
     readable: bool = True
     writable: bool = True
 
+    @property
+    def padded(self) -> bool:
+        """Whether trailing blanks mean nothing: char(n), but not bpchar without a length."""
+        return self.type.name == "bpchar" and self.typmod >= 0
+
     def assigned(self, sql: str) -> str:
         """Text as this column's input function takes it, for SET and INSERT."""
         return sql if self.type.is_text else f"{sql}::{self.type.sql}"

@@ -76,8 +76,7 @@ class Fill:
         if self.nested:
             return f"{value}::pg_catalog.jsonb::pg_catalog.text"
         if self.field.type.is_text:
-            trimmed = self.field.type.name == "bpchar"
-            return f"pg_catalog.rtrim({value}, ' ')" if trimmed else value
+            return f"pg_catalog.rtrim({value}, ' ')" if self.field.padded else value
         if self.field.domain or self.field.typmod < 0:
             return f"{value}::{self.field.type.sql}::pg_catalog.text"
         # The declared type cuts or rounds as the assignment will, or refuses as it will.
@@ -97,7 +96,7 @@ class Fill:
         if cell == old:
             return False
         kind = self.field.type
-        if kind.is_text and kind.name != "bpchar":
+        if kind.is_text and not self.field.padded:
             return True
         if kind.name == "jsonb" and not EXPONENT.search(cell):
             blank = len(cell.replace(b" ", b"")) == len(old.replace(b" ", b""))

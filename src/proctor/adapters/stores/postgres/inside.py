@@ -178,7 +178,7 @@ def _image_of(fill: Fill, value: str) -> str:
     kind = fill.field.type
     if kind.is_text:
         shown = f"{value}::pg_catalog.text"
-        return f"pg_catalog.rtrim({shown}, ' ')" if kind.name == "bpchar" else shown
+        return f"pg_catalog.rtrim({shown}, ' ')" if fill.field.padded else shown
     if fill.field.domain or fill.field.typmod < 0:
         return f"{value}::pg_catalog.text"
     return f"{value}::{fill.field.declared}::pg_catalog.text"

@@ -100,7 +100,8 @@ def not_allowed(database: str, role: str, said: str) -> Denied:
         found=f"{role}: {said}",
         fix=f'GRANT CREATE ON DATABASE "{database}" TO "{role}"; or, where the schema is there: '
         f'GRANT USAGE ON SCHEMA proctor TO "{role}"; GRANT ALL ON ALL TABLES IN SCHEMA proctor '
-        f'TO "{role}"',
+        f'TO "{role}". Where no table may be made here: progress = "ledger" in this '
+        f"environment's section of proctor.toml (docs/ledger-mode.md says what that loses)",
     )
 
 

@@ -1,0 +1,98 @@
+"""What the Postgres tests share: a case is one database with stores on it and SQL beside them."""
+
+import contextlib
+
+import psycopg
+
+from proctor.adapters.stores.postgres import open_postgres
+from proctor.model import KeyPart, RunState, Source, Spec
+from proctor.ports import Manners, UndoTerms
+from proctor.testing.conformance.acting import answered, begin, claim, process
+
+
+def table_spec(source="items", key=("id",), fills=("normal",), **more):
+    """A backfill of one table; a key part with a minus before it is descending."""
+    parts = tuple(KeyPart(column=k.lstrip("-"), descending=k.startswith("-")) for k in key)
+    return Spec(
+        backfill="case",
+        version="1",
+        kind=Source.TABLE,
+        source=source,
+        key=parts,
+        fills=fills,
+        **more,
+    )
+
+
+class Case:
+    """One database of a test's own."""
+
+    def __init__(self, url):
+        self.url = url
+        self._stack = contextlib.AsyncExitStack()
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *error):
+        await self._stack.aclose()
+
+    async def store(self, url=None, **manners):
+        """One more store, closed at the end."""
+        store = await open_postgres(url or self.url, Manners(**manners))
+        self._stack.push_async_callback(store.aclose)
+        return store
+
+    def sql(self, *statements):
+        """Run statements as somebody else; the rows of the last."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            for statement in statements:
+                cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def items(self, count, *, column="normal text", schema=""):
+        """A table of `count` rows with a style each."""
+        self.sql(
+            f"CREATE TABLE {schema}items (id int PRIMARY KEY, style text, {column})",
+            f"INSERT INTO {schema}items (id, style) SELECT n, 'Style ' || n "
+            f"FROM generate_series(1, {count}) n",
+        )
+
+    def image(self, table):
+        """A table in the server's own binary form."""
+        copy = f"COPY (SELECT * FROM {table} ORDER BY 1) TO STDOUT (FORMAT BINARY)"
+        with psycopg.connect(self.url) as connection, connection.cursor().copy(copy) as parts:
+            return b"".join(bytes(part) for part in parts)
+
+
+async def first_page(store, spec, *, rows=1000, **opening):
+    """A run with its first chunk claimed and read."""
+    run = await begin(store, spec, **opening)
+    (lease,) = await claim(store, run, spec, rows=rows)
+    return run, lease, await store.read(spec, lease)
+
+
+async def fill(store, spec, answer, *, rows=1000, **opening):
+    """One chunk from opening to applied, with the chunks of moved rows; run and last result."""
+    run = await begin(store, spec, **opening)
+    (lease,) = await claim(store, run, spec, rows=rows)
+    applied = await process(store, spec, lease, answer)
+    while applied.retry is not None:
+        applied = await process(store, spec, applied.retry, answer)
+    return run, applied
+
+
+async def take_back(store, run, terms=None):
+    """End a run and undo its chunks, newest first; the books of all of them together."""
+    await store.move(run.id, RunState.SUCCEEDED, among=[RunState.RUNNING])
+    run = await store.move(run.id, RunState.ROLLING_BACK, among=[RunState.SUCCEEDED])
+    undone = [
+        await store.undo(run, c.chunk.number, terms or UndoTerms())
+        for c in reversed(await store.chunks(run.id))
+    ]
+    total = sum(undone[1:], undone[0])
+    assert total.balances
+    return total
+
+
+__all__ = ["Case", "answered", "fill", "first_page", "table_spec", "take_back"]
