@@ -86,6 +86,7 @@ def fill_sqlite(file):
     """The table in a SQLite file, JSON as text."""
     json_columns = ", ".join(f"{field} TEXT" for field in FIELDS)
     with closing(sqlite3.connect(file)) as database, database:
+        database.execute("PRAGMA journal_mode = WAL")  # readers go on while a run writes
         database.execute("DROP TABLE IF EXISTS wardrobe")
         database.execute(
             "CREATE TABLE wardrobe (id INTEGER PRIMARY KEY, name TEXT NOT NULL, price REAL,"

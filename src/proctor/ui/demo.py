@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from proctor.errors import UsageError
+from proctor.model import RunState
 from proctor.ui.demo_proof import Fingerprint, fingerprint
-from proctor.ui.demo_stage import Broken, Stage, seen_half_way
+from proctor.ui.demo_stage import Broken, Stage, record, seen_half_way
 
 if TYPE_CHECKING:
     from proctor.ui.options import Wish
@@ -78,7 +79,7 @@ def seed(stage: Stage) -> Fingerprint:
     )
     stage.python("seed.py")
     original = look(stage)
-    stage.fact("SHA-256 over every value of every row", original.digest)
+    stage.fact("SHA-256", f"{original.digest} over every value of all {original.rows:,} rows")
     return original
 
 
@@ -108,14 +109,12 @@ def run_and_kill(stage: Stage, original: Fingerprint) -> tuple[str, int]:
     stage.curtain()
     stage.typed(f"kill -9 {process.pid}")
     books = seen.run.outcome
-    stage.fact(
-        "killed when the target showed", f"{books.read:,} of {seen.run.expected or 0:,} rows"
-    )
+    stage.fact("the target", f"{books.read:,} of {seen.run.expected or 0:,} rows were settled")
     now = look(stage)
     filled = original.empty - now.empty
     if not 0 < filled < original.empty:
         raise Broken("the run was not killed half-way", found=f"{filled:,} rows are filled")
-    stage.fact("rows filled, as the table says", f"{filled:,}")
+    stage.fact("the table", f"{filled:,} rows are filled")
     return seen.run.id, books.read
 
 
@@ -127,16 +126,14 @@ def resume(stage: Stage, run: str, original: Fingerprint) -> Fingerprint:
         "behind the last chunk that was committed.",
     )
     stage.proctor("run", BACKFILL)
-    (told,) = stage.ask("status", run)["runs"]
-    filled = look(stage)
-    books = told["buckets"]
-    stage.books(told["read"], books)
-    wrote = original.empty - filled.empty
-    if told["state"] != "succeeded" or sum(books.values()) != told["read"]:
-        raise Broken("the books do not balance", found=f"{told['state']}, {books}")
-    if wrote != books["written"]:
+    ended, filled = record(stage, run), look(stage)
+    books, wrote = ended.outcome, original.empty - filled.empty
+    stage.books(books)
+    if ended.state is not RunState.SUCCEEDED or not books.balances:
+        raise Broken("the books do not balance", found=f"{ended.state.value}, {books}")
+    if wrote != books.written:
         raise Broken(
-            "books and table disagree", found=f"{books['written']:,} written, {wrote:,} filled"
+            "books and table disagree", found=f"{books.written:,} written, {wrote:,} filled"
         )
     if filled.others != original.others:
         raise Broken("a field was changed that the backfill does not fill")

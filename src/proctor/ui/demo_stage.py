@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 from rich.rule import Rule
@@ -23,6 +22,8 @@ from rich.text import Text
 
 from proctor.engine.snapshot import Snapshot
 from proctor.errors import ProctorError, UsageError
+from proctor.model import Bucket, Outcome, Run
+from proctor.ui.out import WIDTH_OF_PIPES
 
 LOOK_EVERY: Final = 0.02
 """Seconds between two looks at the run that is to be killed."""
@@ -62,6 +63,8 @@ class Stage:
         keep = shutil.ignore_patterns("__pycache__", ".pytest_cache", ".proctor", "*.db*")
         shutil.copytree(example(scenario), folder, dirs_exist_ok=True, ignore=keep)
         console = Console(stderr=quiet, highlight=False, emoji=False, markup=False)
+        if not console.is_terminal:
+            console.width = WIDTH_OF_PIPES  # as wide as what the commands print there
         try:
             yield cls(folder=folder.resolve(), console=console, quiet=quiet)
         finally:
@@ -82,17 +85,18 @@ class Stage:
 
     def fact(self, name: str, said: str) -> None:
         """One thing that can be checked; never wrapped, so that it can be copied."""
-        line = Text.assemble((f"  {name}  ", "dim"), said)
+        line = Text.assemble((f"  {name:<12}  ", "dim"), said)
         self.console.print(line, soft_wrap=True)
 
     def good(self, sentence: str) -> None:
         """Something that was checked and holds."""
         self.console.print(Text.assemble(("  ✓ ", "bold green"), sentence), soft_wrap=True)
 
-    def books(self, read: int, buckets: Mapping[str, int]) -> None:
+    def books(self, books: Outcome) -> None:
         """The sum that always holds."""
-        parts = " + ".join(f"{count:,} {name}" for name, count in buckets.items() if count)
-        self.fact("the books", f"{read:,} read = {parts}")
+        counts = {bucket.value: getattr(books, bucket.value) for bucket in Bucket}
+        parts = " + ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+        self.fact("the books", f"{books.read:,} read = {parts}")
 
     def typed(self, command: str) -> None:
         """A command line as a person would type it."""
@@ -117,27 +121,19 @@ class Stage:
         self.typed(" ".join(("proctor", *words)))
         return self._start("-m", "proctor", *words)
 
-    def ask(self, *words: str) -> Any:
-        """Ask with --json, off the stage."""
-        process = self._start("-m", "proctor", *words, "--json", stdout=subprocess.PIPE)
-        said, _ = process.communicate()
-        if process.returncode:
-            raise Broken(f"proctor {' '.join(words)} failed", found=f"exit {process.returncode}")
-        return json.loads(said)
-
     def end(self) -> None:
         """Where everything lies, for whoever wants to look."""
         self.scene("The end", f"It took {self.seconds:.0f} s. Everything is still there:")
         self.typed(f"cd {self.folder} && proctor status")
 
-    def _start(self, *words: str, stdout: Any = None) -> subprocess.Popen[bytes]:
+    def _start(self, *words: str) -> subprocess.Popen[bytes]:
         """Children speak where we speak, in the scenario's folder, without leaving bytecode."""
         return subprocess.Popen(  # noqa: S603 - the words are those of the story
             [sys.executable, *words],
             cwd=self.folder,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.DEVNULL,
-            stdout=stdout or (sys.stderr if self.quiet else None),
+            stdout=sys.stderr if self.quiet else None,
         )
 
     def _finish(self, process: subprocess.Popen[bytes], words: tuple[str, ...]) -> None:
@@ -157,6 +153,19 @@ def example(scenario: str) -> Path:
         found="neither in the package nor in a checkout",
         fix="install Proctor again",
     )
+
+
+def record(stage: Stage, run: str) -> Run:
+    """A run as the target remembers it."""
+    return asyncio.run(_record(stage, run))
+
+
+async def _record(stage: Stage, run: str) -> Run:
+    from proctor import app
+    from proctor.config import load
+
+    async with app.open(load(stage.folder / "proctor.toml")) as opened:
+        return (await opened.status(run))[0].run
 
 
 def seen_half_way(stage: Stage, process: subprocess.Popen[bytes]) -> Snapshot:
