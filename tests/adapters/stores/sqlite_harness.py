@@ -55,9 +55,8 @@ class SqliteHarness:
 
     async def stamp_writes(self, table, column):
         await self.sql(
-            f"CREATE TRIGGER {table}_stamp AFTER UPDATE ON {table} WHEN new.{column} IS "
-            f"old.{column} BEGIN UPDATE {table} SET {column} = coalesce({column}, 0) + 1 "
-            "WHERE rowid = new.rowid; END"
+            f"CREATE TRIGGER {table}_stamp AFTER UPDATE ON {table} BEGIN UPDATE {table} "
+            f"SET {column} = coalesce(old.{column}, 0) + 1 WHERE rowid = new.rowid; END"
         )
 
     async def dump(self):

@@ -7,10 +7,11 @@ import pytest
 from proctor.ports import Store
 from proctor.testing.conformance.applying import Applying
 from proctor.testing.conformance.claiming import Claiming
+from proctor.testing.conformance.guarding import Guarding
 from proctor.testing.conformance.harness import Harness
 
 
-class StoreConformance(Claiming, Applying):
+class StoreConformance(Claiming, Applying, Guarding):
     """Every promise that a store makes, as tests; see `proctor.testing.conformance`."""
 
     @pytest.fixture

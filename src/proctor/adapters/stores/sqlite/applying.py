@@ -40,6 +40,8 @@ from proctor.model import (
 )
 from proctor.ports import Terms
 
+GONE = "deleted, its key changed, or no longer eligible, after it was read"
+
 
 def apply(session: Session, spec: Spec, lease: Lease, settled: Settled, terms: Terms) -> Applied:
     """Write a settled page; a second, careful try finds the rows that the first tripped over."""
@@ -70,13 +72,13 @@ def _apply(
             before=[page.images[i] for i in index],
             values=[list(c) for c in zip(*settled.values, strict=True)],
         )
-        moved, gone = _fell(work, lease, page.versions)
+        moved = _fell(work, lease, page.versions)
         write_work(work)
         applied = close_books(
             work,
             lease,
             terms,
-            outcome=settled.outcome.plus(Bucket.GONE, gone),
+            outcome=settled.outcome,
             issues=settled.issues,
             moved=moved,
             began=began,
@@ -99,12 +101,12 @@ def take(connection: sqlite3.Connection, lease: Lease) -> None:
         )
 
 
-def _fell(work: Work, lease: Lease, versions: Sequence[Any]) -> tuple[list[Key], int]:
-    """Take out rows that do not stand as they were read; keys that moved, count of gone ones."""
+def _fell(work: Work, lease: Lease, versions: Sequence[Any]) -> list[Key]:
+    """Take out rows that do not stand as they were read; the keys of those that moved."""
     session, form = work.session, work.form
     token = token_of(session, form.frame, lease.chunk.run)
     if isinstance(versions, Versions) and versions.token == token:
-        return [], 0
+        return []
     if lease.chunk.keys is None:
         now = rows_of_chunk(session, work.connection, form, lease)
     else:
@@ -116,14 +118,14 @@ def _fell(work: Work, lease: Lease, versions: Sequence[Any]) -> tuple[list[Key],
     for i, key in enumerate(work.keys):
         current = standing.get(key)
         if current is None:
+            work.issues.append(Issue(key=key, bucket=Bucket.GONE, reason=GONE))
             continue
         if same_rows(form, work.raw[i], current):
             stay.append(i)
         else:
             moved.append(key)
-    gone = len(work.keys) - len(stay) - len(moved)
     work.keep(stay)
-    return moved, gone
+    return moved
 
 
 def close_books(

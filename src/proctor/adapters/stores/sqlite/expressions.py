@@ -13,11 +13,11 @@ from datetime import timedelta
 from typing import Any, Final
 
 from proctor.adapters.stores.journal import Undo, pack
-from proctor.adapters.stores.sqlite.applying import close_books, take
+from proctor.adapters.stores.sqlite.applying import GONE, close_books, take
 from proctor.adapters.stores.sqlite.catalog import ident
 from proctor.adapters.stores.sqlite.faults import Refusal, is_refusal, reason
 from proctor.adapters.stores.sqlite.frame import Frame
-from proctor.adapters.stores.sqlite.keys import among, to_keys
+from proctor.adapters.stores.sqlite.keys import among, lacking, to_keys
 from proctor.adapters.stores.sqlite.rows import Layout, framed, page_images, rows_of_chunk
 from proctor.adapters.stores.sqlite.session import Session
 from proctor.adapters.stores.sqlite.values import prepare
@@ -53,11 +53,14 @@ def _apply(session: Session, spec: Spec, lease: Lease, terms: Terms, *, careful:
         else:
             raw, bad = _chunk(session, connection, form, lease), []
         work = _work(session, connection, form, raw, careful=careful)
-        asked = len(lease.chunk.keys or ())
-        gone = max(0, asked - len(raw) - len(bad))
+        seen = [*work.keys, *(issue.key for issue in bad)]
+        for key in lacking(form.frame.key, lease.chunk.keys or (), seen):
+            bad.append(Issue(key=key, bucket=Bucket.GONE, reason=GONE))
         if careful or not _by_range(work, lease):
             write_work(work)
-        outcome = Outcome().plus(Bucket.GONE, gone).plus(Bucket.FAILED, len(bad))
+        outcome = Outcome()
+        for issue in bad:
+            outcome = outcome.plus(issue.bucket)
         applied = close_books(
             work, lease, terms, outcome=outcome, issues=bad, moved=(), began=began
         )

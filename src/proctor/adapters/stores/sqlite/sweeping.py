@@ -34,12 +34,15 @@ AT_ONCE: Final = 5_000
 def sweep(session: Session, run: Run, spec: Spec, number: int, rows: int) -> int:
     """Open chunks of the eligible keys that the run has not settled."""
     with session.writing() as connection:
-        held = connection.execute(
-            "UPDATE proctor_runs SET sweep = ? WHERE id = ? AND epoch = ? AND state = 'running'",
-            (number, run.id, run.epoch),
-        ).rowcount
-        if not held:
+        row = connection.execute(
+            "SELECT sweep FROM proctor_runs WHERE id = ? AND epoch = ? AND state = 'running'",
+            (run.id, run.epoch),
+        ).fetchone()
+        if row is None:
             raise Fenced(f"run {run.id} grants no sweep", found="it has ended or changed hands")
+        if row[0] >= number:
+            return _swept(connection, run.id, number)
+        connection.execute("UPDATE proctor_runs SET sweep = ? WHERE id = ?", (number, run.id))
         left = [
             key
             for key, fate in _still_eligible(session, connection, run, spec)
@@ -50,6 +53,16 @@ def sweep(session: Session, run: Run, spec: Spec, number: int, rows: int) -> int
             connection, run.id, left, size=max(1, rows), sweep=number, conflicted=conflicted
         )
         return len(left)
+
+
+def _swept(connection: sqlite3.Connection, run: str, number: int) -> int:
+    """How many keys a sweep that was made already had: its reply was lost."""
+    (keys,) = connection.execute(
+        "SELECT coalesce(sum(json_array_length(keys)), 0) FROM proctor_chunks "
+        "WHERE run = ? AND sweep = ? AND attempt = 1 AND state <> 'split'",
+        (run, number),
+    ).fetchone()
+    return int(keys)
 
 
 def tally(session: Session, run: Run, spec: Spec) -> Mapping[str, int]:
