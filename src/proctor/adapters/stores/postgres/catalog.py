@@ -244,6 +244,25 @@ async def query_fields(work: Transaction, query: str) -> dict[str, Field]:
     return {f.name: f for f in fields}
 
 
+async def references(work: Transaction, target: Relation) -> tuple[Reference, ...]:
+    """The foreign keys onto a table at this moment: before rows of it are deleted."""
+    rows = await work.fetch(catalog_sql.references(target.oid))
+    return _references(rows[0][0] if rows else None)
+
+
+def _references(raw: list[dict[str, Any]] | None) -> tuple[Reference, ...]:
+    return tuple(
+        Reference(
+            name=r["name"],
+            table=r["table"],
+            columns=tuple(r["columns"]),
+            targets=tuple(r["targets"]),
+            on_update=r["on_update"],
+        )
+        for r in raw or ()
+    )
+
+
 def _relation(raw: dict[str, Any]) -> Relation:
     fields = [_field(f) for f in raw["fields"]]
     return Relation(
@@ -263,16 +282,7 @@ def _relation(raw: dict[str, Any]) -> Relation:
             )
             for t in raw["triggers"] or ()
         ),
-        references=tuple(
-            Reference(
-                name=r["name"],
-                table=r["table"],
-                columns=tuple(r["columns"]),
-                targets=tuple(r["targets"]),
-                on_update=r["on_update"],
-            )
-            for r in raw["references"] or ()
-        ),
+        references=_references(raw["references"]),
         rules=tuple(raw["rules"] or ()),
         constraints=tuple(raw["constraints"] or ()),
         publications=tuple(raw["publications"] or ()),

@@ -147,3 +147,8 @@ SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
   ORDER BY k.conname)
 FROM pg_catalog.pg_constraint k
 WHERE k.confrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0"""
+
+
+def references(oid: int) -> str:
+    """The foreign keys of other tables onto one table, as they are now."""
+    return f"SELECT ({_REFERENCES}) FROM pg_catalog.pg_class c WHERE c.oid = {oid}"

@@ -12,6 +12,7 @@ from typing import Protocol
 import psycopg
 
 from proctor.adapters.stores import journal, records
+from proctor.adapters.stores.postgres import catalog
 from proctor.adapters.stores.postgres.applying import blob
 from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.bisect import Found, Spoilt, bisect
@@ -89,8 +90,13 @@ class Beside:
         await work.commit(f"UPDATE proctor.chunks SET {changed} {where}")
 
 
-def _undoer(binding: Binding, found: Kept, undo: journal.Undo) -> Undoer:
-    return Undoer(binding=binding, journal=undo, after=found.after, upto=found.upto)
+async def undoer_of(work: Transaction, binding: Binding, found: Kept, data: bytes) -> Undoer:
+    """A chunk's journal, with what refers to rows that it inserted."""
+    undo = journal.unpack(data)
+    refer = await catalog.references(work, binding.target) if undo.inserted else ()
+    return Undoer(
+        binding=binding, journal=undo, after=found.after, upto=found.upto, references=refer
+    )
 
 
 async def undo(
@@ -113,7 +119,7 @@ async def undo(
         found = await keeper.kept(work, run, number, lock=True)
         if found.undoable is None or _too_old(found, terms):
             return Undone()
-        undoer = _undoer(binding, found, journal.unpack(found.undoable))
+        undoer = await undoer_of(work, binding, found, found.undoable)
         covered = await undoer.covered(work, terms.span)
         try:
             done: Found[bool] = Found(written=await undoer.attempt(work, covered))
@@ -122,7 +128,8 @@ async def undo(
             if isinstance(error, psycopg.Error) and not of_a_row(error, secured=secured):
                 raise
             await work.rollback()
-            await keeper.kept(work, run, number, lock=True)
+            if (await keeper.kept(work, run, number, lock=True)).undoable != found.undoable:
+                return Undone()
             done = await bisect(work, covered, undoer.attempt, secured=secured)
         reasons = _refused(done, undoer)
         rest = [p for p in covered if p not in done.written and p not in reasons]
@@ -185,7 +192,7 @@ async def _look(
 ) -> Undone:
     if found.undoable is None or _too_old(found, terms):
         return Undone()
-    undoer = _undoer(binding, found, journal.unpack(found.undoable))
+    undoer = await undoer_of(work, binding, found, found.undoable)
     covered = await undoer.covered(work, terms.span)
     states = await undoer.states(work, covered)
     return _books(undoer, covered, {p: why for p, why in states.items() if why}, started)
@@ -201,7 +208,7 @@ async def verify(
         found = await keeper.kept(work, run, number)
         if found.undoable is None:
             return Undone()
-        undoer = _undoer(binding, found, journal.unpack(found.undoable))
+        undoer = await undoer_of(work, binding, found, found.undoable)
         every = range(len(undoer.journal.keys))
         states = await undoer.states(work, every)
         # That others refer to a row does not change what it holds.

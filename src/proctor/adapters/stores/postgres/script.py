@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
-from proctor.adapters.stores import journal
 from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.literal import comment, ident, text
 from proctor.adapters.stores.postgres.pool import IMAGE_SETTINGS, Pool
-from proctor.adapters.stores.postgres.rollback import Beside, Keeper, Kept
+from proctor.adapters.stores.postgres.rollback import Beside, Keeper, undoer_of
 from proctor.adapters.stores.postgres.undoing import Undoer
 from proctor.model import ABSENT, Image, Run
 
@@ -35,11 +34,14 @@ async def script(
     for number in sorted(numbers, reverse=True):
         async with pool.read(run.id) as work:
             found = await keeper.kept(work, run.id, number)
+            undoer = None
+            if found.undoable is not None:
+                undoer = await undoer_of(work, binding, found, found.undoable)
             await work.commit()
-        if found.undoable is None:
+        if undoer is None:
             yield f"-- Chunk {number}: nothing to undo.\n\n"
             continue
-        for piece in _chunk(binding, run, number, found, journal.unpack(found.undoable)):
+        for piece in _chunk(run, number, undoer):
             yield piece
 
 
@@ -62,8 +64,8 @@ def _plain(name: str) -> str:
     return " ".join(name.split())
 
 
-def _chunk(binding: Binding, run: Run, number: int, found: Kept, undo: journal.Undo) -> list[str]:
-    undoer = Undoer(binding=binding, journal=undo, after=found.after, upto=found.upto)
+def _chunk(run: Run, number: int, undoer: Undoer) -> list[str]:
+    undo = undoer.journal
     old = [p for p in range(len(undo.keys)) if p not in undoer.inserted]
     new = sorted(undoer.inserted)
     settings = "".join(

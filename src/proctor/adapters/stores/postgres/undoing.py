@@ -11,6 +11,7 @@ from proctor.adapters.stores import journal, keyset
 from proctor.adapters.stores.postgres import codecs, keys
 from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.bisect import Spoilt
+from proctor.adapters.stores.postgres.catalog import Reference
 from proctor.adapters.stores.postgres.keys import SENT
 from proctor.adapters.stores.postgres.literal import ident
 from proctor.adapters.stores.postgres.pool import Transaction
@@ -40,6 +41,8 @@ class Undoer:
     journal: journal.Undo
     after: Key | None
     upto: Key | None
+    references: tuple[Reference, ...] = ()
+    """Foreign keys onto the target as they are now, where rows are to be deleted."""
 
     @cached_property
     def inserted(self) -> dict[int, int]:
@@ -136,7 +139,7 @@ class Undoer:
                 for c, t in zip(r.columns, r.targets, strict=True)
             )
             + ")"
-            for r in target.references
+            for r in self.references
         ]
         return " OR ".join(found) or "false"
 
