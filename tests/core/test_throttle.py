@@ -52,6 +52,8 @@ def test_between_ease_and_limit_it_is_proportional():
     drops = [a - b for a, b in itertools.pairwise(steps)]
     assert drops == pytest.approx([drops[0]] * len(drops))
     assert drops[0] > 0
+    assert duty(EASE_FROM + 1e-6) == pytest.approx(1.0, abs=1e-4)
+    assert duty(1.0 - 1e-6) == pytest.approx(SLOWEST, abs=1e-4)
 
 
 def test_the_worst_signal_decides_and_is_named_with_numbers():

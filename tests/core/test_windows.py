@@ -237,6 +237,8 @@ def test_an_offset_in_the_text_goes_before_every_zone():
     assert deadline("2026-11-23T06:00Z", now, BERLIN) == utc(2026, 11, 23, 6)
     assert deadline("2026-11-23T06:00+09:00", now, BERLIN) == utc(2026, 11, 22, 21)
     assert deadline("06:00+09:00", now, BERLIN) == utc(2026, 11, 22, 21)
+    evening, tomorrow_already = utc(2026, 11, 22, 20), ZoneInfo("Pacific/Auckland")
+    assert deadline("13:00-08:00", evening, tomorrow_already) == utc(2026, 11, 22, 21)
 
 
 @pytest.mark.parametrize("text", ["", "six", "25:00", "06:00:99", "2026-02-30T06:00", "2026-11-23"])
@@ -250,6 +252,8 @@ def test_a_deadline_that_is_over_is_refused():
     """It would begin a run only to pause it."""
     with pytest.raises(UsageError, match="--until is over"):
         deadline("2026-01-31T06:00", utc(2026, 11, 22), BERLIN)
+    with pytest.raises(UsageError, match="--until is over"):
+        deadline("2026-11-22T06:00Z", utc(2026, 11, 22, 6))
 
 
 @given(at=MOMENTS, minute=st.integers(0, 1439))

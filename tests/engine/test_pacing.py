@@ -60,6 +60,15 @@ async def test_a_write_is_followed_by_the_rest_that_the_duty_asks(clock):
     assert await waited(clock, pacing.before_write()) == 0
 
 
+async def test_the_rests_of_several_lanes_add_up(clock):
+    """Two writes that end together owe two rests, one after the other."""
+    pacing = Pacing(clock=clock, sizing=Sizing(), duty=0.5)
+    await clock.sleep(1)
+    wrote(pacing, 2.0)
+    wrote(pacing, 3.0)
+    assert await waited(clock, pacing.before_write()) == pytest.approx(5.0)
+
+
 async def test_reading_and_computing_count_as_rest(clock):
     pacing = Pacing(clock=clock, sizing=Sizing(), duty=0.5)
     wrote(pacing, 2.0)
@@ -179,6 +188,7 @@ async def test_two_runs_share_the_database(pacing, clock):
 async def test_what_is_news_is_the_signal_and_not_its_number(pacing, clock):
     """One cause while one signal holds the run back, though it hovers about the threshold."""
     causes = []
+    await clock.sleep(1000)
     for value in (0.0, 8.0, 8.3, 6.9, 9.0, 6.0, 7.5):
         await see(pacing, lag(value))
         causes.append(pacing.cause)
