@@ -7,11 +7,13 @@ import pytest
 from proctor.ports import Store
 from proctor.testing.conformance.applying import Applying
 from proctor.testing.conformance.claiming import Claiming
+from proctor.testing.conformance.finishing import Finishing
 from proctor.testing.conformance.guarding import Guarding
 from proctor.testing.conformance.harness import Harness
+from proctor.testing.conformance.undoing import Undoing
 
 
-class StoreConformance(Claiming, Applying, Guarding):
+class StoreConformance(Claiming, Applying, Guarding, Finishing, Undoing):
     """Every promise that a store makes, as tests; see `proctor.testing.conformance`."""
 
     @pytest.fixture
