@@ -1,5 +1,12 @@
 """Values that the engine would hand to a face: a finished run, its snapshot and its report."""
 
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +27,8 @@ from proctor.model import (
     Span,
     Undone,
 )
+from proctor.ui.cli import main
+from proctor.ui.init import make
 
 BEGUN = datetime(2026, 11, 22, 19, 0, tzinfo=UTC)
 HOSTILE = "<script>alert('x')</script> | `tick` \x1b[31m \u202e [a](b)"
@@ -119,3 +128,74 @@ def report(run):
         warnings=("2 versions of the code wrote rows",),
         rollback=Undone(written=489, restored=488, changed=1),
     )
+
+
+class Ended:
+    """What a command left behind."""
+
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self):
+        """Stdout as exactly one document: anything beside it fails here."""
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """The project of `proctor init`, and this process inside it."""
+    folder = tmp_path / "shop"
+    make(folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PROCTOR_USER", "mira")
+    return folder
+
+
+@pytest.fixture
+def proctor(capsys):
+    """Run a command line in this process, through the entry point that a shell calls."""
+
+    def call(*words):
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return Ended(code, out, err)
+
+    return call
+
+
+@pytest.fixture
+def table(shop):
+    """What the customers' table holds at this moment."""
+
+    def rows():
+        with closing(sqlite3.connect(shop / "shop.db")) as connection:
+            return connection.execute("SELECT * FROM customers ORDER BY id").fetchall()
+
+    return rows
+
+
+@pytest.fixture
+def spawn(shop):
+    """Start a command in a process of its own, whose end the test waits for."""
+    started = []
+
+    def start(*words, **options):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "proctor", *words],
+            cwd=shop,
+            stdin=options.get("stdin", subprocess.DEVNULL),
+            stdout=subprocess.PIPE,
+            stderr=options.get("stderr", subprocess.PIPE),
+            text=True,
+            env={**os.environ, **options.get("env", {})},
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()

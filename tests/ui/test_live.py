@@ -58,7 +58,7 @@ def test_the_panel_shows_rate_eta_buckets_throttle_and_chunk_size(seen):
         "812 rows/s",
         "2.0 s to 4.0 s left",
         "written 1,480",
-        "conflicted 0",
+        "failed 5",
         "chunk 500 rows",
         "2 workers",
         "waiting: lag 12 of 10 s",

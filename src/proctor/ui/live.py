@@ -226,7 +226,7 @@ def panel(seen: Snapshot) -> RenderableType:
     run = seen.run
     head = Text.assemble(
         (run.backfill, "bold"),
-        f" {run.version} → {run.target} · {run.env} · run {run.id} · ",
+        f" {run.version} · {run.env} · {run.id} · ",
         (_state(seen), STATE_COLOURS.get(run.state, "")),
         f" · {words.duration(seen.elapsed)}",
     )
@@ -252,6 +252,8 @@ def _bar(seen: Snapshot) -> RenderableType:
         total=expected or None,
         completed=min(read, expected) if expected else 0,
         width=36,
+        complete_style="cyan",
+        finished_style="green",
         pulse=not expected and seen.run.ended is None,
     )
     left = f"{words.estimate(seen.eta)} left" if seen.eta is not None else ""
@@ -264,8 +266,10 @@ def _buckets(seen: Snapshot) -> Text:
     text = Text()
     for bucket in Bucket:
         number = counts[bucket.value]
-        style = COLOURS[bucket] if number else "bright_black"
-        text.append(f"{bucket.value} ", style="dim").append(f"{number:,}   ", style=style)
+        # A failure must not first be seen when it is there: its zero is shown too.
+        if number or bucket in (Bucket.WRITTEN, Bucket.FAILED):
+            style = COLOURS[bucket] if number else "bright_black"
+            text.append(f"{bucket.value} ", style="dim").append(f"{number:,}   ", style=style)
     return text
 
 
@@ -275,8 +279,9 @@ def _pace(seen: Snapshot) -> Text:
         parts.append(f"chunk {words.plural(seen.chunk_rows, 'row')}")
     if seen.workers is not None:
         parts.append(words.plural(seen.workers, "worker"))
-    parts.append(f"{words.plural(seen.chunks_applied, 'chunk')} applied")
-    text = Text(" · ".join(parts) + " · ", style="dim")
+    if seen.chunks_applied:
+        parts.append(f"{words.plural(seen.chunks_applied, 'chunk')} applied")
+    text = Text("".join(f"{part} · " for part in parts), style="dim")
     if seen.throttle_reason:
         return text.append(f"waiting: {words.visible(seen.throttle_reason)}", style="yellow")
     return text.append("not waiting", style="dim")

@@ -29,8 +29,17 @@ def configured(wish: Wish) -> Config:
     return config
 
 
-def with_app(wish: Wish, use: Callable[[App], Awaitable[T]]) -> T:
-    """Open the environment, use it, give everything back."""
+def with_app(
+    wish: Wish,
+    use: Callable[[App], Awaitable[T]],
+    *,
+    finish: Callable[[T], object] = lambda _result: None,
+) -> T:
+    """Open the environment, use it, give everything back.
+
+    `finish` is called when everything was given back, and before threads are waited for in
+    which a function of the author's may still be busy.
+    """
     from proctor import app
     from proctor.ui.logs import kept
 
@@ -38,7 +47,9 @@ def with_app(wish: Wish, use: Callable[[App], Awaitable[T]]) -> T:
 
     async def session() -> T:
         async with app.open(config, wish.env) as opened:
-            return await use(opened)
+            result = await use(opened)
+        finish(result)
+        return result
 
     with kept(wish, config.env(wish.env).log_file):
         return asyncio.run(session())

@@ -29,6 +29,8 @@ def duration(span: timedelta | None) -> str:
     if span is None:
         return UNKNOWN
     seconds = span.total_seconds()
+    if 0 < seconds < 0.0005:
+        return f"{seconds * 1e6:.0f} µs"
     if seconds < 0.9995:  # would be rounded up to 1000 ms
         return f"{seconds * 1000:.0f} ms"
     if seconds < 9.95:  # one digit more where it still matters

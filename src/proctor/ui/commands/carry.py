@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +15,7 @@ from proctor.ui.options import Wish, part_of
 
 if TYPE_CHECKING:
     from proctor.app import App, Ended, RunOptions
-    from proctor.engine.snapshot import Report
+    from proctor.engine.snapshot import Report, Snapshot
 
 
 class TooMany(HeldError):
@@ -40,6 +43,8 @@ class Worked:
     files: Mapping[str, Path]
     exit_code: int
     resumed: bool
+    abandoned: bool
+    """The second signal came: what the author's function still does is thrown away."""
 
 
 async def name_of(app: App, run: str) -> str:
@@ -87,12 +92,24 @@ def permitted(wish: Wish, name: str, typed: Typed, *, asked: bool) -> bool:
 
 def carry(wish: Wish, what: Callable[[App], Awaitable[tuple[str, RunOptions]]]) -> int:
     """Run in view of whoever watches, keep the reports, and answer; the exit code."""
-    from proctor.ui import documents, out
-    from proctor.ui.faults import render
     from proctor.ui.session import with_app
+
+    def finish(done: Worked) -> None:
+        _answer(wish, done)
+        if done.abandoned:
+            # The author's function may go on for hours in a thread that nobody can stop.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(done.exit_code)
+
+    return with_app(wish, lambda app: _work(app, what), finish=finish).exit_code
+
+
+def _answer(wish: Wish, done: Worked) -> None:
+    from proctor.ui import documents, out
+    from proctor.ui.faults import render, understood
     from proctor.ui.text import runs
 
-    done = with_app(wish, lambda app: _work(app, what))
     document = documents.run(done.report.run) | {
         "resumed": done.resumed,
         "interrupted_here": done.ended.interrupted,
@@ -101,10 +118,10 @@ def carry(wish: Wish, what: Callable[[App], Awaitable[tuple[str, RunOptions]]]) 
         "exit_code": done.exit_code,
     }
     if done.ended.error is not None:
-        document |= documents.error(done.ended.error)
-        out.note(render(done.ended.error))
+        fault = understood(done.ended.error, wish.redact)
+        document |= documents.error(fault)
+        out.note(render(fault))
     out.answer(wish, document, *runs.ended(done.report, done.files))
-    return done.exit_code
 
 
 async def _work(app: App, what: Callable[[App], Awaitable[tuple[str, RunOptions]]]) -> Worked:
@@ -123,7 +140,16 @@ async def _work(app: App, what: Callable[[App], Awaitable[tuple[str, RunOptions]
 
     app.site.events.hear.append(hear)
     with view, listening(options.stop, view.say):
-        ended = await app.run(name, options, view)
+        last: list[Snapshot] = []
+
+        def show(seen: Snapshot) -> None:
+            last[:] = [seen]
+            view(seen)
+
+        ended = await app.run(name, options, show)
+        # The snapshots were taken while it ran; what stands on the screen is how it ended.
+        for seen in last:
+            view(replace(seen, run=ended.run, eta=None, throttle_reason=""))
     report = await app.report(ended.run.id)
     files: Mapping[str, Path] = {}
     try:
@@ -131,7 +157,14 @@ async def _work(app: App, what: Callable[[App], Awaitable[tuple[str, RunOptions]
     except OSError as error:
         out.note(f"the reports could not be written: {error.strerror}")
     code = ended.exit_code or (1 if over_budget(app, report) else 0)
-    return Worked(ended=ended, report=report, files=files, exit_code=code, resumed=bool(resumed))
+    return Worked(
+        ended=ended,
+        report=report,
+        files=files,
+        exit_code=code,
+        resumed=bool(resumed),
+        abandoned=options.stop.level > 1,
+    )
 
 
 def over_budget(app: App, report: Report) -> bool:

@@ -27,6 +27,8 @@ from proctor.ui.options import (
 if TYPE_CHECKING:
     from proctor.app import App, RunOptions
 
+ACCEPTABLE = ("code", "params", "schema")
+"""Parts of a digest whose change may be accepted; another target is another run."""
 RUN_WRITES = (
     "The fields that the backfill declares, and beside them Proctor's own tables with progress "
     "and undo data; then reports in .proctor/reports/RUN/."
@@ -246,5 +248,12 @@ def ensure(wish: Wish, name: str, *, params: tuple[str, ...]) -> int:
 
 
 def accepted(text: str | None) -> tuple[str, ...]:
-    """The parts named by `--accept-changes`."""
-    return tuple(part for part in re.split(r"[,|\s]+", text or "") if part)
+    """The parts named by `--accept-changes`; UsageError for one that cannot be accepted."""
+    named = tuple(part for part in re.split(r"[,|\s]+", text or "") if part)
+    if text is not None and not (named and set(named) <= set(ACCEPTABLE)):
+        raise UsageError(
+            "--accept-changes names a part that cannot be accepted",
+            found=repr(text),
+            fix=f"it takes {', '.join(ACCEPTABLE)}, separated by commas",
+        )
+    return named

@@ -1,0 +1,308 @@
+"""Every command on the project of `proctor init`, through the entry point that a shell calls."""
+
+import json
+import re
+import sqlite3
+
+from contextlib import closing
+
+import pytest
+
+REFUSED = {211, 422, 633, 844}
+SKIPPED = {n for n in range(1, 1001) if n % 97 == 0}
+WRITTEN = 1000 - len(REFUSED) - len(SKIPPED)
+
+STATUS_FIELDS = {
+    *("id", "backfill", "version", "env", "target", "fills", "state", "interrupted", "reason"),
+    *("expected", "read", "buckets", "still_eligible", "params", "span", "tuning", "created"),
+    *("started", "ended", "heartbeat", "holder", "at", "elapsed_seconds", "rows_per_second"),
+    *("eta_seconds", "chunks_applied", "chunk_rows", "workers", "throttle", "throttle_reason"),
+}
+
+
+def filled(rows):
+    return {row[0] for row in rows if row[3] is not None}
+
+
+def test_list_shows_what_is_defined(shop, proctor):
+    ended = proctor("list")
+    assert ended.code == 0
+    assert re.search(r"normalize_email +1 +email_normalized +customers +Trim and lower", ended.out)
+    (only,) = proctor("list", "--json").json["backfills"]
+    assert (only["name"], only["key"], only["module"]) == ("normalize_email", ["id"], "backfills")
+
+
+def test_doctor_says_that_all_is_well(shop, proctor):
+    ended = proctor("doctor", "--json")
+    assert ended.code == 0
+    assert ended.json["ok"] is True
+    subjects = [finding["subject"] for finding in ended.json["findings"]]
+    assert {"configuration", "ledger", "store of local", "backfill normalize_email"} <= set(
+        subjects
+    )
+    assert "BAD" not in proctor("doctor").out
+
+
+def test_doctor_says_what_is_not(shop, proctor):
+    """A finding and exit 1, where any other command would be refused."""
+    with closing(sqlite3.connect(shop / "shop.db")) as connection:
+        connection.execute("ALTER TABLE customers DROP COLUMN email_normalized")
+    ended = proctor("doctor")
+    assert ended.code == 1
+    assert "BAD" in ended.out
+    assert "email_normalized" in ended.out
+
+
+def test_a_plan_is_read_at_a_glance_and_writes_nothing(shop, proctor, table):
+    before = table()
+    ended = proctor("plan", "normalize_email")
+    assert ended.code == 0
+    for said in ("1,000 eligible of 1,000", "email_normalized of customers", "Throttle", "Digest"):
+        assert said in ended.out
+    assert table() == before
+    with closing(sqlite3.connect(shop / "shop.db")) as connection:
+        tables = connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table'"
+        ).fetchall()
+    assert tables == [("customers",)]
+
+
+def test_the_plan_file_is_the_json_answer(shop, proctor):
+    """What is reviewed is what `run --plan` reads."""
+    ended = proctor("plan", "normalize_email", "--out", "plan.json", "--json")
+    assert ended.code == 0
+    kept = json.loads((shop / "plan.json").read_text())
+    assert kept == ended.json
+    assert kept["survey"]["eligible"] == 1000
+    assert re.fullmatch("[0-9a-f]{64}", kept["digest"])
+    assert "plan.json" in ended.err
+
+
+def test_a_dry_run_shows_as_many_rows_as_asked_for(shop, proctor, table):
+    before = table()
+    found = proctor("dry-run", "normalize_email", "--sample", "7", "--json").json
+    assert [p["key"] for p in found["previews"]] == [[n] for n in range(1, 8)]
+    first = found["previews"][0]
+    assert first["before"] == {"email_normalized": None}
+    assert first["after"] == {"email_normalized": before[0][2].strip().lower()}
+    assert table() == before
+
+
+def test_a_dry_run_of_chosen_keys_says_why_a_row_would_not_be_written(shop, proctor):
+    shown = proctor("dry-run", "normalize_email", "--keys", "97,211").out
+    assert "no e-mail address" in shown
+    assert "not an e-mail address" in shown
+
+
+def test_a_run_writes_what_it_says(shop, proctor, table):
+    """The answer, the status and the table agree, and the reports are where it says."""
+    before = table()
+    ended = proctor("run", "normalize_email", "--json")
+    assert ended.code == 0, ended.err
+    run = ended.json
+    assert run["state"] == "succeeded"
+    assert run["read"] == sum(run["buckets"].values()) == 1000
+    assert run["buckets"]["written"] == WRITTEN
+    assert filled(table()) == set(range(1, 1001)) - SKIPPED - REFUSED
+    assert [row[:3] for row in table()] == [row[:3] for row in before]
+    assert (run["exit_code"], run["resumed"], run["interrupted_here"]) == (0, False, False)
+    statistics = json.loads((shop / run["reports"]["json"]).read_text())
+    assert (statistics["processed"], statistics["updated"]) == (1000, WRITTEN)
+    assert "processed 1,000 of 1,000" in ended.err
+
+
+def test_status_has_the_promised_shape(shop, proctor):
+    """design.md, section 8: the runs, newest first, with these fields."""
+    assert proctor("status", "--json").json == {"runs": []}
+    first = proctor("run", "normalize_email", "--limit", "10", "--json").json["id"]
+    second = proctor("run", "normalize_email", "--json").json["id"]
+    runs = proctor("status", "--json").json["runs"]
+    assert [run["id"] for run in runs] == [second, first]
+    assert set(runs[0]) == STATUS_FIELDS
+    assert list(runs[0]["buckets"]) == [
+        *("written", "unchanged", "skipped", "refused", "failed", "conflicted", "gone")
+    ]
+    assert runs[0]["still_eligible"] == {"skipped": len(SKIPPED), "refused": len(REFUSED)}
+    one = proctor("status", first, "--json").json["runs"]
+    assert [run["id"] for run in one] == [first]
+    assert "normalize_email 1 in local" in proctor("status", first).out
+    assert first in proctor("status").out
+
+
+@pytest.mark.parametrize(
+    ("words", "keys"),
+    [
+        (["--limit", "5"], {1, 2, 3, 4, 5}),
+        (["--keys", "7, 9,800"], {7, 9, 800}),
+        (["--from", "10", "--to", "12"], {10, 11, 12}),
+        (["--to", "2"], {1, 2}),
+    ],
+)
+def test_a_part_is_run_and_nothing_else(shop, proctor, table, words, keys):
+    assert proctor("run", "normalize_email", *words).code == 0
+    assert filled(table()) == keys
+
+
+def test_more_rows_than_allowed_are_not_begun(shop, proctor, table):
+    """--max-rows: a wrong `where` is found before it writes."""
+    before = table()
+    ended = proctor("run", "normalize_email", "--max-rows", "999")
+    assert ended.code == 3
+    assert "1,000 eligible, --max-rows 999" in ended.err
+    assert table() == before
+    assert proctor("run", "normalize_email", "--limit", "9", "--max-rows", "9").code == 0
+
+
+def test_ensure_is_red_until_nothing_is_left(shop, proctor):
+    """Exit 0 only when no eligible row is left."""
+    ended = proctor("ensure", "normalize_email", "--json")
+    assert (ended.code, ended.json["done"], ended.json["remaining"]) == (1, False, 1000)
+    with closing(sqlite3.connect(shop / "shop.db")) as connection, connection:
+        connection.execute("UPDATE customers SET email_normalized = ''")
+    ended = proctor("ensure", "normalize_email", "--json")
+    assert (ended.code, ended.json["done"], ended.json["remaining"]) == (0, True, 0)
+
+
+def test_failures_are_listed_with_reasons_and_without_values(shop, proctor):
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    found = proctor("failures", run, "--json").json["failures"]
+    assert {f["key"][0]: f["reason"] for f in found if f["bucket"] == "refused"} == dict.fromkeys(
+        REFUSED, "not an e-mail address"
+    )
+    assert len(found) == len(REFUSED) + len(SKIPPED)
+    shown = proctor("failures", run, "--limit", "1").out
+    assert "ask at the desk" not in shown
+    assert len(shown.splitlines()) == 2
+
+
+def test_failed_rows_are_tried_again(shop, proctor, table):
+    """After the cause is mended, only they are run."""
+    good = (shop / "backfills.py").read_text()
+    (shop / "backfills.py").write_text(
+        good.replace(
+            "    email = row",
+            "    if row['id'] == 500:\n        raise ValueError('no')\n    email = row",
+        )
+    )
+    run = proctor("run", "normalize_email", "--json").json
+    assert run["buckets"]["failed"] == 1
+    assert 500 not in filled(table())
+    (shop / "backfills.py").write_text(good)
+    again = proctor("failures", run["id"], "--retry", "--json").json
+    assert (again["read"], again["buckets"]["written"]) == (1, 1)
+    assert 500 in filled(table())
+
+
+def test_a_run_with_too_many_failures_is_not_clean(shop, proctor):
+    """Exit 1 also for a run too short for the budget to have paused it."""
+    good = (shop / "backfills.py").read_text()
+    (shop / "backfills.py").write_text(
+        good.replace(
+            "    email = row",
+            "    if row['id'] < 5:\n        raise ValueError('no')\n    email = row",
+        )
+    )
+    ended = proctor("run", "normalize_email", "--limit", "20", "--json")
+    assert ended.json["buckets"]["failed"] == 4
+    assert ended.code == ended.json["exit_code"] == 1
+
+
+def test_verify_is_green_only_for_what_still_stands(shop, proctor):
+    """P8: after a foreign change it fails; after a rollback there is nothing to verify."""
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    seen = proctor("verify", run, "--json")
+    assert (seen.code, seen.json["verdict"], seen.json["held"]) == (0, "pass", WRITTEN)
+    assert seen.json["recomputed"] == 100
+    with closing(sqlite3.connect(shop / "shop.db")) as connection, connection:
+        connection.execute("UPDATE customers SET email_normalized = 'x' WHERE id = 1")
+    seen = proctor("verify", run)
+    assert seen.code == 1
+    assert seen.out.startswith("fail")
+    assert proctor("rollback", run, "--yes").code == 1  # row 1 is somebody else's now
+    assert proctor("verify", run, "--json").json["verdict"] == "inconclusive"
+
+
+def test_a_rollback_restores_everything(shop, proctor, table):
+    """Dry first: it says the same and writes nothing."""
+    before = table()
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    after = table()
+    dry = proctor("rollback", run, "--dry-run", "--json")
+    assert dry.code == 0
+    assert dry.json["dry_run"] is True
+    assert table() == after
+    done = proctor("rollback", run, "--yes", "--json")
+    assert done.code == 0
+    assert done.json["undone"] == dry.json["undone"]
+    assert done.json["undone"]["restored"] == done.json["undone"]["written"] == WRITTEN
+    assert table() == before
+    assert proctor("status", run, "--json").json["runs"][0]["state"] == "rolled_back"
+
+
+def test_a_rollback_of_a_range_leaves_the_rest(shop, proctor, table):
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    assert proctor("rollback", run, "--from", "1", "--to", "900", "--yes").code == 0
+    assert filled(table()) == set(range(901, 1001)) - SKIPPED - REFUSED
+
+
+def test_the_undo_script_works_without_proctor(shop, proctor, table):
+    before = table()
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    ended = proctor("rollback", run, "--sql", "undo.sql", "--json")
+    assert ended.code == 0
+    assert ended.json["file"].endswith("undo.sql")
+    assert filled(table()) != set()
+    with closing(sqlite3.connect(shop / "shop.db")) as connection:
+        connection.executescript((shop / "undo.sql").read_text())
+    assert table() == before
+    again = proctor("rollback", run, "--sql", "undo.sql")
+    assert again.code == 2
+    assert "there already" in again.err
+
+
+def test_what_was_pruned_cannot_be_undone(shop, proctor, table):
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    assert proctor("prune", "--older-than", "30d", "--yes", "--json").json["rows"] == 0
+    assert proctor("prune", "--run", run, "--keys", "1,2", "--yes", "--json").json["rows"] == 2
+    assert proctor("rollback", run, "--yes", "--json").json["undone"]["restored"] == WRITTEN - 2
+    assert filled(table()) == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("form", "mark"), [("md", "# normalize\\_email"), ("html", "<!DOCTYPE html>"), ("json", "{")]
+)
+def test_a_report_has_three_formats(shop, proctor, form, mark):
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    assert proctor("report", run, "--format", form).out.startswith(mark)
+    ended = proctor("report", run, "--format", form, "--out", f"r.{form}")
+    assert ended.code == 0
+    assert (shop / f"r.{form}").read_text().startswith(mark)
+
+
+def test_a_report_with_json_is_the_statistics(shop, proctor):
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    assert proctor("report", run, "--json").json["processed"] == 1000
+    assert proctor("report", run, "--json", "--format", "html").code == 2
+
+
+@pytest.mark.parametrize("word", ["pause", "resume"])
+def test_a_finished_run_takes_no_orders(shop, proctor, word):
+    """Exit 3, and it says what the run is."""
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    ended = proctor(word, run)
+    assert ended.code == 3
+    assert "succeeded" in ended.err
+
+
+def test_watch_needs_a_run_that_goes_on(shop, proctor):
+    assert proctor("watch").code == 2
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    ended = proctor("watch", run, "--json")
+    assert ended.code == 0
+    assert ended.json["state"] == "succeeded"
+    assert "no run is active" in proctor("watch").err
+
+
+def test_a_run_is_named_by_the_beginning_of_its_id(shop, proctor):
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    assert proctor("status", run[:8], "--json").json["runs"][0]["id"] == run

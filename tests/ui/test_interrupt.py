@@ -1,0 +1,122 @@
+"""Ctrl-C, SIGTERM, and words from another terminal, on a run in a process of its own."""
+
+import json
+import signal
+
+import pytest
+
+SLOW = """    from pathlib import Path
+    from time import monotonic, sleep
+    gate = Path(__file__).with_name("gate")
+    until = monotonic() + 30
+    while row["id"] > 20 and not gate.exists() and monotonic() < until:
+        sleep(0.005)
+    email = row["email"]"""
+
+
+@pytest.fixture
+def slow(shop):
+    """The backfill stands still after 20 rows, in chunks of 10, until the gate is opened."""
+    text = (shop / "backfills.py").read_text()
+    (shop / "backfills.py").write_text(text.replace('    email = row["email"]', SLOW))
+    with (shop / "proctor.toml").open("a") as file:
+        file.write("\n[run]\nchunk_rows = 10\nworkers = 1\n")
+    return shop / "gate"
+
+
+def begun(process):
+    """Wait until the run says that its first rows are settled."""
+    for line in process.stderr:
+        if "written" in line and "written 0" not in line:
+            return line
+    raise AssertionError(f"it ended before it began: {process.stdout.read()}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_finishes_the_chunk_in_hand(slow, spawn, proctor, table, number):
+    """Exit 130, paused with its reason; the same command resumes it and says so."""
+    process = spawn("run", "normalize_email", "--json")
+    begun(process)
+    process.send_signal(number)
+    for line in process.stderr:
+        if "stopping" in line:
+            break
+    slow.touch()
+    out, _ = process.communicate(timeout=60)
+    stopped = json.loads(out)
+    assert process.returncode == stopped["exit_code"] == 130
+    assert stopped["state"] == "paused"
+    assert number.name in stopped["reason"]
+    assert stopped["read"] == sum(stopped["buckets"].values()) < 1000
+    ended = proctor("run", "normalize_email", "--json")
+    assert ended.code == 0, ended.err
+    assert ended.json["resumed"] is True
+    assert ended.json["id"] == stopped["id"]
+    assert ended.json["read"] == 1000
+    assert f"resuming run {stopped['id']}" in ended.err
+
+
+def test_the_second_signal_abandons_the_chunk(slow, spawn, proctor):
+    """It does not wait for the author's function, and the run can be resumed."""
+    process = spawn("run", "normalize_email", "--json")
+    begun(process)
+    process.send_signal(signal.SIGINT)
+    for line in process.stderr:
+        if "stopping" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    slow.touch()
+    ended = proctor("run", "normalize_email", "--json")
+    assert ended.json["read"] == sum(ended.json["buckets"].values()) == 1000
+
+
+def test_another_terminal_steers_the_run(slow, spawn, proctor):
+    """status, tune and pause reach it; watch ends when it does; resume goes on."""
+    process = spawn("run", "normalize_email", "--json")
+    begun(process)
+    (active,) = proctor("status", "--json").json["runs"]
+    assert active["state"] == "running"
+    assert active["holder"]
+    assert proctor("run", "normalize_email").code == 3  # somebody holds it
+    tuned = proctor("tune", active["id"], "chunk_rows=25", "--json").json
+    assert tuned["tuning"]["chunk_rows"] == 25
+    watcher = spawn("watch", "--json")
+    assert "running" in watcher.stderr.readline()
+    assert proctor("pause", active["id"], "--json").json["state"] == "pausing"
+    slow.touch()
+    out, _ = process.communicate(timeout=60)
+    assert json.loads(out)["state"] == "paused"
+    seen, _ = watcher.communicate(timeout=60)
+    assert json.loads(seen)["id"] == active["id"]
+    ended = proctor("resume", active["id"], "--json")
+    assert ended.code == 0, ended.err
+    assert ended.json["read"] == 1000
+
+
+def test_a_cancelled_run_is_over(slow, spawn, proctor):
+    """Exit 1 for the one who ran it; it cannot be resumed, but rolled back."""
+    process = spawn("run", "normalize_email", "--json")
+    begun(process)
+    run = proctor("status", "--json").json["runs"][0]["id"]
+    assert proctor("cancel", run).code == 0
+    slow.touch()
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert json.loads(out)["state"] == "cancelled"
+    assert proctor("resume", run).code == 3
+    assert proctor("rollback", run, "--yes").code == 0
+
+
+def test_a_killed_run_is_resumed_to_the_same_end(slow, spawn, proctor, table):
+    """SIGKILL: what is committed counts, the rest is done, nothing twice."""
+    process = spawn("run", "normalize_email")
+    begun(process)
+    process.kill()
+    process.communicate(timeout=20)
+    slow.touch()
+    ended = proctor("run", "normalize_email", "--json")
+    assert ended.code == 0, ended.err
+    assert ended.json["resumed"] is True
+    assert ended.json["read"] == sum(ended.json["buckets"].values()) == 1000
