@@ -7,13 +7,18 @@ import pytest
 from proctor.ports import Store
 from proctor.testing.conformance.applying import Applying
 from proctor.testing.conformance.claiming import Claiming
+from proctor.testing.conformance.controlling import Controlling
 from proctor.testing.conformance.finishing import Finishing
 from proctor.testing.conformance.guarding import Guarding
 from proctor.testing.conformance.harness import Harness
+from proctor.testing.conformance.surveying import Surveying
 from proctor.testing.conformance.undoing import Undoing
+from proctor.testing.conformance.watching import Watching
 
 
-class StoreConformance(Claiming, Applying, Guarding, Finishing, Undoing):
+class StoreConformance(
+    Surveying, Controlling, Claiming, Applying, Guarding, Finishing, Undoing, Watching
+):
     """Every promise that a store makes, as tests; see `proctor.testing.conformance`."""
 
     @pytest.fixture
