@@ -20,13 +20,13 @@ import data
 from proctor import backfill, table
 
 @backfill(table("items", key="id", columns=("id", "style", "occasion")), fills="normalized",
-          missing="1 = 1", version="1")
+          missing={missing!r}, version="1")
 def normalize(row):
     style = row["style"]
     return {{"normalized": data.transform({style}, row["occasion"])}}
 
 normalize_sql = backfill(table("items", key="id", columns=("id",)), fills="normalized",
-                         missing="1 = 1", version="1", sql={sql!r}, name="normalize_sql")
+                         missing={missing!r}, version="1", sql={sql!r}, name="normalize_sql")
 """
 
 
@@ -38,6 +38,9 @@ def project(folder):
         BACKFILLS.format(
             bench=str(Path(data.__file__).parent),
             sql=sql,
+            missing="normalized LIKE '%\"by\"%'"
+            if lite
+            else "NOT normalized ? 'occasion' OR normalized ? 'by'",
             style="__import__('json').loads(style)" if lite else "style",
         )
     )

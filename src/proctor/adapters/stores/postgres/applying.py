@@ -273,7 +273,11 @@ def journal_of(rows: Batch, written: dict[int, After]) -> bytes | None:
     positions = sorted(written)
     writes = rows.binding.writes
     count = len(writes)
-    after = [[fill.python(written[p][i]) for p in positions] for i, fill in enumerate(writes)]
+    rows_after = [written[p] for p in positions]
+    after = [
+        [fill.python(row[i]) for row in rows_after] if fill.nested else [r[i] for r in rows_after]
+        for i, fill in enumerate(writes)
+    ]
     inserted = [i for i, p in enumerate(positions) if rows.absent(p)]
     whole = [written[positions[i]][count:] for i in inserted]
     columns = tuple(rows.binding.target.fields) if inserted else ()
@@ -281,7 +285,7 @@ def journal_of(rows: Batch, written: dict[int, After]) -> bytes | None:
         journal.Undo(
             fields=rows.binding.spec.writes,
             keys=[rows.keys[p] for p in positions],
-            before=list(zip(*(rows.before_of(p) for p in positions), strict=True)),
+            before=rows.before_columns(positions),
             after=[kept_column(column) for column in after],
             inserted=inserted,
             columns=columns,
@@ -295,4 +299,4 @@ def kept_column(column: Sequence[Any]) -> list[Any]:
     looked = [image for image in column[:TRIED] if isinstance(image, str)]
     pressed = len(journal.squeeze(looked)) if looked else 0
     short = pressed > 16 * len(looked)
-    return [fills.kept(image, short=short) for image in column]
+    return fills.kept(column, short=short)

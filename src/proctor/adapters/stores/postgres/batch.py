@@ -9,6 +9,7 @@ from typing import Any
 
 from proctor.adapters.stores.postgres import codecs, values
 from proctor.adapters.stores.postgres.binding import Binding
+from proctor.adapters.stores.postgres.fills import Fill
 from proctor.adapters.stores.postgres.keys import SENT
 from proctor.adapters.stores.postgres.reading import Version, version_of
 from proctor.model import ABSENT, Image, Key, Settled
@@ -34,16 +35,20 @@ class Batch:
     @cached_property
     def _judged(self) -> tuple[frozenset[int], frozenset[int]]:
         """Rows that would certainly not change, and rows of which only the server can tell."""
-        still: set[int] = set()
-        doubtful: set[int] = set()
-        fills = self.binding.writes
-        for i, (images, *cells) in enumerate(zip(self.before, *self.cells, strict=True)):
-            if images is None or i in self.bad:
-                continue
-            told = [f.differs_from(c, b) for f, c, b in zip(fills, cells, images, strict=True)]
-            if True in told:
-                continue
-            (doubtful if None in told else still).add(i)
+        there = [i for i, b in enumerate(self.before) if b is not None and i not in self.bad]
+        told: list[list[bool | None]] = []
+        for n, fill in enumerate(self.binding.writes):
+            cells = self.cells[n]
+            images = [(self.before[i] or ())[n] for i in there]
+            told.append(fill.judge([cells[i] for i in there], images))
+        if len(told) == 1:
+            (only,) = told
+            doubtful = {i for i, differs in zip(there, only, strict=True) if differs is None}
+            still = {i for i, differs in zip(there, only, strict=True) if differs is False}
+            return frozenset(still), frozenset(doubtful)
+        rows = list(zip(there, zip(*told, strict=True), strict=True))
+        doubtful = {i for i, row in rows if None in row and True not in row}
+        still = {i for i, row in rows if None not in row and True not in row}
         return frozenset(still), frozenset(doubtful)
 
     @property
@@ -109,18 +114,28 @@ class Batch:
         )
         return f"({SENT}.proctor_doubt = 0 OR {' OR '.join(differs)})"
 
-    def before_of(self, position: int) -> tuple[Image, ...]:
-        """Before-images as the journal keeps them: a deep place says what its write will make."""
-        images = self.before[position]
-        if images is None:
-            return (None,) * len(self.binding.writes)
-        levels = iter(self.versions[position][2])
-        kept: list[Image] = []
-        for fill, image in zip(self.binding.writes, images, strict=True):
-            level = next(levels) if fill.deep else ""
-            made = fill.deep and image is ABSENT and int(level) < len(fill.path)
-            kept.append(f"^{level}" if made else image)
-        return tuple(kept)
+    def before_columns(self, positions: Sequence[int]) -> list[list[Image]]:
+        """Before-images by field, as the journal keeps them, null for rows to be inserted.
+
+        A deep place says from which level on its write will make the way to it.
+        """
+        rows = [self.before[p] for p in positions]
+        columns = []
+        deep = 0
+        for n, fill in enumerate(self.binding.writes):
+            column = [None if images is None else images[n] for images in rows]
+            if fill.deep:
+                column = [
+                    self._made(fill, image, position, deep) if image is ABSENT else image
+                    for image, position in zip(column, positions, strict=True)
+                ]
+                deep += 1
+            columns.append(column)
+        return columns
+
+    def _made(self, fill: Fill, image: Image, position: int, deep: int) -> Image:
+        level = self.versions[position][2][deep]
+        return f"^{level}" if int(level) < len(fill.path) else image
 
 
 def _bytes(image: str | None) -> bytes | None:

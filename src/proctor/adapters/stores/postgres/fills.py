@@ -82,26 +82,37 @@ class Fill:
         # The declared type cuts or rounds as the assignment will, or refuses as it will.
         return f"{value}::{self.field.declared}::pg_catalog.text"
 
-    def differs_from(self, cell: bytes | None, image: Image) -> bool | None:
-        """Whether a cell would leave another image than this one; None: only the server can tell.
+    def judge(self, cells: Sequence[bytes | None], images: Sequence[Image]) -> list[bool | None]:
+        """Whether each cell would leave another image; None where only the server can tell.
 
         A jsonb document is printed with its keys in another order and with blanks, but never
         with more or fewer other characters, unless a number is written with an exponent.
         """
-        if not isinstance(image, str):
-            return self.nested or cell is not None
-        if cell is None:
-            return True
-        old = image.encode()
-        if cell == old:
-            return False
         kind = self.field.type
         if kind.is_text and not self.field.padded:
-            return True
-        if kind.name == "jsonb" and not EXPONENT.search(cell):
-            blank = len(cell.replace(b" ", b"")) == len(old.replace(b" ", b""))
-            return None if blank else True
-        return None
+            return [self._told(c, b, alike=False) for c, b in zip(cells, images, strict=True)]
+        if kind.name != "jsonb":
+            return [self._told(c, b, alike=True) for c, b in zip(cells, images, strict=True)]
+        exponents = EXPONENT.search(b" ".join(c for c in cells if c is not None))
+        return [
+            self._told(
+                c,
+                b,
+                alike=bool(exponents)
+                or c is None
+                or not isinstance(b, str)
+                or len(c) - c.count(b" ") == len(b.encode()) - b.count(" "),
+            )
+            for c, b in zip(cells, images, strict=True)
+        ]
+
+    def _told(self, cell: bytes | None, image: Image, *, alike: bool) -> bool | None:
+        """`alike` says whether other bytes could still print as the same image."""
+        if not isinstance(image, str):
+            return self.nested or cell is not None
+        if cell is None or not alike:
+            return cell is None or cell != image.encode()
+        return False if cell == image.encode() else None
 
     def python(self, image: str | None) -> Image:
         """An image from SQL as the rest of Proctor knows it."""
@@ -186,11 +197,11 @@ def _put_back(document: str, fill: Fill, before: str, done: int) -> list[str]:
     return steps
 
 
-def kept(image: Image, *, short: bool) -> Image:
-    """An after-image for the journal: its digest, or itself where that packs smaller."""
-    if image is None or image is ABSENT:
-        return image
-    return digest(image) if short or looks_like_digest(image) else image
+def kept(column: Sequence[Image], *, short: bool) -> list[Image]:
+    """After-images for the journal: their digests, or themselves where that packs smaller."""
+    if short:
+        return [digest(image) for image in column]
+    return [digest(image) if looks_like_digest(image) else image for image in column]
 
 
 def looks_like_digest(image: Image) -> bool:
