@@ -1,10 +1,14 @@
 """Words that are typed on the command line."""
 
+import time
+
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from proctor.errors import UsageError
+from proctor.ui import words
 from proctor.ui.commands.work import accepted
 from proctor.ui.options import key_list, length, moment, pairs
 
@@ -45,10 +49,27 @@ def test_anything_else_is_no_length_of_time(text):
         length(text, "--older-than")
 
 
-def test_a_moment_without_an_offset_is_utc():
-    """What reports print can be typed back."""
-    assert moment("2026-01-31T06:00", "--since") == datetime(2026, 1, 31, 6, tzinfo=UTC)
-    assert moment("2026-01-31T06:00+02:00", "--since").utcoffset() == timedelta(hours=2)
+def test_what_reports_print_can_be_typed_back():
+    """And an offset is heeded."""
+    shown = words.moment(datetime(2026, 1, 31, 6, tzinfo=UTC))
+    assert moment(shown, "--since") == datetime(2026, 1, 31, 6, tzinfo=UTC)
+    assert moment("2026-01-31T06:00+02:00", "--since") == datetime(2026, 1, 31, 4, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
+def test_a_moment_without_an_offset_is_on_this_machines_clock(monkeypatch, zone):
+    """As with --until."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        at = moment("2026-01-31T09:00", "--since")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert at == datetime(2026, 1, 31, 9, tzinfo=ZoneInfo(zone))
+
+
+def test_what_is_no_moment_is_refused():
     with pytest.raises(UsageError, match="--since"):
         moment("yesterday", "--since")
 

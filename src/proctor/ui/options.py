@@ -227,14 +227,16 @@ def length(text: str, option: str) -> timedelta:
 
 
 def moment(text: str, option: str) -> datetime:
-    """A moment as typed, in UTC unless it names its own offset."""
+    """A moment as typed: on this machine's clock, like `--until`, or as reports print it."""
     try:
-        at = datetime.fromisoformat(text.strip())
+        at = datetime.fromisoformat(re.sub(r"\s*UTC$", "+00:00", text.strip()))
     except ValueError as error:
         raise UsageError(
-            f"{option} is not a moment", found=repr(text), fix="write 2026-01-31T06:00"
+            f"{option} is not a moment",
+            found=repr(text),
+            fix="write 2026-01-31T06:00, or '2026-01-31 06:00:00 UTC' as reports show it",
         ) from error
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+    return at.astimezone(UTC)
 
 
 def _environments(context: click.Context, typed: str) -> list[str]:

@@ -48,7 +48,7 @@ def _range(command: click.decorators.FC) -> click.decorators.FC:
 @run_argument()
 @click.option("--dry-run", is_flag=True, help="Say what would be restored; write nothing.")
 @_range
-@click.option("--since", metavar="T", help="Only what was written at this moment (UTC) or later.")
+@click.option("--since", metavar="T", help="Only what was written at this moment or later.")
 @click.option(
     "--sql",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -1,0 +1,87 @@
+"""The same commands on Postgres, whose role and server can refuse in more ways."""
+
+import json
+
+import psycopg
+import pytest
+
+from psycopg.conninfo import conninfo_to_dict
+
+
+@pytest.fixture
+def customers(shop, pg):
+    """The shop's customers on Postgres, as another environment; a way to ask it."""
+    with psycopg.connect(pg, autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE customers (id bigint PRIMARY KEY, email text, email_normalized text)"
+        )
+        connection.execute(
+            "INSERT INTO customers SELECT n, 'P' || n || '@Example.com'"
+            " FROM generate_series(1, 500) n"
+        )
+    configure(shop, pg)
+
+    def ask(sql):
+        with psycopg.connect(pg, autocommit=True) as connection:
+            found = connection.execute(sql)
+            return found.fetchall() if found.description else []
+
+    return ask
+
+
+def configure(shop, url):
+    text = (shop / "proctor.toml").read_text().partition("[env.pg]")[0]
+    (shop / "proctor.toml").write_text(f"{text}\n[env.pg]\nstore = {json.dumps(url)}\n")
+
+
+def test_a_plan_forecasts_the_log_and_dead_tuples(customers, proctor):
+    ended = proctor("plan", "normalize_email", "--env", "pg")
+    assert ended.code == 0, ended.err
+    assert "500 eligible of 500" in ended.out
+    assert "write-ahead log" in ended.out
+    assert "dead tuples" in ended.out
+    assert "lock_waiters" in ended.out
+
+
+def test_a_run_and_its_rollback(customers, proctor):
+    """Run, verify, report with the safe next step, roll back."""
+    ended = proctor("run", "normalize_email", "--env", "pg", "--json")
+    assert ended.code == 0, ended.err
+    assert customers("SELECT count(*) FROM customers WHERE email_normalized = lower(email)") == [
+        (500,)
+    ]
+    assert any("NOT VALID" in step for step in ended.json["next_steps"])
+    assert proctor("verify", ended.json["id"], "--env", "pg").code == 0
+    assert proctor("rollback", ended.json["id"], "--env", "pg", "--yes").code == 0
+    assert customers("SELECT count(email_normalized) FROM customers") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"user": "nobody", "password": "hunter2"}, {"port": "1"}, {"dbname": "nowhere"}]
+)
+def test_a_database_that_does_not_let_us_in(shop, pg, proctor, wrong):
+    """Exit 2, in words, without the password."""
+    known = {"password": "hunter2", "port": "5432", **conninfo_to_dict(pg)} | wrong
+    url = (
+        f"postgresql://{known['user']}:{known['password']}@{known['host']}:{known['port']}"
+        f"/{known['dbname']}"
+    )
+    configure(shop, url)
+    ended = proctor("run", "normalize_email", "--env", "pg", "--json")
+    assert ended.code == 2, ended.err
+    assert ended.json["error"]["kind"] == "Unreachable"
+    assert ended.json["error"]["fix"]
+    assert "hunter2" not in ended.out + ended.err
+
+
+def test_a_missing_privilege_is_said_with_its_grant(customers, shop, pg, proctor):
+    """Exit 2 and the GRANT; nothing is written."""
+    customers("CREATE ROLE reader LOGIN PASSWORD 'right'")
+    customers("GRANT SELECT ON customers TO reader")
+    known = conninfo_to_dict(pg)
+    configure(shop, f"postgresql://reader:right@{known['host']}:{known['port']}/{known['dbname']}")
+    ended = proctor("run", "normalize_email", "--env", "pg", "--json")
+    assert ended.code == 2, ended.err
+    assert ended.json["error"]["kind"] == "Denied"
+    assert "GRANT" in ended.json["error"]["fix"]
+    assert customers("SELECT count(email_normalized) FROM customers") == [(0,)]

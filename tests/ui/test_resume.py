@@ -1,0 +1,145 @@
+"""Runs that do not end at once: budgets, changed code, time-outs, several processes, rollbacks."""
+
+import signal
+import sqlite3
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+FAILING = '    if row["id"] % 3 == 0:\n        raise ValueError("cannot")\n    email = row["email"]'
+
+
+@pytest.fixture
+def failing(shop):
+    """Every third row fails; mend() takes that back."""
+    good = (shop / "backfills.py").read_text()
+    (shop / "backfills.py").write_text(good.replace('    email = row["email"]', FAILING))
+
+    def mend():
+        (shop / "backfills.py").write_text(good)
+
+    return mend
+
+
+def settings(shop, **run):
+    lines = "".join(f"{name} = {value}\n" for name, value in run.items())
+    text = (shop / "proctor.toml").read_text().partition("\n[run]")[0]
+    (shop / "proctor.toml").write_text(f"{text}\n[run]\n{lines}")
+
+
+def test_a_spent_error_budget_pauses_and_is_not_clean(failing, shop, proctor):
+    """Exit 1, paused, and it says by how much."""
+    settings(shop, chunk_rows=100)
+    ended = proctor("run", "normalize_email", "--json")
+    assert (ended.code, ended.json["state"]) == (1, "paused")
+    assert "error budget" in ended.json["reason"]
+    assert ended.json["interrupted_here"] is False
+    assert ended.json["read"] < 1000
+
+
+def test_mended_code_goes_on_only_when_the_change_is_accepted(failing, shop, proctor, table):
+    """P9: refused with exit 3 and the file's name; with --accept-changes on record."""
+    settings(shop, chunk_rows=100)
+    run = proctor("run", "normalize_email", "--json").json
+    failing()
+    refused = proctor("run", "normalize_email", "--json")
+    assert refused.code == 3
+    assert refused.json["error"]["kind"] == "PlanVoid"
+    assert "backfills.py" in refused.json["error"]["found"]
+    ended = proctor("run", "normalize_email", "--accept-changes", "code", "--json")
+    assert ended.code in (0, 1)  # the rows that had failed are still over the budget
+    assert (ended.json["state"], ended.json["id"]) == ("succeeded", run["id"])
+    assert "run.resumed" in proctor("report", run["id"]).out.replace("\\", "")
+
+
+def test_restart_gives_the_unfinished_run_up(failing, shop, proctor):
+    """A new run; the old one is cancelled, not forgotten."""
+    settings(shop, chunk_rows=100)
+    old = proctor("run", "normalize_email", "--json").json["id"]
+    failing()
+    new = proctor("run", "normalize_email", "--restart", "--json")
+    assert new.code == 0, new.err
+    runs = proctor("status", "--json").json["runs"]
+    assert [(r["id"], r["state"]) for r in runs] == [
+        (new.json["id"], "succeeded"),
+        (old, "cancelled"),
+    ]
+
+
+def test_a_time_that_is_over_leaves_a_run_to_resume(shop, proctor):
+    """--until: exit 130; the rest is done the next time, whole: a part is refused."""
+    settings(shop, chunk_rows=10, pause_s=0.2)
+    soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+    ended = proctor("run", "normalize_email", "--until", soon, "--json")
+    assert (ended.code, ended.json["state"]) == (130, "paused")
+    assert ended.json["read"] < 1000
+    run = ended.json["id"]
+    refused = proctor("run", "normalize_email", "--limit", "5")
+    assert refused.code == 2
+    assert run in refused.err
+    settings(shop, chunk_rows=100)
+    assert proctor("resume", run, "--json").json["read"] == 1000
+
+
+def test_several_processes_share_a_run(shop, proctor, table):
+    """--processes: the same rows, the same books."""
+    settings(shop, chunk_rows=50)
+    ended = proctor("run", "normalize_email", "--processes", "2", "--json")
+    assert ended.code == 0, ended.err
+    assert ended.json["read"] == sum(ended.json["buckets"].values()) == 1000
+    assert sum(row[3] is not None for row in table()) == ended.json["buckets"]["written"]
+
+
+def test_an_interrupted_rollback_goes_on_where_it_stopped(shop, proctor, spawn, table):
+    """Exit 130; the same command finishes it, and everything is as it was."""
+    before = table()
+    settings(shop, chunk_rows=5)
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    proctor("tune", run, "chunk_rows=5")
+    process = spawn("rollback", run, "--yes")
+    assert "undone" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert proctor("status", run, "--json").json["runs"][0]["state"] == "rolling_back"
+    ended = proctor("rollback", run, "--yes", "--json")
+    assert ended.code == 0, ended.err
+    assert table() == before
+
+
+def test_the_newest_of_two_overlapping_runs_is_undone_first(shop, proctor, table):
+    """Exit 3 names the run that lies on top."""
+    before = table()
+    old = proctor("run", "normalize_email", "--json").json["id"]
+    text = (shop / "backfills.py").read_text()
+    (shop / "backfills.py").write_text(
+        text.replace('version="1"', 'version="2", missing="id < 10"').replace("lower()", "upper()")
+    )
+    new = proctor("run", "normalize_email", "--json").json["id"]
+    refused = proctor("rollback", old, "--yes")
+    assert refused.code == 3
+    assert new in refused.err
+    assert proctor("rollback", new, "--yes").code == 0
+    assert proctor("rollback", old, "--yes").code == 0
+    assert table() == before
+
+
+def test_rows_changed_since_are_left_alone_and_listed(shop, proctor):
+    """P3: exit 1, since not everything is as it was."""
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    with closing(sqlite3.connect(shop / "shop.db")) as connection, connection:
+        connection.execute("UPDATE customers SET email_normalized = 'mine' WHERE id = 7")
+    ended = proctor("rollback", run, "--yes", "--json")
+    assert ended.code == 1
+    assert ended.json["undone"]["changed"] == 1
+    assert [issue["key"] for issue in ended.json["undone"]["left"]] == [[7]]
+
+
+def test_only_what_was_written_since_a_moment_is_undone(shop, proctor, table):
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    after = table()
+    ended = proctor("rollback", run, "--since", "2999-01-01", "--yes", "--json")
+    assert (ended.code, ended.json["undone"]["written"]) == (0, 0)
+    assert table() == after
