@@ -1,0 +1,43 @@
+"""The store suite's harness where progress is kept in the ledger's database."""
+
+import contextlib
+import sqlite3
+
+import psycopg
+
+from adapters.stores.test_postgres_conformance import PostgresHarness
+from proctor.adapters.stores.away import open_away
+from proctor.ports import Manners
+
+
+class AwayHarness(PostgresHarness):
+    """One database with rows, and another for the progress of runs on them."""
+
+    def __init__(self, url, ledger):
+        super().__init__(url)
+        self.ledger = ledger
+
+    async def store(self, *, manners=None):
+        self.stores.append(await open_away(self.url, self.ledger, manners or Manners(), env="test"))
+        return self.stores[-1]
+
+    async def ask(self, query):
+        """The rows of a query on the progress."""
+        if not self.ledger.startswith("sqlite"):
+            async with await psycopg.AsyncConnection.connect(self.ledger) as connection:
+                await connection.execute("SET search_path TO proctor_ledger")
+                return await (await connection.execute(query)).fetchall()
+        with contextlib.closing(sqlite3.connect(self.ledger.removeprefix("sqlite:///"))) as file:
+            return file.execute(query).fetchall()
+
+    async def proctor_tables(self):
+        beside = (await self.fetch("SELECT to_regnamespace('proctor') IS NOT NULL"))[0][0]
+        assert not beside
+        if self.ledger.startswith("sqlite"):
+            query = "SELECT count(*) > 0 FROM sqlite_master WHERE name = 'proctor_away_runs'"
+        else:
+            query = "SELECT to_regclass('proctor_ledger.proctor_away_runs') IS NOT NULL"
+        return bool((await self.ask(query))[0][0])
+
+    async def dump(self):
+        return await super().dump()

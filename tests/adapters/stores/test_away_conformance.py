@@ -1,0 +1,24 @@
+"""The store suite on rows in Postgres, with progress in the ledger's database."""
+
+import pytest
+
+from adapters.stores.away_harness import AwayHarness
+from proctor.testing.conformance import StoreConformance
+
+
+class TestProgressInSqlite(StoreConformance):
+    @pytest.fixture
+    async def harness(self, pg, tmp_path):
+        harness = AwayHarness(pg, f"sqlite:///{tmp_path / 'ledger.db'}")
+        yield harness
+        await harness.close()
+
+
+class TestProgressInPostgres(StoreConformance):
+    @pytest.fixture
+    async def harness(self, pg, pg_server):
+        ledger = pg_server.create_database()
+        harness = AwayHarness(pg, ledger)
+        yield harness
+        await harness.close()
+        pg_server.drop_database(ledger)
