@@ -62,7 +62,7 @@ def test_the_panel_shows_rate_eta_buckets_throttle_and_chunk_size(seen):
         "chunk 500 rows",
         "2 workers",
         "waiting: lag 12 of 10 s",
-        "replication lag: not watched (no replica)",
+        "replication lag: not watched",
     ):
         assert said in shown, said
 

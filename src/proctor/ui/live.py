@@ -232,7 +232,7 @@ def panel(seen: Snapshot) -> RenderableType:
     )
     rows: list[RenderableType] = [head, _bar(seen), _buckets(seen), _pace(seen)]
     if seen.throttle:
-        rows.append(Text(" · ".join(words.signal(s) for s in seen.throttle), style="dim"))
+        rows.append(Text(" · ".join(words.gauge(s) for s in seen.throttle), style="dim"))
     if run.reason:
         rows.append(Text(words.visible(run.reason), style="yellow"))
     return Group(*rows)

@@ -121,13 +121,21 @@ def reasons(still_eligible: Mapping[str, int] | None) -> str:
     return ", ".join(said) or "none"
 
 
-def signal(measured: Signal) -> str:
+def gauge(measured: Signal) -> str:
     """A throttle signal with its limit, or that it is not watched."""
-    unit = f" {measured.unit}" if measured.unit else ""
-    why = f" ({measured.why})" if measured.why else ""
     if measured.value is None:
-        return f"{measured.name}: not watched{why}"
-    return f"{measured.name}: {measured.value:g} of {measured.limit:g}{unit}{why}"
+        return f"{measured.name}: not watched"
+    unit = f" {measured.unit}" if measured.unit else ""
+    return f"{measured.name}: {_figure(measured.value)} of {_figure(measured.limit)}{unit}"
+
+
+def signal(measured: Signal) -> str:
+    """The same with what it means, or why it cannot be had."""
+    return gauge(measured) + (f" ({visible(measured.why)})" if measured.why else "")
+
+
+def _figure(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
 
 
 def visible(text: str, width: int | None = None) -> str:

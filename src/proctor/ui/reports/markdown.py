@@ -134,17 +134,18 @@ def _waits(report: Report) -> str:
 
 
 def _sample(sample: Sequence[Preview]) -> str:
-    rows = [
-        (
-            cell(words.key(p.key)),
-            cell(name),
-            cell(words.value(p.before[name], CUT)) if name in p.before else "",
-            cell(words.value(p.after.get(name), CUT)),
-        )
-        for p in sample
-        for name in p.after
-    ]
-    return _section("Sample", table(("Key", "Field", "Before", "After"), rows) if rows else "")
+    if not sample:
+        return ""
+    # What stood there before is not known of every row, long after a run.
+    known = any(row.before for row in sample)
+    rows = []
+    for row in sample:
+        for name, after in row.after.items():
+            before = cell(words.value(row.before[name], CUT)) if name in row.before else ""
+            cells = [cell(words.key(row.key)), cell(name), before, cell(words.value(after, CUT))]
+            rows.append(cells if known else [*cells[:2], cells[3]])
+    heads = ("Key", "Field", "Before", "After") if known else ("Key", "Field", "After")
+    return _section("Sample of rows", table(heads, rows) if rows else "")
 
 
 def _actions(report: Report) -> str:
