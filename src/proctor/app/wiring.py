@@ -38,7 +38,7 @@ async def open_app(
     async with contextlib.AsyncExitStack() as stack:
         ledger = await open_ledger(environment.ledger.reveal(), redact=config.redact)
         stack.push_async_callback(ledger.aclose)
-        store = await open_store(url, dialect, manners(environment))
+        store = await store_of(environment, url, dialect)
         stack.push_async_callback(store.aclose)
         clock = SystemClock()
         name = who or os.environ.get("PROCTOR_USER") or getpass.getuser()
@@ -68,6 +68,15 @@ def dialect_of(url: str) -> str:
             fix="use sqlite:///file.db or postgresql://user@host/database",
         )
     return kinds[scheme]
+
+
+async def store_of(env: Env, url: str, dialect: str) -> Store:
+    """The store of an environment, with progress beside the data or, if it asks so, away."""
+    if env.progress == "store":
+        return await open_store(url, dialect, manners(env))
+    from proctor.adapters.stores.away import open_away
+
+    return await open_away(url, env.ledger.reveal(), manners(env), env=env.name)
 
 
 async def open_store(url: str, dialect: str, manners: Manners) -> Store:

@@ -76,16 +76,7 @@ def start(
     _refuse_overlap(connection, home, spec, place)
     now = tables.clock(connection)
     moment = records.time_to_text(now)
-    chunks = [
-        Chunk(
-            run=opening.run,
-            number=i // KEYS_A_CHUNK + 1,
-            after=listed[i - 1] if i else None,
-            upto=listed[min(i + KEYS_A_CHUNK, len(listed)) - 1],
-            keys=tuple(listed[i : i + KEYS_A_CHUNK]),
-        )
-        for i in range(0, len(listed), KEYS_A_CHUNK)
-    ]
+    chunks = _listed(opening.run, listed)
     connection.execute(
         sa.insert(RUNS).values(
             id=opening.run,
@@ -122,6 +113,20 @@ def start(
     if chunks:
         connection.execute(sa.insert(CHUNKS), [tables.new_chunk(c) for c in chunks])
     return one(connection, home, opening.run)
+
+
+def _listed(run: str, keys: Sequence[Key]) -> list[Chunk]:
+    """Chunks of the keys that a person or a failed run listed."""
+    return [
+        Chunk(
+            run=run,
+            number=i // KEYS_A_CHUNK + 1,
+            after=keys[i - 1] if i else None,
+            upto=keys[min(i + KEYS_A_CHUNK, len(keys)) - 1],
+            keys=tuple(keys[i : i + KEYS_A_CHUNK]),
+        )
+        for i in range(0, len(keys), KEYS_A_CHUNK)
+    ]
 
 
 def _refuse_overlap(connection: sa.Connection, home: str, spec: Spec, place: str) -> None:
