@@ -1,5 +1,6 @@
 """What the Postgres tests share: a case is one database with stores on it and SQL beside them."""
 
+import asyncio
 import contextlib
 
 import psycopg
@@ -7,7 +8,7 @@ import psycopg
 from proctor.adapters.stores.postgres import open_postgres
 from proctor.model import KeyPart, RunState, Source, Spec
 from proctor.ports import Manners, UndoTerms
-from proctor.testing.conformance.acting import answered, begin, claim, process
+from proctor.testing.conformance.acting import begin, claim, process
 
 
 def table_spec(source="items", key=("id",), fills=("normal",), **more):
@@ -65,6 +66,19 @@ class Case:
             return b"".join(bytes(part) for part in parts)
 
 
+async def until(case, sql):
+    """The rows of a query, once it has any: what somebody else is doing at that moment."""
+    for _ in range(1000):
+        if found := case.sql(sql):
+            return found
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"never: {sql}")
+
+
+WAITING = "SELECT pid FROM pg_locks WHERE NOT granted"
+"""Whoever waits for a lock."""
+
+
 async def first_page(store, spec, *, rows=1000, **opening):
     """A run with its first chunk claimed and read."""
     run = await begin(store, spec, **opening)
@@ -93,6 +107,3 @@ async def take_back(store, run, terms=None):
     total = sum(undone[1:], undone[0])
     assert total.balances
     return total
-
-
-__all__ = ["Case", "answered", "fill", "first_page", "table_spec", "take_back"]

@@ -5,12 +5,12 @@ import dataclasses
 import psycopg
 import pytest
 
-from pgcases import Case, answered, fill, first_page, table_spec, take_back
+from pgcases import Case, fill, first_page, table_spec, take_back
 from proctor.adapters.stores.postgres import open_postgres
 from proctor.errors import Denied, ProctorError, TargetError, Unreachable, UsageError
 from proctor.model import KeyPart, Outcome, Span
 from proctor.ports import Manners
-from proctor.testing.conformance.acting import TERMS, begin
+from proctor.testing.conformance.acting import TERMS, answered, begin
 
 NOOP = "FUNCTION noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"
 EACH = "FOR EACH ROW EXECUTE FUNCTION noop()"

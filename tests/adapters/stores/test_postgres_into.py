@@ -2,11 +2,11 @@
 
 import pytest
 
-from pgcases import Case, answered, fill, first_page, table_spec, take_back
+from pgcases import Case, fill, first_page, table_spec, take_back
 from proctor.errors import TargetError
 from proctor.model import Guard, KeyPart, Outcome, Source, Span, Spec
 from proctor.ports import UndoTerms
-from proctor.testing.conformance.acting import TERMS, begin, claim, process
+from proctor.testing.conformance.acting import TERMS, answered, begin, claim, process
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from pgcases import Case, answered, fill, first_page, table_spec, take_back
+from pgcases import WAITING, Case, fill, first_page, table_spec, take_back, until
 from proctor.errors import Busy, TooSlow
 from proctor.model import Bucket, Outcome
-from proctor.testing.conformance.acting import TERMS, claim, lower, process
+from proctor.testing.conformance.acting import TERMS, answered, claim, lower, process
 
 
 @pytest.fixture
@@ -132,20 +132,11 @@ async def test_an_edit_in_flight_is_waited_for_and_never_overwritten(case, store
         writing = asyncio.create_task(
             store.apply(table_spec(), lease, answered(page, table_spec()), TERMS)
         )
-        await waiting_for_lock(case)
+        await until(case, WAITING)
         other.commit()
     applied = await writing
     assert applied.retry.chunk.keys == ((1,),)
     assert case.sql("SELECT normal FROM items WHERE id = 1") == [("theirs",)]
-
-
-async def waiting_for_lock(case):
-    """Until somebody waits for a lock, which the server says itself."""
-    for _ in range(500):
-        if case.sql("SELECT 1 FROM pg_locks WHERE NOT granted"):
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("nobody waits for a lock")
 
 
 async def test_a_lock_timeout_is_busy_and_writes_nothing(case):
@@ -188,7 +179,7 @@ async def test_a_deadlock_is_busy_for_one_side_only(case, store):
     with psycopg.connect(case.url) as other:
         other.execute("SELECT 1 FROM items WHERE id = 2 FOR UPDATE")
         writing = asyncio.create_task(store.apply(table_spec(), lease, settled, TERMS))
-        await waiting_for_lock(case)
+        await until(case, WAITING)
         broken = False
         try:
             await asyncio.to_thread(other.execute, "SELECT 1 FROM items WHERE id = 1 FOR UPDATE")

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import struct
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, repeat
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import psycopg
 
 from psycopg import AsyncConnection, adapters
 from psycopg.abc import AdaptContext, Buffer, DumperKey
 from psycopg.adapt import AdaptersMap, Dumper, Loader, PyFormat, Transformer
-from psycopg.pq import Format
+from psycopg.pq import ExecStatus, Format
+from psycopg.pq.abc import PGresult
 from psycopg.types.datetime import (
     DateLoader,
     IntervalLoader,
@@ -121,38 +122,58 @@ def _tolerant(loader: type[Loader]) -> type[Loader]:
     return Tolerant
 
 
+class PostgresInterval(IntervalLoader):
+    """Reads the interval style that our transactions set, whatever the session's own is."""
+
+    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+        super().__init__(oid, context)
+        self._load_method = self._load_postgres
+
+
 _TOLERANT: Final = {
     "date": _tolerant(DateLoader),
     "time": _tolerant(TimeLoader),
     "timetz": _tolerant(TimetzLoader),
     "timestamp": _tolerant(TimestampLoader),
     "timestamptz": _tolerant(TimestamptzLoader),
-    "interval": _tolerant(IntervalLoader),
+    "interval": _tolerant(PostgresInterval),
     "json": _tolerant(JsonLoader),
     "jsonb": _tolerant(JsonbLoader),
 }
 
 
 class _Context:
-    """What a transformer asks of a connection."""
+    """What a transformer asks of a connection; there is none.
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    A message that ends with COMMIT is read after the session has its own date style and time
+    zone back, so what the connection says of them then is not what the rows were printed under.
+    Without a connection psycopg reads ISO dates in UTC, which is what our transactions set.
+    """
+
+    connection = None
+
+    def __init__(self, loaders: Mapping[str, type[Loader]]) -> None:
         self.adapters = AdaptersMap(adapters)
-        self.connection = connection
-        for name, loader in _TOLERANT.items():
+        for name, loader in loaders.items():
             self.adapters.register_loader(name, loader)
 
 
-async def rows_of(cursor: psycopg.AsyncCursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+_PLAIN: Final = _Context({"interval": PostgresInterval})
+_CAREFUL: Final = _Context(_TOLERANT)
+
+
+def rows_of(cursor: psycopg.AsyncCursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """The rows of the current result; values that Python cannot hold come as their text."""
-    if not cursor.description:
+    result = cursor.pgresult
+    if result is None or result.status != ExecStatus.TUPLES_OK:
         return []
     try:
-        return await cursor.fetchall()
+        return _load(result, _PLAIN)
     except UNREADABLE:
-        transformer = Transformer(cast("AdaptContext", _Context(cursor.connection)))
-        result = cursor.pgresult
-        if result is None:
-            raise
-        transformer.set_pgresult(result)
-        return cast("list[tuple[Any, ...]]", transformer.load_rows(0, result.ntuples, tuple))
+        return _load(result, _CAREFUL)
+
+
+def _load(result: PGresult, context: _Context) -> list[tuple[Any, ...]]:
+    transformer = Transformer(context)
+    transformer.set_pgresult(result)
+    return transformer.load_rows(0, result.ntuples, tuple)

@@ -50,13 +50,12 @@ LATEST: Final = 0.2
 class Transaction:
     """One transaction on a borrowed connection; its first message begins it."""
 
-    def __init__(
-        self, pool: Pool, connection: AsyncConnection, head: Head, *, reused: bool
-    ) -> None:
+    def __init__(self, lane: _Lane, connection: AsyncConnection, *, reused: bool) -> None:
         """`reused` says that a first failure may be the breakage of a session long idle."""
-        self._pool = pool
+        self._pool = lane.pool
         self.connection = connection
-        self._head = head
+        self._head = lane.head
+        self._note = comment(lane.run)
         self._reused = reused
         self.begun = False
         self.commit_sent = False
@@ -74,8 +73,8 @@ class Transaction:
         if not self.begun:
             await self._message("", "")
         async with self._pool.deadline(), AsyncRawCursor(self.connection) as cursor:
-            await cursor.execute(sql, arrays, prepare=False)
-            return await codecs.rows_of(cursor)
+            await cursor.execute(f"{self._note} {sql}", arrays, prepare=False)
+            return codecs.rows_of(cursor)
 
     async def describe(self, sql: str) -> list[tuple[str, int, int]]:
         """Name, type and modifier of each column of a SELECT, without keeping its rows."""
@@ -108,6 +107,7 @@ class Transaction:
         message = ";\n".join(p for p in parts if p)
         if not message:
             return [[]]
+        message = f"{self._note} {message}"
         found = await self._send(message, ending=bool(end), first=first)
         self.begun = not end
         skip = len(self._head) if first else 0
@@ -131,19 +131,22 @@ class Transaction:
             self.begun = True
             self.commit_sent = self.commit_sent or ending
             await cursor.execute(message)
-            found = [await codecs.rows_of(cursor)]
+            found = [codecs.rows_of(cursor)]
             while cursor.nextset():
-                found.append(await codecs.rows_of(cursor))
+                found.append(codecs.rows_of(cursor))
             return found
 
 
 class _Lane:
     """Takes a connection, gives a transaction, and leaves nothing open whatever happens."""
 
-    def __init__(self, pool: Pool, gate: asyncio.Semaphore, head: Head, *, writes: bool) -> None:
+    def __init__(
+        self, pool: Pool, run: str, head: Head, *, control: bool = False, writes: bool = False
+    ) -> None:
         self.pool = pool
-        self.gate = gate
+        self.run = run
         self.head = head
+        self.gate = pool.control if control else pool.work
         self.writes = writes
 
     async def __aenter__(self) -> Transaction:
@@ -153,7 +156,7 @@ class _Lane:
         except BaseException:
             self.gate.release()
             raise
-        self.work = Transaction(self.pool, connection, self.head, reused=reused)
+        self.work = Transaction(self, connection, reused=reused)
         return self.work
 
     async def __aexit__(
@@ -192,8 +195,8 @@ class Pool:
         """Nothing connects before it is asked to."""
         self._url = url
         self.manners = manners
-        self._work = asyncio.Semaphore(manners.connections)
-        self._control = asyncio.Semaphore(1)
+        self.work = asyncio.Semaphore(manners.connections)
+        self.control = asyncio.Semaphore(1)
         self._free: list[AsyncConnection] = []
         self.closed = False
         self.commit_seconds = 0.0
@@ -204,20 +207,18 @@ class Pool:
 
         Unless `deferred` constraints may stay so, they are made immediate at once.
         """
-        begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+        begin = "BEGIN ISOLATION LEVEL read committed READ WRITE"
         tail = () if deferred else ("SET CONSTRAINTS ALL IMMEDIATE",)
-        gate = self._control if control else self._work
-        head = self._head(begin, run, patient=control)
-        return _Lane(self, gate, (*head, *tail), writes=True)
+        head = (*self._head(begin, patient=control), *tail)
+        return _Lane(self, run, head, control=control, writes=True)
 
     def read(self, run: str = "", *, control: bool = False, snapshot: bool = False) -> _Lane:
         """A read-only transaction; with `snapshot` all its statements see the same moment."""
-        level = "REPEATABLE READ" if snapshot else "READ COMMITTED"
+        level = "repeatable read" if snapshot else "read committed"
         begin = f"BEGIN ISOLATION LEVEL {level} READ ONLY"
-        gate = self._control if control else self._work
-        return _Lane(self, gate, self._head(begin, run), writes=False)
+        return _Lane(self, run, self._head(begin), control=control)
 
-    def _head(self, begin: str, run: str, *, patient: bool = False) -> Head:
+    def _head(self, begin: str, *, patient: bool = False) -> Head:
         """`patient` is for Proctor's own rows, where waiting for an apply is in nobody's way."""
         manners = self.manners
         lock_timeout = manners.statement_timeout if patient else manners.lock_timeout
@@ -231,7 +232,7 @@ class Pool:
             f"pg_catalog.set_config({text(name)}, {text(value)}, true)"
             for name, value in settings.items()
         )
-        return (f"{comment(run)} {begin}", f"SELECT {calls}")
+        return (begin, f"SELECT {calls}")
 
     def committed(self, seconds: float) -> None:
         """One more commit for the moving mean."""
