@@ -21,6 +21,7 @@ Refusal: tuple[type[Exception], ...] = (
     sqlite3.DataError,
     sqlite3.OperationalError,
     sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
     OverflowError,
     UnicodeEncodeError,
 )
@@ -38,6 +39,9 @@ def is_refusal(error: BaseException) -> bool:
         return True
     if isinstance(error, sqlite3.IntegrityError | sqlite3.InterfaceError):
         return True
+    if isinstance(error, sqlite3.ProgrammingError):
+        # A value of a kind that is only bound one by one; anything else is our own mistake.
+        return "binding" in str(error)
     return primary(error) in (1, CONSTRAINT, MISMATCH, TOO_BIG)
 
 
