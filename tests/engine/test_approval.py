@@ -226,3 +226,13 @@ def test_the_boundary_of_the_drift_is_exact(tenth):
 
 def test_a_run_without_a_plan_has_no_drift():
     refuse_drift(approval(eligible=None), 10**9)
+
+
+def test_the_count_that_was_looked_at_is_under_the_digest():
+    """An edited count would loosen the bound on drift: the file is refused."""
+    planned = approval(eligible=3000)
+    edited = json.loads(plan_file(planned))
+    edited["survey"]["eligible"] = 9000
+    with pytest.raises(PlanVoid, match="changed after it was made"):
+        Approval.parse(json.dumps(edited))
+    assert Approval.parse(plan_file(planned)).eligible == 3000

@@ -239,6 +239,27 @@ async def test_rows_a_second_are_a_ceiling_for_all_lanes_together(clock, lanes):
     assert rows / clock.elapsed == pytest.approx(100, rel=0.05)
 
 
+async def test_a_process_takes_its_share_of_what_the_run_may_do(clock):
+    """Four slices together keep to the ceiling that the operator set for the run."""
+    alone, quarter = (Pacing(clock=clock, sizing=Sizing()) for _ in range(2))
+    quarter.share = 0.25
+    for pacing in (alone, quarter):
+        pacing.tuning = Tuning(rows_per_second=1000)
+        wrote(pacing, 0.0, rows=500)
+    assert await waited(clock, alone.before_write()) == pytest.approx(0.5)
+    assert await waited(clock, quarter.before_write()) == pytest.approx(1.5)
+
+
+async def test_nothing_is_written_when_the_stop_comes_while_it_is_shut(pacing):
+    """The chunk in hand is handed back; a stop is no leave to write into a blackout."""
+    await see(pacing, lag(99))
+    pacing.stopped.set()
+    assert await pacing.wait() is False
+    assert await pacing.before_write() is False
+    await see(pacing, lag(0))
+    assert await pacing.before_write() is True
+
+
 async def test_other_knobs_are_heard_in_the_midst_of_a_rest(pacing, clock):
     """A pause of an hour that is taken back ends within a second."""
     pacing.tuning = Tuning(pause=timedelta(hours=1))

@@ -24,9 +24,11 @@ from proctor.model import (
     Chunk,
     ChunkRecord,
     ChunkState,
+    Health,
     Outcome,
     Run,
     RunState,
+    Signal,
     Span,
     Undone,
 )
@@ -76,6 +78,8 @@ class Shelf:
     fails: dict[int, list[Exception]] = field(default_factory=dict)
     asked: list[int] = field(default_factory=list)
     wrote: list[RunState] = field(default_factory=list)
+    signals: tuple[Signal, ...] = ()
+    beats: int = 0
 
     async def runs(self):
         return self.kept
@@ -102,6 +106,15 @@ class Shelf:
             i = next(i for i, r in enumerate(self.records) if r.chunk.number == number)
             self.records[i] = replace(self.records[i], undone=True)
         return Undone(written=10, restored=9, changed=1, took=timedelta(seconds=0.1))
+
+    async def beat(self, found, _names, _lease):
+        self.beats += 1
+        if self.beats == 3:
+            self.signals = ()
+        return found
+
+    async def health(self):
+        return Health(at=START, signals=self.signals)
 
     async def verify(self, _run, number):
         self.asked.append(number)
@@ -166,6 +179,30 @@ async def test_a_rollback_that_was_interrupted_goes_on_with_the_rest():
     done = await undoer(shelf).rollback()
     assert shelf.asked == [1]
     assert done.run.state is RunState.ROLLED_BACK
+
+
+async def test_what_was_pruned_is_told_and_the_run_is_not_called_rolled_back():
+    """Rows whose before-images are gone stand in the books, as blocked."""
+    shelf = Shelf([run()], [record(1, has_undo=False), record(2)])
+    done = await undoer(shelf).rollback()
+    assert shelf.asked == [2]
+    assert done.undone.written == 20
+    assert done.undone.blocked == 10
+    assert done.undone.balances
+    assert done.run.state is RunState.CANCELLED
+    assert "10 rows had been pruned" in done.run.reason
+
+
+async def test_a_rollback_keeps_its_heart_beating_and_heeds_the_throttle():
+    """It waits while a signal is at its limit, as a run does."""
+    full = Signal(name="lock_waiters", value=9.0, limit=5.0)
+    shelf = Shelf([run()], [record(n) for n in (1, 2)], signals=(full,))
+    undoing = undoer(shelf)
+    await undoing.pacing.watch(await shelf.health())
+    done = await undoing.rollback()
+    assert shelf.beats >= 3
+    assert done.undone.written == 20
+    assert done.elapsed >= timedelta(seconds=2)
 
 
 async def test_a_dry_run_moves_no_state():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from proctor.engine.launch import Part, Request, give_up, launch, read_plan, res
 from proctor.engine.plan import approve, make_plan, rehearse
 from proctor.engine.report import make_report
 from proctor.engine.run import Ended, Worker
-from proctor.engine.show import snapshot
+from proctor.engine.show import shown_key, snapshot
 from proctor.engine.site import Site, dice
 from proctor.engine.snapshot import (
     DryRun,
@@ -148,7 +148,7 @@ class App:
                 request,
                 worker,
                 on,
-                approve=lambda spec, shape: approve(self.site, backfill, spec, shape),
+                approve=lambda spec, shape, span: approve(self.site, backfill, spec, shape, span),
             )
 
     @contextlib.asynccontextmanager
@@ -164,7 +164,9 @@ class App:
         try:
             yield lambda kit: spread(
                 kit,
-                lambda: pool.submit(run_slice, SliceNames.of(self.config, self.env, name, kit)),
+                lambda: pool.submit(
+                    run_slice, SliceNames.of(self.config, self.env, name, kit, options.processes)
+                ),
                 options.processes,
             )
         finally:
@@ -173,7 +175,7 @@ class App:
     async def _failed_keys(self, run: str | None) -> tuple[Any, ...]:
         if run is None:
             return ()
-        found = await self.failures(run)
+        found = await self._unwritten(run)
         keys = tuple(i.key for i in found if i.bucket is Bucket.FAILED)
         if not keys:
             raise UsageError(f"run {run} has no failed rows", fix="there is nothing to retry")
@@ -225,9 +227,14 @@ class App:
     async def failures(self, run: str, *, limit: int | None = None) -> list[Issue]:
         """Rows that were read and not written, with reasons; unchanged ones are well."""
         found = await self.site.store.run(run)
-        issues = await self.site.store.issues(found.id, limit=None)
-        told = [i for i in issues if i.bucket is not Bucket.UNCHANGED]
-        return told[:limit] if limit is not None else told
+        spec = await self.site.store.spec_of(found.id)
+        told = (await self._unwritten(found.id))[:limit]
+        return [replace(i, key=shown_key(i.key, spec)) for i in told]
+
+    async def _unwritten(self, run: str) -> list[Issue]:
+        found = await self.site.store.run(run)
+        issues = await self.site.store.issues(found.id)
+        return [i for i in issues if i.bucket is not Bucket.UNCHANGED]
 
     async def verify(self, run: str, *, sample: int = 100, seed: int | None = None) -> Verification:
         """Whether what a run wrote still stands, and would be computed again."""

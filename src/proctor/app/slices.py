@@ -29,10 +29,12 @@ class SliceNames:
     epoch: int
     code: str
     lanes: int
+    slots: int = 1
+    """How many slices share the run's rates."""
     seconds: float = SLICE_SECONDS
 
     @classmethod
-    def of(cls, config: Config, env: str, backfill: str, kit: Kit) -> SliceNames:
+    def of(cls, config: Config, env: str, backfill: str, kit: Kit, slots: int) -> SliceNames:
         """The names of a kit."""
         return cls(
             config=str(config.path),
@@ -42,6 +44,7 @@ class SliceNames:
             epoch=kit.run.epoch,
             code=kit.terms.code,
             lanes=kit.lanes,
+            slots=slots,
         )
 
 
@@ -85,8 +88,9 @@ async def _slice(names: SliceNames) -> Tally:
             lease_for=settings.lease_for,
             lanes=names.lanes,
             until=site.clock.now() + timedelta(seconds=names.seconds),
-            seen=run.outcome,
+            began=run.outcome,
             first=run.outcome.read == 0,
         )
+        kit.pacing.share = 1.0 / names.slots
         async with site.events.flushing():
             return await work(kit)

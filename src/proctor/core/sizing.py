@@ -53,3 +53,10 @@ def resized(now: Sizing, *, keys: int, took: timedelta, bytes_read: int = 0) -> 
     if bytes_read > 0:
         rows = min(rows, keys * now.cap_bytes // bytes_read)
     return replace(now, rows=max(1, rows), rate=rate)
+
+
+def fitted(now: Sizing, row_bytes: float) -> Sizing:
+    """The first size on a table whose rows are this large: one chunk must fit into memory."""
+    if row_bytes <= 0:
+        return now
+    return replace(now, rows=max(1, min(now.rows, int(now.cap_bytes / row_bytes))))

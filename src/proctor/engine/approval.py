@@ -30,8 +30,11 @@ class Approval:
 
     @property
     def digest(self) -> str:
-        """One digest over all parts."""
-        text = json.dumps(dict(self.parts), sort_keys=True, separators=(",", ":"))
+        """One digest over all parts, and in a plan over the count that was looked at."""
+        told = dict(self.parts)
+        if self.eligible is not None:
+            told["eligible rows"] = str(self.eligible)
+        text = json.dumps(told, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def dump(self) -> str:

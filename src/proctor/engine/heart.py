@@ -38,8 +38,6 @@ async def beat(kit: Kit, names: Sequence[str]) -> None:
         # The lease outlives a few missed beats; if it does not, the fence keeps us out.
         kit.events.emit("run.beat_missed", kit.run.id, why=error.what)
         return
-    if kit.run.outcome.read >= kit.seen.read:
-        kit.seen = kit.run.outcome
     hear(kit, kit.run)
     cause = kit.pacing.cause
     pressure = await kit.pacing.watch(health)
@@ -66,15 +64,17 @@ def hear(kit: Kit, run: Run) -> None:
 def watch_pace(kit: Kit) -> None:
     """Raise an event, once, when the rate collapses against its own past or nothing moves."""
     had = kit.pace.collapsed()
-    before = kit.pace.marks[-1].read if kit.pace.marks else -1
-    kit.pace.mark(kit.clock.now(), kit.run.outcome.read, held=kit.pacing.held)
+    # Long stretches without an eligible row are no stall: the cursor moves over them.
+    before, kit.place = kit.place, (kit.run.outcome.read, kit.run.cursor)
+    scanning = before[0] == kit.place[0] and before != kit.place
+    kit.pace.mark(kit.clock.now(), kit.run.outcome.read, held=kit.pacing.held or scanning)
     found = kit.pace.collapsed()
     if found and not had:
         kit.events.emit(
             "run.rate_collapsed", kit.run.id, rate=round(found[0], 2), usual=round(found[1], 2)
         )
     now = kit.clock.monotonic()
-    if kit.run.outcome.read != before or kit.pacing.held:
+    if kit.place != before or kit.pacing.held:
         kit.moved_at, kit.stalled = now, False
     elif not kit.stalled and now - kit.moved_at > STALLED_AFTER:
         kit.stalled = True

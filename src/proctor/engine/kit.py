@@ -13,7 +13,7 @@ from proctor.authoring import Backfill
 from proctor.core.pace import Pace
 from proctor.engine.events import Events
 from proctor.engine.pacing import Pacing
-from proctor.model import Outcome, Run, Spec
+from proctor.model import Key, Outcome, Run, Spec
 from proctor.ports import Clock, Store, Terms
 
 
@@ -53,16 +53,26 @@ class Kit:
     until: datetime | None = None
     """When this process stops claiming: the end of a slice, or `--until`."""
     stop: Stop = field(default_factory=Stop)
-    seen: Outcome = field(default_factory=Outcome)
-    """The run's books as far as this process knows."""
+    began: Outcome = field(default_factory=Outcome)
+    """The run's books when this process took it."""
+    mine: Outcome = field(default_factory=Outcome)
+    """What this process has applied since."""
     pace: Pace = field(default_factory=Pace)
+    place: tuple[int, Key | None] = (-1, None)
+    """Rows read and cursor at the last beat."""
     moved_at: float = 0.0
-    """When, on the monotonic clock, the run's books last moved."""
+    """When, on the monotonic clock, either last moved."""
     stalled: bool = False
     halt: str = ""
     """Why no further chunk may be claimed; set once, by whoever finds out first."""
     first: bool = True
     """No page of this run was settled yet: a bug in every answer is the author's, at once."""
+
+    @property
+    def seen(self) -> Outcome:
+        """The run's books as far as this process knows: the target's, or its own where newer."""
+        known = self.began + self.mine
+        return self.run.outcome if self.run.outcome.read > known.read else known
 
     def rename(self) -> None:
         """Take a new name, so that leases which nobody holds under the old one run out."""

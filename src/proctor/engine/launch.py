@@ -14,6 +14,7 @@ from typing import Any
 
 from proctor.authoring import Backfill
 from proctor.core.lifecycle import OCCUPYING
+from proctor.core.sizing import fitted
 from proctor.engine.approval import Approval, differences, hold, refuse_drift
 from proctor.engine.kit import Kit, Stop
 from proctor.engine.run import Ended, Worker, execute
@@ -79,7 +80,7 @@ async def launch(
     work: Worker,
     on: Callable[[Snapshot], None],
     *,
-    approve: Callable[[Spec, Shape], Approval],
+    approve: Callable[[Spec, Shape, Span], Approval],
 ) -> Ended:
     """Open or resume the run that was asked for and work it to its end.
 
@@ -90,15 +91,17 @@ async def launch(
     values = request.params or _params_of(former)
     spec, params = backfill.bind(values)
     shape = await site.store.inspect(spec)
-    now = approve(spec, shape)
+    goes_on = former is not None and not request.restart
+    span = former.span if former and goes_on else resolve(site, spec, request.part, request.keys_of)
+    now = approve(spec, shape, span)
     _permit(site, request, now)
     if former is not None and request.restart:
         await give_up(site, former, "restarted from the beginning")
         former = None
     if former is not None:
-        opening = _resumed(site, former, spec, now, request)
+        opening, row_bytes = _resumed(site, former, spec, now, request), 0.0
     else:
-        opening = await _fresh(site, spec, now, request)
+        opening, row_bytes = await _fresh(site, spec, span, now, request)
     run = await site.store.open(opening)
     site.events.emit(
         "run.resumed" if opening.resume else "run.opened",
@@ -111,6 +114,7 @@ async def launch(
         part=not opening.span.whole,
     )
     kit = _kit(site, backfill, request, run=run, spec=spec, params=params, code=now.parts["code"])
+    kit.pacing.sizing = fitted(kit.pacing.sizing, row_bytes)
     async with _shown(site, kit, on), site.events.flushing():
         return await execute(kit, work, sweeps=run.span.limit is None)
 
@@ -182,12 +186,13 @@ def _resumed(site: Site, former: Run, spec: Spec, now: Approval, request: Reques
     )
 
 
-async def _fresh(site: Site, spec: Spec, now: Approval, request: Request) -> Opening:
-    span = resolve(site, spec, request.part, request.keys_of)
+async def _fresh(
+    site: Site, spec: Spec, span: Span, now: Approval, request: Request
+) -> tuple[Opening, float]:
     survey = await site.store.survey(spec, span, exact=request.approval is not None)
     if request.approval is not None:
         refuse_drift(request.approval, survey.eligible)
-    return Opening(
+    opening = Opening(
         spec=spec,
         run=new_id(site.clock.now()),
         env=site.env,
@@ -198,6 +203,7 @@ async def _fresh(site: Site, spec: Spec, now: Approval, request: Request) -> Ope
         last=survey.last,
         expected=survey.eligible,
     )
+    return opening, survey.row_bytes
 
 
 async def give_up(site: Site, run: Run, reason: str) -> Run:
@@ -251,7 +257,7 @@ def _kit(
         lanes=request.lanes or settings.lanes,
         until=request.until,
         stop=request.stop,
-        seen=run.outcome,
+        began=run.outcome,
         first=run.outcome.read == 0,
     )
 

@@ -35,6 +35,8 @@ class Pacing:
     sizing: Sizing
     duty: float = 1.0
     pause: timedelta = timedelta(0)
+    share: float = 1.0
+    """This process's part of what the whole run may do, where several work on it."""
     windows: tuple[Window, ...] = ()
     sources: tuple[Callable[[], Awaitable[Signal]], ...] = ()
     limits: Callable[[Sequence[Signal]], Sequence[Signal]] = lambda signals: signals
@@ -75,42 +77,53 @@ class Pacing:
         """Whether a blackout or the throttle, and not the run itself, makes it slow now."""
         return bool(self._blackout()) or self.now.duty < HELD_BELOW
 
-    async def wait(self) -> None:
-        """Before a chunk is read: wait while a window is shut or a signal says stop."""
+    async def wait(self) -> bool:
+        """Before a chunk is read: wait while a window is shut or a signal says stop.
+
+        False when the run was told to stop while it was shut: nothing may be written now.
+        """
         while not self.stopped.is_set():
             shut = self._shut()
             self.reason = shut or self.now.reason
             if not shut:
-                return
+                return True
             await self.clock.sleep(CHECK_EVERY)
+        return not self._shut()
 
-    async def before_write(self) -> None:
+    async def before_write(self) -> bool:
         """Rest out what the last writes owe; reading and computing count as rest.
 
-        Computing may take minutes: what has shut meanwhile is waited for here.
+        Computing may take minutes: what has shut meanwhile is waited for here, and False means
+        that it was still shut when the run was told to stop.
         """
         while not self.stopped.is_set():
             left = self._owed()
             if left <= 0:
                 if not self._shut():
-                    return
+                    return True
                 await self.wait()
                 continue
             await self.clock.sleep(min(left, CHECK_EVERY))
+        return not self._shut()
 
     def wrote(self, *, keys: int, took: timedelta, rows: int, bytes_read: int) -> None:
         """A write transaction ended: learn the chunk size and owe the rest."""
         self.sizing = resized(self.sizing, keys=keys, took=took, bytes_read=bytes_read)
         self._owed()
         now, busy = self.clock.monotonic(), took.total_seconds()
-        rest = rest_after(busy, min(self.duty, self.now.duty))
+        rest = rest_after(busy, min(self.duty, self.now.duty) * self._part())
         pause = self.pause if self.tuning.pause is None else self.tuning.pause
         rest = max(rest, pause.total_seconds())
         if rest:
             self.rested_at = max(self.rested_at, now) + rest
         if self.tuning.rows_per_second:
             # From the start of the write, so that lanes that write at once pay for each row.
-            self.paid_at = max(self.paid_at, now - busy) + rows / self.tuning.rows_per_second
+            ceiling = self.tuning.rows_per_second * self.share
+            self.paid_at = max(self.paid_at, now - busy) + rows / ceiling
+
+    def _part(self) -> float:
+        """A duty below 1 is shared; without one every process may write all the time."""
+        return self.share if min(self.duty, self.now.duty) < 1.0 else 1.0
 
     def chunk_rows(self) -> int:
         """Keys for the next new chunk: the operator's word, or what was measured."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from proctor.core.forecast import chunk_count, duration, log_bytes
 from proctor.core.settle import settle
 from proctor.core.windows import closed_until
 from proctor.engine.approval import Approval
-from proctor.engine.digest import digest_code, digest_parts
+from proctor.engine.digest import digest_code, digest_of, digest_parts
 from proctor.engine.guardrail import guarded
 from proctor.engine.launch import Part, resolve
 from proctor.engine.show import previews
@@ -25,7 +25,7 @@ SAMPLE = 5
 """Rows that a plan shows before and after; a dry run shows as many as asked for."""
 
 
-def approve(site: Site, backfill: Backfill, spec: Spec, shape: Shape) -> Approval:
+def approve(site: Site, backfill: Backfill, spec: Spec, shape: Shape, span: Span) -> Approval:
     """The digests of what would run now, part by part."""
     code = digest_code(backfill, site.root)
     parts = digest_parts(
@@ -35,6 +35,7 @@ def approve(site: Site, backfill: Backfill, spec: Spec, shape: Shape) -> Approva
         env=site.env,
         limits={name: str(value) for name, value in sorted(site.settings.limits.items())},
     )
+    parts["part"] = digest_of(asdict(span))
     return Approval(parts=parts, files=code.files)
 
 
@@ -47,7 +48,7 @@ async def make_plan(
     span = resolve(site, spec, part)
     survey = await site.store.survey(spec, span)
     dry = await rehearse(site, backfill, spec, bound, span=span, count=SAMPLE)
-    approval = replace(approve(site, backfill, spec, shape), eligible=survey.eligible)
+    approval = replace(approve(site, backfill, spec, shape, span), eligible=survey.eligible)
     health = await site.store.health()
     signals = tuple(site.limited(health.signals))
     settings = site.settings

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from proctor.core.budget import Verdict, judge_errors
+from proctor.core.budget import Verdict, Word, judge_errors
 from proctor.core.settle import settle
 from proctor.engine.compute import compute
 from proctor.engine.kit import Kit
 from proctor.model import Applied, Bucket, Lease, Outcome, Page
+
+SHUT = Verdict(Word.PAUSE, "told to stop while nothing may be written")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +24,8 @@ class Processed:
 
 async def process(lease: Lease, kit: Kit) -> Processed:
     """Read, compute, settle, judge and apply one chunk; no transaction is open while computing."""
-    await kit.pacing.wait()
+    if not await kit.pacing.wait():
+        return Processed(applied=None, verdict=SHUT)
     if kit.spec.sql:
         return await _inside(lease, kit)
     page = await kit.store.read(kit.spec, lease)
@@ -32,14 +35,16 @@ async def process(lease: Lease, kit: Kit) -> Processed:
     verdict = judge(kit, settled.outcome.plus(Bucket.WRITTEN, len(settled.index)))
     if not verdict.go:
         return Processed(applied=None, verdict=verdict, page=page)
-    await kit.pacing.before_write()
+    if not await kit.pacing.before_write():
+        return Processed(applied=None, verdict=SHUT, page=page)
     applied = await kit.store.apply(kit.spec, lease, settled, kit.terms)
     return Processed(applied=applied, verdict=judge(kit, applied.outcome), page=page)
 
 
 async def _inside(lease: Lease, kit: Kit) -> Processed:
     """The same for `sql=`: the database reads, computes and writes in one transaction."""
-    await kit.pacing.before_write()
+    if not await kit.pacing.before_write():
+        return Processed(applied=None, verdict=SHUT)
     applied = await kit.store.apply_sql(kit.spec, lease, kit.terms)
     return Processed(applied=applied, verdict=judge(kit, applied.outcome))
 

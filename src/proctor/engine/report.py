@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from proctor.core.same import text_of
@@ -39,7 +40,7 @@ async def make_report(site: Site, run: Run) -> Report:
         success_rate=good / books.read if books.read else None,
         rows_per_second=books.read / seconds if seconds > 0 and books.read else None,
         chunks=tuple(chunks),
-        issues=tuple(issues[:SHOWN_ISSUES]),
+        issues=tuple(replace(i, key=shown_key(i.key, spec)) for i in issues[:SHOWN_ISSUES]),
         issues_total=len(issues),
         issues_by_reason=_by_reason(issues),
         rates=tuple(rates(chunks)),

@@ -20,7 +20,6 @@ from proctor.engine.pacing import Pacing
 from proctor.model import Holder, Signal
 from proctor.ports import Clock, Store
 
-
 Source = Callable[[], Awaitable[Signal]]
 """Asks a throttle signal for its latest value."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +12,15 @@ from datetime import timedelta
 from proctor.core.lifecycle import OCCUPYING, RUN_MOVES
 from proctor.core.retry import Do, next_step
 from proctor.engine.events import Events
+from proctor.engine.heart import BEAT_EVERY
 from proctor.engine.pacing import Pacing
 from proctor.engine.snapshot import Rollback
 from proctor.errors import EngineError, HeldError, IllegalMove, ProctorError, Unreachable
 from proctor.model import ChunkRecord, ChunkState, Run, RunState, Undone
 from proctor.ports import Clock, Store, UndoTerms
 
+LEASE = timedelta(seconds=30)
+"""For how long a beat of a rollback keeps the run."""
 BEFORE_ROLLBACK = tuple(
     sorted({a for a, b in RUN_MOVES if b is RunState.ROLLING_BACK}, key=lambda s: s.value)
 )
@@ -37,6 +41,8 @@ class Undoer:
     on: Callable[[Undone, int, int], None] = lambda _undone, _done, _all: None
     total: Undone = field(default_factory=Undone)
     done: int = 0
+    lost: int = 0
+    """Rows written whose before-images were pruned."""
 
     async def rollback(self) -> Rollback:
         """Undo every applied chunk of the run that the terms cover; the books balance.
@@ -48,8 +54,10 @@ class Undoer:
         await refuse_if_overlaid(self.store, self.run)
         if not self.terms.dry_run:
             self.run = await self._begin()
-        chunks = [c for c in await self.store.chunks(self.run.id) if undoable(c)]
-        await self._all(chunks)
+        chunks = await self.store.chunks(self.run.id)
+        lost = forgotten(chunks)
+        self.total, self.lost = self.total + lost, lost.written
+        await self._all([c for c in chunks if undoable(c)])
         if not self.terms.dry_run:
             await self._end()
         return Rollback(
@@ -59,6 +67,11 @@ class Undoer:
             dry_run=self.terms.dry_run,
             elapsed=timedelta(seconds=self.clock.monotonic() - started),
         )
+
+    @property
+    def pruned(self) -> str:
+        """Words about rows that can no longer be undone; empty if there are none."""
+        return f", {self.lost:,} rows had been pruned" if self.lost else ""
 
     async def _begin(self) -> Run:
         if self.run.state not in BEFORE_ROLLBACK:
@@ -74,13 +87,13 @@ class Undoer:
         return run
 
     async def _end(self) -> None:
-        whole = self.terms.span.whole and self.terms.since is None
+        whole = self.terms.span.whole and self.terms.since is None and not self.pruned
         then = RunState.ROLLED_BACK if whole else RunState.CANCELLED
         await self.store.move(
             self.run.id,
             then,
             among=[RunState.ROLLING_BACK],
-            reason="rolled back" if whole else "rolled back in part",
+            reason="rolled back" if whole else f"rolled back in part{self.pruned}",
         )
         self.events.emit(
             "rollback.finished",
@@ -111,12 +124,31 @@ class Undoer:
                 self.events.emit("chunk.undone", self.run.id, chunk=record.chunk.number)
                 self.on(self.total, self.done, len(todo))
 
+        heart = asyncio.create_task(self._beats())
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self.lanes):
                     group.create_task(lane())
         except* ProctorError as broken:
             raise first_of(broken) from None
+        finally:
+            heart.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await heart
+
+    async def _beats(self) -> None:
+        """Keep the heart beating and the throttle fed while the lanes work."""
+        while True:
+            try:
+                if not self.terms.dry_run:
+                    await self.store.beat(self.run, [], LEASE)
+                pressure = await self.pacing.watch(await self.store.health())
+            except (EngineError, Unreachable) as error:
+                self.events.emit("run.beat_missed", self.run.id, why=error.what)
+            else:
+                if pressure.reason and pressure.duty <= 0:
+                    self.events.emit("run.throttled", self.run.id, why=pressure.reason)
+            await self.clock.sleep(BEAT_EVERY)
 
     async def _one(self, number: int) -> Undone:
         attempt = 1
@@ -136,6 +168,12 @@ def first_of(group: BaseExceptionGroup[ProctorError]) -> ProctorError:
     """The first error of a group: one person can act on one error at a time."""
     error = group.exceptions[0]
     return first_of(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def forgotten(chunks: Sequence[ChunkRecord]) -> Undone:
+    """Rows whose before-images were pruned: nobody can restore them any more."""
+    rows = sum(c.outcome.written for c in chunks if not c.has_undo and not c.undone)
+    return Undone(written=rows, blocked=rows)
 
 
 def undoable(record: ChunkRecord) -> bool:

@@ -15,7 +15,7 @@ from proctor.engine.heart import beat, beats, hear
 from proctor.engine.kit import Kit
 from proctor.engine.process import Processed, process
 from proctor.errors import ConnectionLost, EngineError, Fenced, Unreachable
-from proctor.model import Lease, Page
+from proctor.model import Lease
 
 T = TypeVar("T")
 
@@ -42,6 +42,8 @@ class Work:
     kit: Kit
     queue: deque[Lease] = field(default_factory=deque)
     held: dict[int, Lease] = field(default_factory=dict)
+    cut: dict[int, int] = field(default_factory=dict)
+    """Keys that each new chunk was cut to, by number."""
     claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
     ahead: asyncio.Task[None] | None = None
     exhausted: bool = False
@@ -74,15 +76,17 @@ class Work:
             if len(self.queue) >= self.kit.lanes or self.exhausted or self.kit.idle:
                 return
             kit = self.kit
+            rows = kit.pacing.chunk_rows()
             try:
-                leases = await patiently(kit, self._ask)
+                leases = await patiently(kit, lambda: self._ask(rows))
             except Fenced as error:
                 await self._refused(error)
                 return
             self.exhausted = not leases
             self.queue.extend(leases)
+            self.cut |= {x.chunk.number: rows for x in leases if x.fence == 1}
 
-    async def _ask(self) -> list[Lease]:
+    async def _ask(self, rows: int) -> list[Lease]:
         kit = self.kit
         try:
             return await kit.store.claim(
@@ -90,7 +94,7 @@ class Work:
                 kit.spec,
                 kit.worker,
                 count=kit.lanes * AHEAD,
-                rows=kit.pacing.chunk_rows(),
+                rows=rows,
                 lease_for=kit.lease_for,
             )
         except (EngineError, Unreachable):
@@ -125,6 +129,7 @@ class Work:
                     {heart, *lanes}, timeout=LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED
                 )
                 if heart.done():
+                    # It never ends by itself: only an error that nobody foresaw ends it.
                     heart.result()
                 for task in [t for t in lanes if t.done()]:
                     del lanes[task]
@@ -175,10 +180,8 @@ class Work:
         """Try a chunk until it is settled, handed on or given up; its retry lease, if any."""
         kit, attempt = self.kit, 1
         while True:
-            page: Page | None = None
             try:
                 done = await process(lease, kit)
-                page = done.page
             except (EngineError, Unreachable) as error:
                 step = next_step(error, attempt, kit.dice())
                 kit.events.emit(
@@ -196,9 +199,7 @@ class Work:
                     raise
                 await kit.clock.sleep(step.wait)
                 if step.do is Do.SPLIT:
-                    await kit.store.split(lease, page)
-                    kit.events.emit("chunk.split", kit.run.id, chunk=lease.chunk.number)
-                    self.exhausted = False
+                    await self._split(lease)
                     return None
                 attempt += 1
                 if step.do is Do.RECLAIM:
@@ -208,6 +209,22 @@ class Work:
                     lease = again
                 continue
             return await self._settled(lease, done)
+
+    async def _split(self, lease: Lease) -> None:
+        """Cut a chunk that is too slow; somebody will claim its halves."""
+        kit = self.kit
+        try:
+            await patiently(kit, lambda: kit.store.split(lease, None))
+        except Fenced:
+            return
+        kit.events.emit("chunk.split", kit.run.id, chunk=lease.chunk.number)
+        self.exhausted = False
+
+    def _scanned(self, lease: Lease, read: int) -> int:
+        """Keys behind a write: what the chunk was cut to, where that is known."""
+        if lease.chunk.keys is not None:
+            return len(lease.chunk.keys)
+        return max(self.cut.pop(lease.chunk.number, 0), read)
 
     async def _reclaim(self, lease: Lease) -> Lease | None:
         """Ask under a new fence whether the write in doubt took place."""
@@ -231,13 +248,12 @@ class Work:
             await kit.store.release([lease])
             return None
         applied = done.applied
-        kit.seen += applied.outcome
+        kit.mine += applied.outcome
         kit.first = False
         self.chunks += 1
         self.read += applied.outcome.read
-        keys = len(lease.chunk.keys) if lease.chunk.keys is not None else kit.pacing.chunk_rows()
         kit.pacing.wrote(
-            keys=max(keys, applied.outcome.read) if lease.chunk.keys is None else keys,
+            keys=self._scanned(lease, applied.outcome.read),
             took=applied.took,
             rows=applied.outcome.written,
             bytes_read=done.page.bytes_read if done.page else 0,
