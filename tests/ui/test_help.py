@@ -103,6 +103,26 @@ def test_completion_outside_a_project_offers_nothing_and_says_nothing(
     assert (ended.out.strip(), ended.err) == ("", "")
 
 
+def test_a_terminal_of_another_alphabet_is_no_obstacle(spawn):
+    """Names from anywhere are shown by their code there."""
+    process = spawn(
+        "dry-run", "normalize_email", "--sample", "5", env={"PYTHONIOENCODING": "iso8859-5"}
+    )
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "bj\\xf6rn" in out
+
+
+def test_a_reader_that_leaves_early_is_no_fault(spawn):
+    """`proctor report RUN | head -1` ends quietly."""
+    process = spawn("plan", "normalize_email")
+    process.stdout.close()
+    process.stdout = None
+    _, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert "error" not in err
+
+
 def test_options_may_stand_before_or_after_the_command(shop, proctor):
     """--env and --json mean the same in both places."""
     assert proctor("--json", "list").json == proctor("list", "--json").json

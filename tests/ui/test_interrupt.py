@@ -84,6 +84,11 @@ def test_another_terminal_steers_the_run(slow, spawn, proctor):
     assert tuned["tuning"]["chunk_rows"] == 25
     watcher = spawn("watch", "--json")
     assert "running" in watcher.stderr.readline()
+    leaver = spawn("watch")
+    assert "running" in leaver.stderr.readline()
+    leaver.send_signal(signal.SIGINT)
+    assert "the run goes on" in leaver.communicate(timeout=20)[1]
+    assert leaver.returncode == 130
     assert proctor("pause", active["id"], "--json").json["state"] == "pausing"
     slow.touch()
     out, _ = process.communicate(timeout=60)

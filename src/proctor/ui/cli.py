@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -50,6 +51,10 @@ cli.take("Take back", back.rollback, back.prune)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; the exit code. Errors become words here and nowhere else."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a letter shows its code; it does not end the command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     wish = Wish()
     try:
         code = cli.main(args=words, prog_name="proctor", standalone_mode=False, obj=wish)

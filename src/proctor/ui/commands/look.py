@@ -48,11 +48,15 @@ def watch(wish: Wish, run: str | None) -> int:
     """Show a run of any process live until it ends; without RUN the newest active one."""
     from proctor.model import RunState
     from proctor.ui import documents
-    from proctor.ui.out import answer
+    from proctor.ui.out import answer, note
     from proctor.ui.session import with_app
     from proctor.ui.text.runs import one
 
-    last = with_app(wish, lambda app: _watch(app, run))
+    try:
+        last = with_app(wish, lambda app: _watch(app, run))
+    except KeyboardInterrupt:
+        note("no longer watched; the run goes on")
+        return 130
     answer(wish, documents.snapshot(last), *one(last))
     good = last.run.state in (RunState.SUCCEEDED, RunState.ROLLED_BACK)
     return 0 if good and not last.run.interrupted else 1
