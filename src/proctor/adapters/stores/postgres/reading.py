@@ -149,19 +149,27 @@ async def sample(
         if span.keys:
             extra = values_of(binding)
             return await listed(work, binding, span.keys, eligible=False, extra=extra)
-        order, only = binding.order, "true"
-        if latest:
-            order = binding.backwards
-        elif seed is not None:
-            order = f"pg_catalog.md5({text(str(seed))} || pg_catalog.concat_ws(',', "
-            order += ", ".join(f"{sql}::pg_catalog.text" for sql, _ in binding.parts) + "))"
-            only = _thinned(binding, count, seed)
+        order, only = binding.backwards if latest else binding.order, "true"
+        extra = values_of(binding)
+        if seed is not None and not latest:
+            order, only = _shuffled(binding, seed), _thinned(binding, count, seed)
+            extra += f", row_number() OVER (ORDER BY {binding.order})"
         found = await work.commit(
-            f"SELECT {binding.selected}{values_of(binding)} FROM {binding.joined} "
+            f"SELECT {binding.selected}{extra} FROM {binding.joined} "
             f"WHERE {binding.spanned(span)} AND {binding.eligible} AND {only} "
             f"ORDER BY {order} LIMIT {count}"
         )
+        if latest:
+            found.reverse()
+        elif seed is not None:
+            found.sort(key=lambda row: row[-1])
         return page_of(binding, found)
+
+
+def _shuffled(binding: Binding, seed: int) -> str:
+    """An order in which the same seed always puts the same rows first."""
+    joined = ", ".join(f"{sql}::pg_catalog.text" for sql, _ in binding.parts)
+    return f"pg_catalog.md5({text(str(seed))} || pg_catalog.concat_ws(',', {joined}))"
 
 
 def _thinned(binding: Binding, count: int, seed: int) -> str:

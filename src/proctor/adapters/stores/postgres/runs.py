@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -15,7 +17,7 @@ from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.claims import fenced
 from proctor.adapters.stores.postgres.literal import text, texts
 from proctor.adapters.stores.postgres.pool import Pool, Transaction
-from proctor.errors import IllegalMove, RunActive, UsageError
+from proctor.errors import IllegalMove, PlanVoid, RunActive, UsageError
 from proctor.model import Chunk, ChunkState, Key, Run, RunState, Tuning
 from proctor.ports import Opening
 
@@ -184,8 +186,10 @@ async def _take_over(work: Transaction, opening: Opening) -> None:
     run = tables.run_of((await work.fetch(f"{tables.RUNS} WHERE r.id = {name}"))[0])
     if state not in RESUMABLE:
         raise IllegalMove(f"run {opening.run} cannot be resumed", found=f"it is {state.value}")
-    if held and not opening.dead and state in (RunState.RUNNING, RunState.PAUSING):
+    alive = held and not opening.dead and state in (RunState.RUNNING, RunState.PAUSING)
+    if alive and run.holder != opening.holder:
         raise active(run, "its holder is alive")
+    _refuse_other(run, opening)
     now = "pg_catalog.clock_timestamp()"
     await work.run(
         f"UPDATE proctor.chunks SET state = 'open', fence = fence + 1, claimed_until = NULL "
@@ -198,6 +202,29 @@ async def _take_over(work: Transaction, opening: Opening) -> None:
         f"params = {text(records.to_json(dict(opening.spec.params)))}, "
         f"spec = {text(records.spec_to_json(opening.spec))} WHERE id = {name}"
     )
+
+
+def _refuse_other(run: Run, opening: Opening) -> None:
+    """What was approved is what goes on, but for the parts that were accepted on record."""
+    if opening.digest == run.digest:
+        return
+    then, now = _parts(run.digest), _parts(opening.digest)
+    other = {name for name in then.keys() | now.keys() if then.get(name) != now.get(name)}
+    refused = sorted(other - set(opening.accept))
+    if refused or not opening.accept:
+        raise PlanVoid(
+            f"run {run.id} was begun with something else than what would run now",
+            found=f"it differs in {', '.join(refused) or 'its digest'}",
+            fix="undo the change, or accept it on record with --accept-changes",
+        )
+
+
+def _parts(digest: str) -> dict[str, Any]:
+    """The parts of a digest by name; none where it is of another form."""
+    try:
+        return dict(json.loads(digest)["parts"])
+    except (ValueError, KeyError, TypeError):
+        return {}
 
 
 async def beat(pool: Pool, run: Run, workers: Sequence[str], lease_for: timedelta) -> Run:
