@@ -93,12 +93,14 @@ class PostgresStore:
     async def _present(self, work: Transaction) -> bool:
         """Whether Proctor's tables are there; once seen they stay."""
         if not self._tables:
-            ((self._tables,),) = await work.fetch(tables.PRESENT)
-            if self._tables:
-                ((version,),) = await work.fetch("SELECT version FROM proctor.meta")
-                if version > tables.VERSION:
-                    raise tables.newer(version)
-        return self._tables
+            ((there,),) = await work.fetch(tables.PRESENT)
+            if not there:
+                return False
+            ((version,),) = await work.fetch("SELECT version FROM proctor.meta")
+            if version > tables.VERSION:
+                raise tables.newer(version)
+            self._tables = True
+        return True
 
     # Surveying
 
