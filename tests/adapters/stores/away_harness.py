@@ -39,5 +39,8 @@ class AwayHarness(PostgresHarness):
             query = "SELECT to_regclass('proctor_ledger.proctor_away_runs') IS NOT NULL"
         return bool((await self.ask(query))[0][0])
 
-    async def dump(self):
-        return await super().dump()
+    def tell(self, statement, *values):
+        """Change the progress, which is a SQLite file, as nobody should."""
+        with contextlib.closing(sqlite3.connect(self.ledger.removeprefix("sqlite:///"))) as file:
+            file.execute(statement, values)
+            file.commit()
