@@ -120,7 +120,7 @@ async def test_readers_of_a_rollback_journal_make_the_commit_busy(lite):
 
 
 async def test_a_file_that_may_not_be_written_says_so(lite):
-    """A run is denied with what to do. (Root may write every file, so SQLite itself refuses.)"""
+    """A run is denied with what to do; root may write every file, so SQLite is told to refuse."""
     await make_items(lite, [1])
     store = await lite.store()
     await store.desk.ask(lambda session: session.main.execute("PRAGMA query_only = ON"))
