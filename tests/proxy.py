@@ -57,6 +57,10 @@ class FaultProxy:
         change = self._passing.clear if on else self._passing.set
         self._loop.call_soon_threadsafe(change)
 
+    def link(self, pair):
+        """What carries one client's connection; a proxy that knows more carries it otherwise."""
+        return _Link(self, pair)
+
     def reset(self):
         """Reset every connection that is open now."""
         asyncio.run_coroutine_threadsafe(self._reset_all(), self._loop).result(10)
@@ -105,7 +109,7 @@ class FaultProxy:
             return
         pair = (writer, there)
         self._pairs.add(pair)
-        link = _Link(self, pair)
+        link = self.link(pair)
         try:
             await asyncio.gather(link.up(reader), link.down(there_reader))
         finally:

@@ -1,0 +1,43 @@
+"""A worker killed at every step of a run and of its rollback: a resume ends both rightly.
+
+A step is a statement of SQLite, or a message to Postgres, that can change something. The life is
+killed just after it: on SQLite when it was executed, on Postgres when it was answered and before
+the answer arrives. A long test also kills it just before each (when the database holds what it
+held after the one before) and does so with every backfill; a short one kills two of the three only
+before and after each COMMIT, which are all the states that the database can be left in.
+"""
+
+import os
+
+import pytest
+
+from crash.story import finish_rollback, finish_run, undisturbed
+
+EVERY = {"normalize": "step", "describe": "commit", "lower_style": "commit"}
+if os.environ.get("PROCTOR_LONG") == "1":
+    EVERY = dict.fromkeys(EVERY, "step and before it")
+LEAST = {"step": 40, "commit": 12, "step and before it": 80}
+"""A count that stopped earlier than this would be a test that kills nothing."""
+
+
+@pytest.mark.parametrize("backfill", EVERY)
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_killed_at_every_step_and_resumed(make_world, kind, backfill):
+    """P1, P2, P3: the table equals the undisturbed one, nothing is written twice, undo is exact."""
+    world = make_world(kind, backfill)
+    every = EVERY[backfill]
+    truth = undisturbed(world)
+    ends = {"resume": 0, "undo": 0}
+    step = 0
+    while not all(ends.values()):
+        step += 1
+        world.fresh()
+        if not ends["resume"] and not world.killed_at(step, "resume", every=every):
+            ends["resume"] = step
+        finish_run(world, truth)
+        world.clear_audit()
+        if not ends["undo"] and not world.killed_at(step, "undo", every=every):
+            ends["undo"] = step
+        finish_rollback(world, truth)
+    assert ends["resume"] > LEAST[every], ends
+    assert ends["undo"] > LEAST[every] // 5, ends

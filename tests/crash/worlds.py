@@ -1,0 +1,268 @@
+"""A project folder, its database and the lives in it: the same words for SQLite and Postgres."""
+
+import contextlib
+import hashlib
+import queue
+import shutil
+import signal
+import sqlite3
+import time
+
+from collections import Counter
+
+import psycopg
+
+from crash import wardrobe
+from crash.lives import PATIENCE
+from crash.wire import COMMITS, Fault
+
+UPDATES = {
+    "sqlite": """
+        CREATE TRIGGER {table}_{event} AFTER {event} ON {table} BEGIN
+            INSERT INTO audit (place, id, what) VALUES ('{table}', {row}.{key}, '{event}');
+        END""",
+    "postgres": """
+        CREATE FUNCTION {table}_{event}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            INSERT INTO audit (place, id, what) VALUES ('{table}', {row}.{key}, '{event}');
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER {table}_{event} AFTER {event} ON {table}
+            FOR EACH ROW EXECUTE FUNCTION {table}_{event}()""",
+}
+KEYS = {"wardrobe": "id", "about": "item_id"}
+
+
+class World:
+    """What both kinds share; `name` is the backfill that its lives run."""
+
+    kind = ""
+
+    def __init__(self, lives, folder, name="normalize", **settings):
+        self.lives = lives
+        self.folder = folder
+        self.name = name
+        self.config = wardrobe.write(folder, **settings)
+
+    def birth(self, *acts, env=None, **more):
+        """A life that does these acts."""
+        job = {
+            "acts": acts,
+            "config": str(self.config),
+            "name": self.name,
+            "environment": {"CRASH_STORE": self.url} | (env or {}),
+            "count_filled": "SELECT count(*) FROM audit",
+        }
+        return self.lives.born(job | more)
+
+    def live(self, *acts, patience=PATIENCE, **more):
+        """A whole, undisturbed life; its report."""
+        report = self.birth(*acts, **more).wait(patience)
+        assert report is not None, "something killed a life that nobody meant to kill"
+        assert "error" not in report, report["error"]
+        return report
+
+    def rows(self):
+        """Every user table, every column, every byte."""
+        return {t: [repr(r) for r in self.query(self.whole(t))] for t in KEYS}
+
+    def writes(self):
+        """How often each row of the target was written since the audit was cleared."""
+        seen = self.query("SELECT place, id FROM audit")
+        assert {place for place, _ in seen} <= {wardrobe.TARGET[self.name]}
+        return Counter(id_ for _, id_ in seen)
+
+    def until(self, question, patience=PATIENCE):
+        """Ask the database until it says yes."""
+        end = time.monotonic() + patience
+        while not self.query(question)[0][0]:
+            assert time.monotonic() < end, f"it never came to this: {question}"
+            time.sleep(0.01)
+
+    def clear_audit(self):
+        """Forget the writes up to now."""
+        self.query("DELETE FROM audit")
+
+    def furnish(self, connection, mark):
+        """Tables, rows and triggers of the user."""
+        for table, rows in (("wardrobe", wardrobe.items()), ("about", wardrobe.described())):
+            for row in rows:
+                places = ", ".join([mark] * len(row))
+                connection.execute(f"INSERT INTO {table} VALUES ({places})", row)
+            for event in ("INSERT", "UPDATE", "DELETE"):
+                row = "OLD" if event == "DELETE" else "NEW"
+                sql = UPDATES[self.kind].format(table=table, event=event, row=row, key=KEYS[table])
+                connection.execute(sql)
+
+
+class SqliteWorld(World):
+    """The data in one file, beside a copy of it as it was."""
+
+    kind = "sqlite"
+
+    def __init__(self, lives, folder, name="normalize", **settings):
+        super().__init__(lives, folder, name, **settings)
+        self.file = folder / "shop.db"
+        self.url = f"sqlite:///{self.file}"
+        self.template = folder / "as-it-was.db"
+        with contextlib.closing(sqlite3.connect(self.template)) as made:
+            tables = wardrobe.TABLES.format(
+                bytes="blob", serial="integer PRIMARY KEY AUTOINCREMENT"
+            )
+            made.executescript(tables)
+            self.furnish(made, "?")
+            made.commit()
+        self.fresh()
+
+    def fresh(self):
+        """The data as it was, without any trace of Proctor."""
+        self.restore(self.template)
+
+    def keep(self, name="kept.db"):
+        """A copy of the data as it stands, made as a backup would make it."""
+        copy = self.folder / name
+        copy.unlink(missing_ok=True)
+        with (
+            contextlib.closing(sqlite3.connect(self.file)) as source,
+            contextlib.closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
+        return copy
+
+    def restore(self, copy):
+        """Put a copy in the place of the data."""
+        for tail in ("", "-wal", "-shm", "-journal"):
+            self.file.with_name(self.file.name + tail).unlink(missing_ok=True)
+        shutil.copyfile(copy, self.file)
+
+    def killed_at(self, step, *acts, every):
+        """Whether a life was killed at its `step`-th step."""
+        count = {"file": str(self.file), "kill_at": step}
+        count |= {"before": every != "step", "commits": every == "commit"}
+        return self.birth(*acts, count=count).wait() is None
+
+    def whole(self, table):
+        """The query for every column of a table in the order of its key."""
+        return f"SELECT * FROM {table} ORDER BY {KEYS[table]}"
+
+    def query(self, sql, args=()):
+        """Rows, by a connection of the test's own."""
+        with contextlib.closing(sqlite3.connect(self.file, timeout=30)) as connection:
+            found = connection.execute(sql, args).fetchall()
+            connection.commit()
+        return found
+
+    def watch_definitions(self):
+        """Nothing to do: the file's bytes show everything."""
+
+    def trace(self):
+        """Whatever would show that somebody wrote: the file's bytes."""
+        return hashlib.sha256(self.file.read_bytes()).hexdigest()
+
+    def close(self):
+        """Nothing is open."""
+
+
+class PostgresWorld(World):
+    """The data in a database of its own; lives reach it through a proxy that counts."""
+
+    kind = "postgres"
+
+    def __init__(self, lives, folder, server, proxy, name="normalize", **settings):
+        super().__init__(lives, folder, name, **settings)
+        self.server = server
+        self.proxy = proxy
+        self.direct = server.create_database()
+        self.database = self.direct.rpartition("/")[2]
+        self.url = server.url(self.database, port=proxy.port) if proxy else self.direct
+        self.connect()
+        self.create()
+        self.original = self.rows()
+
+    def connect(self):
+        """The test's own connection, made anew."""
+        self.connection = psycopg.connect(self.direct, autocommit=True)
+
+    def create(self):
+        """The user's tables."""
+        with self.connection.transaction():
+            tables = wardrobe.TABLES.format(bytes="bytea", serial="bigserial PRIMARY KEY")
+            self.connection.execute(tables)
+            self.furnish(self.connection, "%s")
+
+    def fresh(self):
+        """The data as it was, without any trace of Proctor."""
+        self.query(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid() "
+            "AND backend_type = 'client backend'"
+        )
+        self.query("DROP SCHEMA IF EXISTS proctor CASCADE; TRUNCATE audit RESTART IDENTITY")
+        if self.rows() != self.original:
+            self.query("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+            self.create()
+
+    def killed_at(self, step, *acts, every):
+        """Whether a life was killed at its `step`-th step."""
+        life = queue.SimpleQueue()
+        number, when = (step + 1) // 2, "before" if step % 2 else "after"
+        if every == "step":
+            number, when = step, "after"
+        only = COMMITS if every == "commit" else b""
+        self.proxy.expect(Fault(number, when, lambda _: life.get().signal(signal.SIGKILL), only))
+        born = self.birth(*acts)
+        life.put(born)
+        try:
+            return born.wait() is None
+        finally:
+            self.proxy.expect()
+
+    def whole(self, table):
+        """The query for every column of a table in the order of its key."""
+        return f"SELECT t::text FROM {table} t ORDER BY {KEYS[table]}"
+
+    def query(self, sql, args=()):
+        """Rows, by a connection of the test's own."""
+        found = self.connection.execute(sql, args or None)
+        return found.fetchall() if found.description else []
+
+    def keep(self):
+        """A copy of the whole database as it stands."""
+        copy = f"{self.database}_kept"
+        self._copy(self.database, copy)
+        return copy
+
+    def restore(self, copy):
+        """Put a copy in the place of the data."""
+        self._copy(copy, self.database)
+
+    def _copy(self, source, target):
+        self.connection.close()
+        self.server.execute(f"DROP DATABASE IF EXISTS {target} WITH (FORCE)")
+        self.server.execute(f"CREATE DATABASE {target} TEMPLATE {source}")
+        self.connect()
+
+    def watch_definitions(self):
+        """Note every CREATE, ALTER and DROP where the rows' writes are noted."""
+        self.query(
+            """
+            CREATE FUNCTION note_definition() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+                INSERT INTO audit (place, id, what) VALUES (tg_tag, 0, tg_event);
+            END $$;
+            CREATE EVENT TRIGGER note_definition ON ddl_command_start
+                EXECUTE FUNCTION note_definition()
+            """
+        )
+
+    def trace(self):
+        """Whatever would show that somebody wrote: tables there are, and who wrote each row."""
+        tables = self.query(
+            "SELECT nspname, relname FROM pg_class c JOIN pg_namespace n "
+            "ON n.oid = relnamespace WHERE nspname NOT LIKE 'pg\\_%' ORDER BY 1, 2"
+        )
+        rows = [self.query(f"SELECT xmin::text, t::text FROM {t} t") for t in (*KEYS, "audit")]
+        return tables, rows
+
+    def close(self):
+        """Give the database back."""
+        self.connection.close()
+        self.server.drop_database(self.direct)
