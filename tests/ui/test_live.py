@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from rich.console import Console
 
-from proctor.model import RunState
+from proctor.engine.snapshot import Estimate
+from proctor.model import RunState, Undone
 from proctor.ui import live
 
 
@@ -85,3 +86,22 @@ def test_a_run_of_unknown_length_is_shown_without_a_share(seen):
     console = Console(file=io.StringIO(), width=160)
     console.print(live.panel(unknown))
     assert "%" not in console.file.getvalue()
+
+
+def test_nothing_left_is_not_forecast(seen):
+    """At the end there is no `about 0 ms left`."""
+    none = Estimate(low=timedelta(0), high=timedelta(0))
+    assert "left" not in live.line(replace(seen, eta=none))
+
+
+def test_a_rollback_shows_its_pace_and_the_time_left():
+    """Half of it in ten seconds: about ten more, as a range."""
+    out, clock = io.StringIO(), iter((0.0, 10.0, 11.0, 20.0))
+    with live.UndoView(out, now=lambda: next(clock)) as view:
+        view(Undone(written=500, restored=499, changed=1), 5, 10)
+        view(Undone(written=600, restored=599, changed=1), 6, 10)  # too soon for another line
+        view(Undone(written=1000, restored=999, changed=1), 10, 10)
+    first, last = out.getvalue().splitlines()
+    assert first.startswith("undone 5 of 10 chunks (50.0 %); 50 rows/s; 8.0 s to 13 s left; ")
+    assert first.endswith("restored 499, left alone 1, gone 0, blocked 0")
+    assert last.startswith("undone 10 of 10 chunks (100 %); 50 rows/s; restored 999")

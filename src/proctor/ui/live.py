@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from proctor.engine.snapshot import Snapshot
+from proctor.engine.snapshot import Estimate, Snapshot
 from proctor.model import Bucket, RunState, Undone
 from proctor.ui import words
 
@@ -154,13 +154,14 @@ class LiveView:
 
 
 class UndoView:
-    """A rollback as it goes: chunks undone, and where their rows ended."""
+    """A rollback as it goes: chunks undone, where their rows ended, rate and time left."""
 
     def __init__(self, stream: TextIO | None = None, now: Callable[[], float] = monotonic) -> None:
         self._stream = sys.stderr if stream is None else stream
         self._now = now
+        self._begun = now()
         self._shown: float | None = None
-        self._drawn = Text()
+        self._drawn: RenderableType = Text()
         self._live = (
             Live(
                 console=Console(file=self._stream),
@@ -190,16 +191,29 @@ class UndoView:
 
     def __call__(self, undone: Undone, done: int, chunks: int) -> None:
         """Show the rollback as it is now."""
-        said = (
-            f"undone {done:,} of {words.plural(chunks, 'chunk')} ({words.share(done, chunks)}); "
+        now = self._now()
+        took = max(now - self._begun, 1e-6)
+        pace = [words.rate(undone.written / took)]
+        if 0 < done < chunks:
+            left = took * (chunks - done) / done
+            # Chunks differ in size, and the throttle may change its mind.
+            range_left = Estimate(
+                low=timedelta(seconds=left * 0.8), high=timedelta(seconds=left * 1.3)
+            )
+            pace.append(f"{words.estimate(range_left)} left")
+        share = f"{done:,} of {words.plural(chunks, 'chunk')} ({words.share(done, chunks)})"
+        books = (
             f"restored {undone.restored:,}, left alone {undone.changed:,}, gone {undone.gone:,}, "
             f"blocked {undone.blocked:,}"
         )
-        self._drawn = Text(said)
-        late = self._shown is None or self._now() - self._shown >= LINE_EVERY.total_seconds()
+        bar = ProgressBar(total=max(chunks, 1), completed=done, width=36, complete_style="magenta")
+        grid = Table.grid(padding=(0, 2))
+        grid.add_row(bar, share, *pace)
+        self._drawn = Group(grid, Text(books))
+        late = self._shown is None or now - self._shown >= LINE_EVERY.total_seconds()
         if self._live is None and (late or done == chunks):
-            self._shown = self._now()
-            self._stream.write(said + "\n")
+            self._shown = now
+            self._stream.write(f"undone {'; '.join((share, *pace, books))}\n")
             self._stream.flush()
 
 
@@ -211,8 +225,8 @@ def line(seen: Snapshot) -> str:
     parts = [f"{_state(seen)}: processed {read:,}{of}"]
     if seen.rate is not None:
         parts.append(words.rate(seen.rate))
-    if seen.eta is not None:
-        parts.append(f"{words.estimate(seen.eta)} left")
+    if left := _left(seen):
+        parts.append(left)
     parts.append(words.buckets(seen.run.outcome))
     if seen.throttle_reason:
         parts.append(f"waiting: {words.visible(seen.throttle_reason)}")
@@ -256,8 +270,8 @@ def _bar(seen: Snapshot) -> RenderableType:
         finished_style="green",
         pulse=not expected and seen.run.ended is None,
     )
-    left = f"{words.estimate(seen.eta)} left" if seen.eta is not None else ""
-    grid.add_row(bar, done, words.rate(seen.rate) if seen.rate is not None else "", left)
+    pace = words.rate(seen.rate) if seen.rate is not None else ""
+    grid.add_row(bar, done, pace, _left(seen))
     return grid
 
 
@@ -285,6 +299,11 @@ def _pace(seen: Snapshot) -> Text:
     if seen.throttle_reason:
         return text.append(f"waiting: {words.visible(seen.throttle_reason)}", style="yellow")
     return text.append("not waiting", style="dim")
+
+
+def _left(seen: Snapshot) -> str:
+    """The time left; nothing where it is not known, or none is."""
+    return f"{words.estimate(seen.eta)} left" if seen.eta is not None and seen.eta.high else ""
 
 
 def _state(seen: Snapshot) -> str:
