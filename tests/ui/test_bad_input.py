@@ -92,7 +92,7 @@ def test_a_wrong_answer(shop, proctor, table, command, case):
         (["verify", "nobody"], "nobody"),
         (["cancel", "nobody"], "nobody"),
         (["tune", "nobody"], "what to change"),
-        (["prune"], "forget"),
+        (["prune", "--keys", "1", "--older-than", "30d"], "--table"),
         (["prune", "--keys", "1"], "--run"),
         (["prune", "--older-than", "long"], "long"),
         (["report", "x", "--format", "pdf"], "pdf"),

@@ -268,6 +268,26 @@ def test_what_was_pruned_cannot_be_undone(shop, proctor, table):
     assert filled(table()) == {1, 2}
 
 
+def test_a_persons_rows_are_forgotten_in_every_run_on_the_table(shop, proctor):
+    """Whoever asks to be erased need not know which runs wrote their row."""
+    run = proctor("run", "normalize_email", "--json").json
+    words = ("prune", "--table", run["target"], "--keys", "3,4,999999")
+    would = proctor(*words, "--dry-run", "--json").json
+    assert would["rows"] == 0
+    assert [r["run"] for r in would["runs"]] == [run["id"]]
+    assert proctor(*words, "--yes", "--json").json["rows"] == 2
+    assert proctor("rollback", run["id"], "--yes", "--json").json["undone"]["restored"] == (
+        WRITTEN - 2
+    )
+
+
+def test_prune_alone_keeps_what_is_within_its_time(shop, proctor):
+    """`undo_for` is thirty days: nothing of a run of today is forgotten."""
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    assert proctor("prune", "--yes", "--json").json["rows"] == 0
+    assert proctor("rollback", run, "--yes", "--json").json["undone"]["restored"] == WRITTEN
+
+
 @pytest.mark.parametrize(
     ("form", "mark"), [("md", "# normalize\\_email"), ("html", "<!DOCTYPE html>"), ("json", "{")]
 )

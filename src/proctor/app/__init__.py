@@ -5,6 +5,17 @@ from proctor.app.wiring import open_app as open  # noqa: A004 - reads `app.open(
 from proctor.engine.ensure import Ensured
 from proctor.engine.kit import Stop
 from proctor.engine.launch import Part
+from proctor.engine.prune import Forgetting
 from proctor.engine.run import Ended
 
-__all__ = ["App", "Ended", "Ensured", "Part", "RollbackOptions", "RunOptions", "Stop", "open"]
+__all__ = [
+    "App",
+    "Ended",
+    "Ensured",
+    "Forgetting",
+    "Part",
+    "RollbackOptions",
+    "RunOptions",
+    "Stop",
+    "open",
+]

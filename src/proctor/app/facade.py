@@ -6,7 +6,7 @@ import contextlib
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ from proctor.authoring import Backfill
 from proctor.config import Config
 from proctor.core.pace import Pace
 from proctor.core.windows import deadline
-from proctor.engine.control import change_knobs, erase, pause
+from proctor.engine.control import change_knobs, pause
 from proctor.engine.digest import digest_code
 from proctor.engine.doctor import examine
 from proctor.engine.ensure import Ensured, ensure
 from proctor.engine.kit import Stop
 from proctor.engine.launch import Part, Request, give_up, launch, read_plan, resolve
 from proctor.engine.plan import approve, make_plan, rehearse
+from proctor.engine.prune import Forgetting, Forgotten, chosen, forget
 from proctor.engine.report import make_report
 from proctor.engine.run import Ended, Worker
 from proctor.engine.show import shown_key, snapshot
@@ -287,15 +288,14 @@ class App:
         async for line in self.site.store.undo_script(found, numbers):
             yield line
 
-    async def prune(
-        self,
-        *,
-        older_than: timedelta | None = None,
-        keys: Sequence[str] = (),
-        run: str | None = None,
-    ) -> int:
-        """Forget images; how many rows can then no longer be undone."""
-        return await erase(self.site, older_than=older_than, keys=keys, run=run)
+    async def prunable(self, words: Forgetting) -> list[Forgotten]:
+        """What `prune` would forget, by run; nothing is written."""
+        kept_for = {name: backfill.undo_for for name, backfill in self.backfills.items()}
+        return await chosen(self.site, words, kept_for)
+
+    async def prune(self, plan: Sequence[Forgotten]) -> int:
+        """Forget it; how many rows can then no longer be undone."""
+        return await forget(self.site, plan)
 
     async def report(self, run: str) -> Report:
         """Everything known of a run."""

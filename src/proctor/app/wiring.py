@@ -110,6 +110,7 @@ def settings(config: Config, env: Env, dialect: str) -> Settings:
         write_target=timedelta(milliseconds=50 if lite else 500),
         first_rows=run.chunk_rows or 500,
         pause=timedelta(seconds=run.pause_s),
+        undo_for=timedelta(days=run.retention_days),
         duty=throttle.duty or (0.5 if lite else 1.0),
         limits=throttle.limits,
         windows=tuple(parse_window(text) for text in (*config.blackout, *env.blackout)),

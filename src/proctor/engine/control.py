@@ -1,8 +1,8 @@
-"""An operator's words to a run: pause, other knobs, forget; each on record, before and after."""
+"""An operator's words to a run: pause, other knobs; each on record, before and after."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
@@ -79,41 +79,3 @@ def plain(tuning: Tuning) -> dict[str, Any]:
         name: value.total_seconds() if isinstance(value, timedelta) else value
         for name, value in asdict(tuning).items()
     }
-
-
-async def erase(
-    site: Site,
-    *,
-    older_than: timedelta | None,
-    keys: Sequence[str],
-    run: str | None,
-) -> int:
-    """Forget images by age, by run or by key; on record, without the keys themselves."""
-    if older_than is None and not keys and run is None:
-        raise UsageError(
-            "say what to forget",
-            found="neither --older-than, --run nor --keys was given",
-            fix="for example: proctor prune --older-than 30d",
-        )
-    found = await site.store.run(run) if run else None
-    parsed: tuple[Any, ...] = ()
-    if keys:
-        if found is None:
-            raise UsageError(
-                "keys are only known within a run",
-                found="--keys without --run",
-                fix="name the run: proctor prune --run RUN --keys K",
-            )
-        spec = await site.store.spec_of(found.id)
-        parsed = tuple(site.store.parse_key(spec, k) for k in keys)
-    cut = site.clock.now() - older_than if older_than is not None else None
-    rows = await site.store.prune(older_than=cut, run=found.id if found else None, keys=parsed)
-    site.events.emit(
-        "images.pruned",
-        found.id if found else "",
-        rows=rows,
-        keys=len(parsed),
-        older_than=cut.isoformat() if cut else None,
-    )
-    await site.events.flush()
-    return rows

@@ -42,6 +42,8 @@ class Settings:
     attempts: int = 3
     limits: Mapping[str, float] = field(default_factory=dict)
     windows: tuple[Window, ...] = ()
+    undo_for: timedelta = timedelta(days=30)
+    """For how long undo data is kept where the backfill is no longer there to say."""
     usual_rate: float = 20_000.0
     """Rows a second that this kind of store usually takes: for forecasts only."""
 

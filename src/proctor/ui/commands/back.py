@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ from proctor.ui.options import (
 )
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from proctor.app import App, RollbackOptions
     from proctor.engine.snapshot import Rollback
     from proctor.model import Run
@@ -107,14 +109,19 @@ def rollback(
     cls=Taught,
     writes="Removes before- and after-images. What is forgotten can never be rolled back.",
     examples=(
-        "proctor prune --older-than 30d",
+        "proctor prune --dry-run",
+        "proctor prune --older-than 90d",
         "proctor prune --run 261122-0a1b2c3d",
-        "proctor prune --run 261122-0a1b2c3d --keys 17,42   # a person asked to be erased",
+        "proctor prune --table users --keys 17,42   # a person asked to be erased",
     ),
 )
 @click.option("--older-than", metavar="D", help="Images of runs older than this: 30d, 12h, 4w.")
 @click.option("--run", metavar="RUN", help="Images of this run only.")
-@click.option("--keys", multiple=True, metavar="K,…", help="Images of these rows; needs --run.")
+@click.option("--table", metavar="T", help="Images of runs that wrote to this table.")
+@click.option(
+    "--keys", multiple=True, metavar="K,…", help="Images of these rows; needs --run or --table."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be forgotten.")
 @yes_option
 @wishes
 @click.pass_obj
@@ -123,30 +130,54 @@ def prune(
     *,
     older_than: str | None,
     run: str | None,
+    table: str | None,
     keys: tuple[str, ...],
+    dry_run: bool,
     yes: bool,
 ) -> None:
-    """Forget undo data by age, by run or by key."""
-    from rich.text import Text
-
+    """Forget undo data: past its time, or by age, run, table or key."""
+    from proctor.app import Forgetting
     from proctor.ui.out import answer
     from proctor.ui.session import with_app
 
     age = length(older_than, "--older-than") if older_than else None
-    record = with_app(wish, lambda app: _record(app, run)) if run else None
-    what = f"run {record.id}" if record else f"runs older than {older_than}"
-    if (age or record) and not _confirmed(
-        wish, yes=yes, what=f"Forget the undo data of {what}? It can then never be rolled back."
-    ):
+    columns = with_app(wish, lambda app: _key_columns(app, run, table)) if keys else 1
+    words = Forgetting(older_than=age, run=run, table=table, keys=key_list(keys, columns))
+    plan = with_app(wish, lambda app: app.prunable(words))
+    rows = sum(part.rows for part in plan)
+    told = [
+        {"run": p.run.id, "backfill": p.run.backfill, "state": p.run.state.value, "rows": p.rows}
+        for p in plan
+    ]
+    if dry_run or not plan:
+        said = f"up to {rows:,} rows of {len(plan):,} runs would be forgotten; nothing was written"
+        answer(wish, {"rows": 0, "would_forget": rows, "runs": told}, _lines(told, said))
+        return
+    names = ", ".join(part.run.id for part in plan[:5]) + (" …" if len(plan) > 5 else "")
+    what = f"Forget the undo data of up to {rows:,} rows ({names})? It can never be rolled back."
+    if not _confirmed(wish, yes=yes, what=what):
         raise NotConfirmed(
             f"environment {wish.env} is protected",
             found="no YES was typed",
             fix="run it at a terminal and type YES when asked",
         )
-    parsed = key_list(keys, _columns(record) if record else 1)
-    rows = with_app(wish, lambda app: app.prune(older_than=age, keys=parsed, run=run))
-    said = f"{rows:,} rows can no longer be undone"
-    answer(wish, {"rows": rows, "run": record.id if record else None}, Text(said))
+    done = with_app(wish, lambda app: app.prune(plan))
+    said = f"{done:,} rows can no longer be undone"
+    answer(wish, {"rows": done, "runs": told}, _lines(told, said))
+
+
+async def _key_columns(app: App, run: str | None, table: str | None) -> int:
+    """Of how many columns the keys are that were typed."""
+    found = await app.status(run) if run else await app.status()
+    runs = [s.run for s in found if run or s.run.target == table]
+    return _columns(runs[0]) if runs else 1
+
+
+def _lines(told: Sequence[Mapping[str, object]], said: str) -> Text:
+    from rich.text import Text
+
+    lines = [f"  {t['run']}  {t['backfill']}, {t['state']}: {t['rows']:,} rows" for t in told]
+    return Text("\n".join([*lines, said]))
 
 
 def _confirmed(wish: Wish, *, yes: bool, what: str) -> bool:
