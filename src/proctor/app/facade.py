@@ -189,8 +189,12 @@ class App:
     async def status(self, run: str | None = None) -> list[Snapshot]:
         """One run or all of this environment, newest first."""
         store, now = self.site.store, self.site.clock.now()
-        runs = [await store.run(run)] if run else await store.runs()
-        return [snapshot(r, now, pace=Pace()) for r in runs]
+        if run is None:
+            return [snapshot(r, now, pace=Pace()) for r in await store.runs()]
+        found = await store.run(run)
+        chunks = await store.chunks(found.id)
+        applied = sum(1 for c in chunks if c.state is ChunkState.APPLIED)
+        return [snapshot(found, now, pace=Pace(), chunks=applied)]
 
     async def watch(self, run: str) -> AsyncIterator[Snapshot]:
         """Snapshots of a run in any process, until it is no longer active."""

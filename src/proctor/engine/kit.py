@@ -55,6 +55,8 @@ class Kit:
     stop: Stop = field(default_factory=Stop)
     began: Outcome = field(default_factory=Outcome)
     """The run's books when this process took it."""
+    chunks: int = 0
+    """Chunks of the run that are applied, as far as this process knows."""
     mine: Outcome = field(default_factory=Outcome)
     """What this process has applied since."""
     pace: Pace = field(default_factory=Pace)

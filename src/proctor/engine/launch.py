@@ -268,7 +268,8 @@ async def _shown(site: Site, kit: Kit, on: Callable[[Snapshot], None]) -> AsyncI
 
     def show() -> None:
         run = replace(kit.run, outcome=kit.seen)
-        on(snapshot(run, site.clock.now(), pace=kit.pace, pacing=kit.pacing, lanes=kit.lanes))
+        now, pacing = site.clock.now(), kit.pacing
+        on(snapshot(run, now, pace=kit.pace, chunks=kit.chunks, pacing=pacing, lanes=kit.lanes))
 
     async def ticks() -> None:
         while True:

@@ -111,13 +111,20 @@ async def _next_steps(site: Site, spec: Spec, run: Run) -> tuple[str, ...]:
         return _unfinished(run)
     survey = await site.store.survey(spec, Span())
     steps = []
-    arrived = (run.still_eligible or {}).get("arrived", 0)
-    if survey.eligible:
+    left = {r: n for r, n in (run.still_eligible or {}).items() if n and r != "arrived"}
+    known = sum(left.values())
+    if survey.eligible > known:
         steps.append(
-            f"{survey.eligible:,} rows are eligible now ({arrived:,} of them had arrived while it "
-            "ran): see to it that the application writes these fields, or run it again"
+            f"{survey.eligible - known:,} eligible rows were never read by this run: see that "
+            "the application writes these fields, or run it again"
         )
-    else:
+    if known:
+        told = ", ".join(f"{n:,} {reason}" for reason, n in left.items())
+        steps.append(
+            f"{told} rows stay without the fill: `proctor failures {run.id}` lists them, and "
+            "`missing=` or `where=` can leave them out for good"
+        )
+    if not survey.eligible:
         steps += _constrain(site, spec)
     if run.outcome.failed:
         steps.append(

@@ -30,6 +30,7 @@ class Snapshot:
     rate: float | None = None
     eta: Estimate | None = None
     chunks_applied: int = 0
+    """By this process, or of the run where one run was asked for."""
     chunk_rows: int | None = None
     """Keys a new chunk is cut to at this moment."""
     workers: int | None = None

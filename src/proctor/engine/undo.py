@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from proctor.core.lifecycle import OCCUPYING, RUN_MOVES
 from proctor.core.retry import Do, next_step
+from proctor.engine.calm import calm
 from proctor.engine.events import Events
 from proctor.engine.heart import BEAT_EVERY
 from proctor.engine.pacing import Pacing
@@ -126,9 +127,10 @@ class Undoer:
 
         heart = asyncio.create_task(self._beats())
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(self.lanes):
-                    group.create_task(lane())
+            with calm():
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(self.lanes):
+                        group.create_task(lane())
         except* ProctorError as broken:
             raise first_of(broken) from None
         finally:

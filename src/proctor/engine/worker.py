@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from proctor.core.retry import Do, next_step
+from proctor.engine.calm import calm
 from proctor.engine.heart import beat, beats, hear
 from proctor.engine.kit import Kit
 from proctor.engine.process import Processed, process
@@ -249,6 +250,7 @@ class Work:
             return None
         applied = done.applied
         kit.mine += applied.outcome
+        kit.chunks += 1
         kit.first = False
         self.chunks += 1
         self.read += applied.outcome.read
@@ -288,8 +290,9 @@ async def work(kit: Kit) -> Tally:
     """Claim and work chunks until none is left, the slice's time is over or somebody says stop."""
     slice_ = Work(kit=kit)
     await beat(kit, slice_.names())
-    try:
-        await slice_.run()
-    finally:
-        await slice_.end()
+    with calm():
+        try:
+            await slice_.run()
+        finally:
+            await slice_.end()
     return Tally(chunks=slice_.chunks, read=slice_.read, exhausted=slice_.exhausted)
