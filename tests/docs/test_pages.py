@@ -81,3 +81,12 @@ def test_the_readme_names_its_two_commands():
     top = TEXT[ROOT / "README.md"][:2500]
     assert "make demo" in top
     assert "make test" in top
+
+
+@pytest.mark.parametrize(
+    "promise", re.findall(r"^\| (P\d+) \|", TEXT[ROOT / "README.md"], re.MULTILINE)
+)
+def test_every_promise_is_named_by_a_test(promise):
+    """A promise is never an intention: some test says in its docstring that it holds it."""
+    tests = [file.read_text(encoding="utf-8") for file in ROOT.glob("tests/**/test_*.py")]
+    assert any(re.search(rf'""".*\b{promise}\b', text) for text in tests)

@@ -131,7 +131,7 @@ def test_its_own_tests_pass(copied):
 
 
 def test_the_whole_story(wardrobe):
-    """Dry run, run, statistics, validation of every row, rollback dry and real."""
+    """P1, P3, P7, P10: dry run, run, statistics, every row looked at, rollback dry and real."""
     before = wardrobe.rows()
     assert len(before) == 3421
     todo = {key for key, row in before.items() if row[-1] is None}
