@@ -1,6 +1,8 @@
 """A role that may make no table: refused with both ways out, or run with progress in the ledger."""
 
+import contextlib
 import json
+import sqlite3
 
 import psycopg
 import pytest
@@ -105,3 +107,31 @@ async def test_a_ledger_in_memory_cannot_keep_progress(poor, tmp_path):
     with pytest.raises(ConfigError, match="memory"):
         async with open_app(config, "production"):
             pass
+
+
+async def test_the_ledger_may_not_be_the_file_that_is_filled(tmp_path):
+    """Both would want its one write lock, and the tables would be in it after all."""
+    (tmp_path / "shop.db").touch()
+    store = f"sqlite:///{tmp_path / 'shop.db'}"
+    config = project(tmp_path, store, f'progress = "ledger"\nledger = {json.dumps(store)}\n')
+    with pytest.raises(ConfigError, match="the very file"):
+        async with open_app(config, "production"):
+            pass
+
+
+async def test_a_sqlite_file_gets_no_table_of_ours(tmp_path):
+    """Run, verified and rolled back; the file's schema is as it was."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "shop.db")) as file:
+        file.execute("CREATE TABLE items (id INTEGER PRIMARY KEY, style TEXT, normal TEXT)")
+        file.executemany("INSERT INTO items VALUES (?, ?, NULL)", [(i, "Style") for i in range(9)])
+        file.commit()
+        config = project(tmp_path, f"sqlite:///{tmp_path / 'shop.db'}", 'progress = "ledger"\n')
+        async with open_app(config, "production") as app:
+            plan = await app.plan("normalise")
+            ended = await app.run("normalise", RunOptions(confirmed=True))
+            assert (await app.verify(ended.run.id)).verdict == "pass"
+            assert file.execute("SELECT count(normal) FROM items").fetchone() == (9,)
+            back = await app.rollback(ended.run.id, RollbackOptions(confirmed=True))
+        assert back.undone.restored == 9
+        assert file.execute("SELECT name FROM sqlite_master").fetchall() == [("items",)]
+    assert "comparing images" in " ".join(plan.warnings)

@@ -3,8 +3,11 @@
 import contextlib
 import sqlite3
 
+from datetime import timedelta
+
 import psycopg
 
+from adapters.stores.sqlite_harness import SqliteHarness
 from adapters.stores.test_postgres_conformance import PostgresHarness
 from proctor.adapters.stores.away import open_away
 from proctor.ports import Manners
@@ -44,3 +47,26 @@ class AwayHarness(PostgresHarness):
         with contextlib.closing(sqlite3.connect(self.ledger.removeprefix("sqlite:///"))) as file:
             file.execute(statement, values)
             file.commit()
+
+
+class AwaySqliteHarness(SqliteHarness):
+    """One file with rows, and another for the progress of runs on them."""
+
+    def __init__(self, path, ledger, **how):
+        super().__init__(path, **how)
+        self.url = f"sqlite:///{path}"
+        self.ledger = ledger
+
+    async def store(self, *, manners=None):
+        manners = manners or Manners(lock_timeout=timedelta(seconds=2))
+        self.stores.append(await open_away(self.url, self.ledger, manners, env="test"))
+        return self.stores[-1]
+
+    async def proctor_tables(self):
+        beside = await self.fetch("SELECT name FROM sqlite_master WHERE name LIKE 'proctor%'")
+        assert not beside
+        query = "SELECT count(*) > 0 FROM sqlite_master WHERE name = 'proctor_away_runs'"
+        return bool((await self.ask(query))[0][0])
+
+    ask = AwayHarness.ask
+    tell = AwayHarness.tell

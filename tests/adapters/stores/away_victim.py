@@ -32,9 +32,19 @@ class MortalBook(AwayBook):
         await super().intend(lease, intent)
         self._reach("commit")
 
-    async def intend_undo(self, run, number, fence, intent):
+    async def intend_undo(self, run, kept, intent):
         self._reach("intend")
-        await super().intend_undo(run, number, fence, intent)
+        await super().intend_undo(run, kept, intent)
+        self._reach("commit")
+
+    def intend_now(self, lease, intent, instead):
+        self._reach("intend")
+        super().intend_now(lease, intent, instead)
+        self._reach("commit")
+
+    def intend_undo_now(self, run, kept, intent, instead):
+        self._reach("intend")
+        super().intend_undo_now(run, kept, intent, instead)
         self._reach("commit")
 
     async def done(self, run, number, intent):

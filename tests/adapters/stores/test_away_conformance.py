@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.stores.away_harness import AwayHarness
+from adapters.stores.away_harness import AwayHarness, AwaySqliteHarness
 from proctor.testing.conformance import StoreConformance
 
 
@@ -22,3 +22,22 @@ class TestProgressInPostgres(StoreConformance):
         yield harness
         await harness.close()
         pg_server.drop_database(ledger)
+
+
+class TestRowsInSqlite(StoreConformance):
+    """Both in files; the rows' one in the mode that most files are in today."""
+
+    journal_mode = "wal"
+
+    @pytest.fixture
+    async def harness(self, tmp_path):
+        ledger = f"sqlite:///{tmp_path / 'ledger.db'}"
+        harness = AwaySqliteHarness(tmp_path / "shop.db", ledger, journal_mode=self.journal_mode)
+        yield harness
+        await harness.close()
+
+
+class TestRowsInSqliteWithARollbackJournal(TestRowsInSqlite):
+    """A reader keeps a writer out here."""
+
+    journal_mode = "delete"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.stores.away_harness import AwayHarness
+from adapters.stores.away_harness import AwayHarness, AwaySqliteHarness
 from proctor.errors import Busy, Fenced
 from proctor.model import ChunkState, Outcome, RunState
 from proctor.ports import Manners, UndoTerms
@@ -20,6 +20,7 @@ from proctor.testing.conformance.acting import (
     TERMS,
     begin,
     books,
+    claim,
     claim_one,
     finish,
     items_spec,
@@ -29,16 +30,30 @@ from proctor.testing.conformance.acting import (
 )
 
 VICTIM = Path(__file__).with_name("away_victim.py")
+VICTIMS = []
 INSTANTS = ["intend", "commit", "done", "told"]
 NOWHERE = "FFFFFFFF"
+FAILED_OVER = 'UPDATE proctor_away_chunks SET intent = replace(intent, \'"timeline":"\', ?)'
 SQL = {"sql": (("normal", "lower(style)"),)}
 
 
 @pytest.fixture
-async def harness(pg, tmp_path):
+async def postgres(pg, tmp_path):
     harness = AwayHarness(pg, f"sqlite:///{tmp_path / 'ledger.db'}")
     yield harness
     await harness.close()
+
+
+@pytest.fixture
+async def sqlite(tmp_path):
+    harness = AwaySqliteHarness(tmp_path / "shop.db", f"sqlite:///{tmp_path / 'ledger.db'}")
+    yield harness
+    await harness.close()
+
+
+@pytest.fixture(params=["postgres", "sqlite"])
+def harness(request):
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
@@ -46,9 +61,20 @@ async def store(harness):
     return await harness.store()
 
 
+@pytest.fixture(autouse=True)
+def victims():
+    """Nobody is left standing still, also where a test fails."""
+    VICTIMS.clear()
+    yield
+    for process in VICTIMS:
+        process.kill()
+        process.wait()
+
+
 def victim(harness, act, instant, number=signal.SIGKILL):
     args = [harness.url, harness.ledger, act, instant, str(int(number))]
-    return subprocess.Popen([sys.executable, str(VICTIM), *args])
+    VICTIMS.append(subprocess.Popen([sys.executable, str(VICTIM), *args]))
+    return VICTIMS[-1]
 
 
 def killed(harness, act, instant):
@@ -85,7 +111,13 @@ async def test_each_row_is_written_once_whenever_the_worker_dies(harness, store,
     await begin(store, spec)
     killed(harness, act, instant)
     run = await begin(store, spec, holder=BOB, resume=True, dead=True)
-    assert await work(store, run, spec) == Outcome(read=12, written=12)
+    if act == "sql":
+        while leases := await claim(store, run, spec, rows=5):
+            for lease in leases:
+                await store.apply_sql(spec, lease, TERMS)
+        assert await books(store, run) == Outcome(read=12, written=12)
+    else:
+        assert await work(store, run, spec) == Outcome(read=12, written=12)
     await filled_once(harness)
     await finish(store, run)
     await roll_back(store, run)
@@ -127,11 +159,12 @@ async def doubtful(harness, store, instant, *, xid=None):
 
 
 @pytest.mark.parametrize("instant", ["commit", "done"])
-async def test_after_a_failover_the_images_tell(harness, store, instant):
+async def test_after_a_failover_the_images_tell(postgres, instant):
     """Ids of transactions mean nothing on another timeline: what stands decides."""
-    run = await doubtful(harness, store, instant)
+    store = await postgres.store()
+    run = await doubtful(postgres, store, instant)
     assert await work(store, run, items_spec()) == Outcome(read=12, written=12)
-    await filled_once(harness)
+    await filled_once(postgres)
 
 
 async def test_rows_that_others_changed_before_it_was_settled_are_read_again(harness, store):
@@ -156,20 +189,22 @@ async def test_rows_that_others_changed_before_it_was_settled_are_read_again(har
     ]
 
 
-async def test_an_id_that_a_crashed_server_gave_out_again_is_not_believed(harness, store):
+async def test_an_id_that_a_crashed_server_gave_out_again_is_not_believed(postgres):
     """Committed says the server, of somebody else's transaction: no row holds what was written."""
-    await harness.sql("CREATE TABLE other (id INTEGER)")
-    ((theirs,),) = await harness.fetch("SELECT txid_current()::text")
-    run = await doubtful(harness, store, "commit", xid=theirs)
+    store = await postgres.store()
+    await postgres.sql("CREATE TABLE other (id INTEGER)")
+    ((theirs,),) = await postgres.fetch("SELECT txid_current()::text")
+    run = await doubtful(postgres, store, "commit", xid=theirs)
     assert await work(store, run, items_spec()) == Outcome(read=12, written=12)
-    await filled_once(harness)
+    await filled_once(postgres)
 
 
-async def test_an_id_that_was_never_given_out_is_unknown(harness, store):
+async def test_an_id_that_was_never_given_out_is_unknown(postgres):
     """A restore to a point in time: the server has not come to that id yet."""
-    run = await doubtful(harness, store, "commit", xid=str(10**9))
+    store = await postgres.store()
+    run = await doubtful(postgres, store, "commit", xid=str(10**9))
     assert await work(store, run, items_spec()) == Outcome(read=12, written=12)
-    await filled_once(harness)
+    await filled_once(postgres)
 
 
 async def test_a_write_on_its_way_is_waited_for_and_counted(harness, store):

@@ -45,6 +45,7 @@ class Fate(enum.Enum):
 class Kept:
     """What undoing a chunk begins with; `fence` must still stand when it is marked."""
 
+    number: int
     fence: int
     applied: datetime | None
     undone: bool
@@ -62,10 +63,16 @@ class Book(Protocol):
     async def intend(self, lease: Lease, intent: Intent) -> None:
         """Keep the intent under the chunk's fence, before COMMIT; or Fenced."""
 
+    def intend_now(self, lease: Lease, intent: Intent, instead: Intent | None) -> None:
+        """The same for a store's own thread; `instead` of an intent whose COMMIT was refused."""
+
+    def intend_undo_now(self, run: str, kept: Kept, intent: Intent, instead: Intent | None) -> None:
+        """The same for an undo."""
+
     async def kept(self, run: str, number: int) -> Kept | None:
         """The undo data of an applied chunk."""
 
-    async def intend_undo(self, run: str, number: int, fence: int, intent: Intent) -> None:
+    async def intend_undo(self, run: str, kept: Kept, intent: Intent) -> None:
         """Keep the intent of an undo, before COMMIT; or Busy."""
 
     async def done(self, run: str, number: int, intent: Intent) -> Lease | None:
@@ -75,8 +82,6 @@ class Book(Protocol):
 class Data(Protocol):
     """The rows of one database; nothing of Proctor's is kept there."""
 
-    name: str
-    """The database, by a name that a failover does not change."""
     patience: timedelta
     """For how long a transaction on its way is waited for."""
     warning: str

@@ -74,9 +74,14 @@ class Noted:
     """The journal that an undo works from."""
 
 
-def note(connection: sa.Connection, lease: Lease, intent: Intent) -> None:
-    """Keep the intent of a write under the chunk's fence, or Fenced."""
-    chunks.check(connection, lease)
+def note(
+    connection: sa.Connection, lease: Lease, intent: Intent, *, instead: Intent | None = None
+) -> None:
+    """Keep the intent of a write under the chunk's fence, or Fenced.
+
+    `instead` is one of the same worker whose COMMIT was refused before this attempt.
+    """
+    _forget(connection, lease.chunk.run, lease.chunk.number, instead)
     chunk = lease.chunk
     held = (CHUNKS.c.fence == lease.fence, CHUNKS.c.state == ChunkState.CLAIMED.value)
     taken = connection.execute(
@@ -89,8 +94,20 @@ def note(connection: sa.Connection, lease: Lease, intent: Intent) -> None:
         raise chunks.fenced(chunk.run, chunk.number)
 
 
-def note_undo(connection: sa.Connection, run: str, number: int, fence: int, intent: Intent) -> None:
-    """Keep the intent of an undo, unless another process has undone any of the chunk since."""
+def note_undo(
+    connection: sa.Connection,
+    run: str,
+    at: tuple[int, int],
+    intent: Intent,
+    *,
+    instead: Intent | None = None,
+) -> None:
+    """Keep the intent of an undo, unless another process has undone any of the chunk since.
+
+    `at` is the chunk's number and the fence under which its undo data was read.
+    """
+    number, fence = at
+    _forget(connection, run, number, instead)
     applied = CHUNKS.c.state == ChunkState.APPLIED.value
     taken = connection.execute(
         sa.update(CHUNKS)
@@ -100,6 +117,11 @@ def note_undo(connection: sa.Connection, run: str, number: int, fence: int, inte
     )
     if not taken.rowcount:
         raise Busy(f"chunk {number} of run {run} is being undone by another process")
+
+
+def _forget(connection: sa.Connection, run: str, number: int, intent: Intent | None) -> None:
+    if intent is not None and noted(connection, run, number, intent.token) is not None:
+        _set(connection, run, number)
 
 
 def _columns(intent: Intent) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import psycopg
 
 from proctor.adapters.stores import journal, records
 from proctor.adapters.stores.away.chunks import Cursor, Half, Want
-from proctor.adapters.stores.away.data import Book, Bound, Fate
+from proctor.adapters.stores.away.data import Book, Bound, Fate, Kept
 from proctor.adapters.stores.away.intents import UNDO, WRITE, Intent
 from proctor.adapters.stores.postgres import (
     applying,
@@ -29,6 +29,7 @@ from proctor.adapters.stores.postgres import (
     script,
 )
 from proctor.adapters.stores.postgres.binding import Binding, bind
+from proctor.adapters.stores.postgres.faults import unreachable
 from proctor.adapters.stores.postgres.pool import Pool, Transaction
 from proctor.adapters.stores.postgres.store import FRESH_FOR, PostgresStore
 from proctor.adapters.stores.postgres.undoing import REFERENCED, Undoer
@@ -107,7 +108,7 @@ class UndoKeeper:
     """Keeps the books of one undo: `rollback.Keeper`."""
 
     book: Book
-    fence: int = 0
+    found: Kept | None = None
     witness: dict[str, str] = field(default_factory=dict)
 
     async def kept(
@@ -117,7 +118,7 @@ class UndoKeeper:
         found = await self.book.kept(run, number)
         if found is None:
             return rollback.Kept()
-        self.fence = found.fence
+        self.found = found
         if lock:
             self.witness = await witness(work)
         return rollback.Kept(
@@ -136,9 +137,19 @@ class UndoKeeper:
             undo=journal.pack(rest) if rest.keys else None,
             undo_rows=len(rest.keys),
         )
-        await self.book.intend_undo(run, number, self.fence, intent)
+        if self.found is None:
+            raise AssertionError("an undo was marked before it was read")
+        await self.book.intend_undo(run, self.found, intent)
         await work.commit()
         await self.book.done(run, number, intent)
+
+
+def name_of(url: str) -> str:
+    """The database, by a name that a failover does not change."""
+    try:
+        return str(psycopg.conninfo.conninfo_to_dict(url).get("dbname") or "")
+    except psycopg.ProgrammingError as error:
+        raise unreachable(error) from None
 
 
 class PostgresData:
@@ -151,7 +162,6 @@ class PostgresData:
         self._pool = Pool(url, manners)
         self.rows: Store = PostgresStore(self._pool)
         self.patience = manners.statement_timeout + manners.idle_timeout
-        self.name = str(psycopg.conninfo.conninfo_to_dict(url).get("dbname") or "")
         self._bindings: dict[Spec, tuple[float, Binding]] = {}
 
     async def aclose(self) -> None:

@@ -64,20 +64,26 @@ class Progress:
         """One transaction that only looks."""
         return await self._run(do, writes=False)
 
-    async def _run(self, do: Callable[[sa.Connection], T], *, writes: bool) -> T:
-        def work() -> T:
-            try:
-                with (
-                    self._engine.connect().execution_options(**{WRITES: writes}) as connection,
-                    connection.begin(),
-                ):
-                    be_patient(connection)
-                    return do(connection)
-            except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
-                # From None: the cause's text holds statements and their values.
-                raise translate(error, self._engine.url) from None
+    def now(self, do: Callable[[sa.Connection], T]) -> T:
+        """The same for a caller on another thread, which waits."""
+        return self._thread.submit(lambda: self._work(do, writes=True)).result()
 
-        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
+    def _work(self, do: Callable[[sa.Connection], T], *, writes: bool) -> T:
+        try:
+            with (
+                self._engine.connect().execution_options(**{WRITES: writes}) as connection,
+                connection.begin(),
+            ):
+                be_patient(connection)
+                return do(connection)
+        except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+            # From None: the cause's text holds statements and their values.
+            raise translate(error, self._engine.url) from None
+
+    async def _run(self, do: Callable[[sa.Connection], T], *, writes: bool) -> T:
+        future = asyncio.get_running_loop().run_in_executor(
+            self._thread, lambda: self._work(do, writes=writes)
+        )
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from collections.abc import Collection
 from typing import Final
 
 import sqlalchemy as sa
@@ -41,13 +42,23 @@ class AwayBook:
         """Keep the intent under the chunk's fence."""
         await self._progress.write(lambda c: intents.note(c, lease, intent))
 
+    def intend_now(self, lease: Lease, intent: Intent, instead: Intent | None) -> None:
+        """The same for a store's own thread; `instead` of an intent whose COMMIT was refused."""
+        self._progress.now(lambda c: intents.note(c, lease, intent, instead=instead))
+
     async def kept(self, run: str, number: int) -> Kept | None:
         """The undo data of an applied chunk."""
         return await self._progress.read(lambda c: _kept(c, run, number))
 
-    async def intend_undo(self, run: str, number: int, fence: int, intent: Intent) -> None:
+    async def intend_undo(self, run: str, kept: Kept, intent: Intent) -> None:
         """Keep the intent of an undo."""
-        await self._progress.write(lambda c: intents.note_undo(c, run, number, fence, intent))
+        at = (kept.number, kept.fence)
+        await self._progress.write(lambda c: intents.note_undo(c, run, at, intent))
+
+    def intend_undo_now(self, run: str, kept: Kept, intent: Intent, instead: Intent | None) -> None:
+        """The same for a store's own thread."""
+        at = (kept.number, kept.fence)
+        self._progress.now(lambda c: intents.note_undo(c, run, at, intent, instead=instead))
 
     async def done(self, run: str, number: int, intent: Intent) -> Lease | None:
         """Keep that it took place; what cannot be kept now is settled by a new claim."""
@@ -73,6 +84,7 @@ def _kept(connection: sa.Connection, run: str, number: int) -> Kept | None:
         return None
     upto: Key = key_from_json(row.upto) or ()
     return Kept(
+        number=number,
         fence=row.fence,
         applied=time_from_text(row.applied),
         undone=row.undone,
@@ -114,7 +126,8 @@ class Settler:
         elif fate is Fate.ABORTED:
             await self._progress.write(lambda c: intents.drop(c, run, number, token))
         elif found.intent.kind == UNDO:
-            settle = intents.done if fate is Fate.COMMITTED else intents.drop
+            took_place = fate is Fate.COMMITTED or await self._undone(found)
+            settle = intents.done if took_place else intents.drop
             await self._progress.write(lambda c: settle(c, run, number, token))
         else:
             await self._by_images(found, fate)
@@ -127,19 +140,34 @@ class Settler:
                 return fate
             await asyncio.sleep(LOOK_EVERY)
 
+    async def _undone(self, found: Noted) -> bool:
+        """Whether no row that was to be undone holds any more what the run wrote."""
+        if found.kept is None:
+            return True
+        undo = journal.unpack(found.kept)
+        left = found.intent.undo
+        keep = set(journal.unpack(left).keys) if left is not None else set()
+        covered = [p for p, key in enumerate(undo.keys) if key not in keep]
+        return not await self._standing(found, journal.subset(undo, covered))
+
+    async def _standing(self, found: Noted, undo: journal.Undo) -> Collection[int]:
+        run, home = found.chunk.run, self._progress.home
+        spec = await self._progress.read(lambda c: runs.spec_of(c, home, run))
+        return await self._data.standing(spec, found.chunk, undo)
+
     async def _by_images(self, found: Noted, fate: Fate) -> None:
         """Look at the rows also where the server says "committed".
 
         A server that crashed may give an id that never reached its disk to somebody else's
-        transaction. Then not one row holds what was written, and all are read again; that is
-        right too where others have changed every row since.
+        transaction. Then not one row holds what was written, and the chunk is worked again;
+        that is right too where others have changed every row since.
         """
         run, number, token = found.chunk.run, found.chunk.number, found.intent.token
         standing = None
         if found.intent.undo is not None:
-            spec = await self._progress.read(lambda c: runs.spec_of(c, self._progress.home, run))
-            undo = journal.unpack(found.intent.undo)
-            holding = await self._data.standing(spec, found.chunk, undo)
-            if fate is not Fate.COMMITTED or not holding:
-                standing = frozenset(holding)
+            holding = await self._standing(found, journal.unpack(found.intent.undo))
+            if not holding:
+                await self._progress.write(lambda c: intents.drop(c, run, number, token))
+                return
+            standing = None if fate is Fate.COMMITTED else frozenset(holding)
         await self._progress.write(lambda c: intents.done(c, run, number, token, standing=standing))

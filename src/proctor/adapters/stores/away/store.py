@@ -50,23 +50,37 @@ async def open_away(url: str, ledger: str, manners: Manners, *, env: str) -> Sto
     Raises ConfigError for databases that cannot be combined, Unreachable or Denied for one that
     does not let us in.
     """
-    scheme = url.partition(":")[0].partition("+")[0]
-    if scheme not in ("postgres", "postgresql"):
-        raise ConfigError(
-            "progress = 'ledger' is not available for this store yet",
-            found=f"the store's URL begins with {scheme}:",
-            fix="leave progress = 'store': Proctor's tables are made in the database itself",
-        )
-    from proctor.adapters.stores.away.postgres import PostgresData
+    if url.partition(":")[0].partition("+")[0] == "sqlite":
+        return await _sqlite(url, ledger, manners, env)
+    from proctor.adapters.stores.away.postgres import PostgresData, name_of
 
-    data = PostgresData(url, manners)
+    progress = await Progress.connect(ledger, f"{env} {name_of(url)}")
+    return await _checked(AwayStore(PostgresData(url, manners), progress))
+
+
+async def _sqlite(url: str, ledger: str, manners: Manners, env: str) -> Store:
+    from proctor.adapters.stores.away.sqlite import SqliteData
+    from proctor.adapters.stores.sqlite.store import path_of
+
+    path = path_of(url)
+    if ledger.startswith("sqlite") and path_of(ledger).resolve() == path.resolve():
+        raise ConfigError(
+            "the ledger is the very file that is to be filled",
+            found=f"progress = ledger with both in {path.name}",
+            fix="give the environment a ledger in another file",
+        )
+    progress = await Progress.connect(ledger, f"{env} {path.name}")
+    return await _checked(AwayStore(SqliteData(url, manners, progress), progress))
+
+
+async def _checked(store: AwayStore) -> Store:
+    """The store, if its data answers."""
     try:
-        await data.rows.health()
-        progress = await Progress.connect(ledger, f"{env} {data.name}")
+        await store.health()
     except BaseException:
-        await data.aclose()
+        await store.aclose()
         raise
-    return AwayStore(data, progress)
+    return store
 
 
 class AwayStore:

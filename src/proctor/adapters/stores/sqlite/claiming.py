@@ -46,7 +46,7 @@ def claim(
         leases = [_take(connection, c, fence, worker, until) for c, fence in chunks]
         if len(leases) < count:
             frame = framed(session, connection, spec).frame
-            cutter = _Cutter(session, connection, frame, run.id)
+            cutter = Cutter(session, connection, frame, run.id)
             new = cutter.cut(count - len(leases), rows)
             leases += [_take(connection, chunk, 0, worker, until) for chunk in new]
     return leases
@@ -86,7 +86,7 @@ def _take(
     return Lease(chunk=chunk, fence=fence + 1, worker=worker, until=until)
 
 
-class _Cutter:
+class Cutter:
     """Cuts new chunks of the first pass behind the run's cursor."""
 
     def __init__(

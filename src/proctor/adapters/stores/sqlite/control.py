@@ -25,7 +25,7 @@ from proctor.adapters.stores.sqlite.keys import in_order, ranks, to_keys
 from proctor.adapters.stores.sqlite.rows import framed, rows_of_keys
 from proctor.adapters.stores.sqlite.session import Session, utc_now
 from proctor.errors import Fenced, IllegalMove, PlanVoid, RunActive, UsageError
-from proctor.model import Key, Run, RunState, Span, Tuning
+from proctor.model import Key, Run, RunState, Span, Spec, Tuning
 from proctor.ports import Opening
 
 RESUMABLE: Final = (
@@ -65,7 +65,7 @@ def _start(session: Session, connection: sqlite3.Connection, opening: Opening) -
     now = time_to_text(utc_now())
     span = opening.span
     if span.keys:
-        keys = _as_stored(session, connection, opening)
+        keys = as_stored(session, connection, spec, span.keys)
         span = Span(start=span.start, stop=span.stop, keys=tuple(keys), limit=span.limit)
     tables.insert(
         connection,
@@ -98,11 +98,13 @@ def _start(session: Session, connection: sqlite3.Connection, opening: Opening) -
         add_key_chunks(connection, opening.run, keys, size=KEYS_A_CHUNK, planned=True)
 
 
-def _as_stored(session: Session, connection: sqlite3.Connection, opening: Opening) -> list[Key]:
-    """The span's keys in scan order, spelled as the file has them: NOCASE keys may differ."""
-    form = framed(session, connection, opening.spec)
+def as_stored(
+    session: Session, connection: sqlite3.Connection, spec: Spec, listed: Sequence[Key]
+) -> list[Key]:
+    """Keys in scan order, spelled as the file has them: NOCASE keys may differ."""
+    form = framed(session, connection, spec)
     columns = form.frame.key
-    keys = in_order(columns, opening.span.keys)
+    keys = in_order(columns, listed)
     found: dict[object, Key] = {}
     for at in range(0, len(keys), KEYS_A_CHUNK):
         raw = rows_of_keys(session, connection, form, keys[at : at + KEYS_A_CHUNK], eligible=False)

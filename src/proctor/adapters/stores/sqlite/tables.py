@@ -111,7 +111,8 @@ CHUNK_COLUMNS: Final = (
 def version_of(connection: sqlite3.Connection) -> int:
     """The version of Proctor's tables here; 0 where there are none."""
     there = connection.execute(
-        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'proctor_meta'"
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'proctor_meta' "
+        "UNION ALL SELECT 1 FROM sqlite_temp_master WHERE name = 'proctor_meta'"
     ).fetchone()
     if not there:
         return 0

@@ -108,7 +108,7 @@ def _chosen(
     positions = list(_covered(frame, journal, terms.span))
     if not positions:
         return None
-    return _standing(
+    return standing(
         session, connection, frame, subset(journal, positions) if _is_part(terms) else journal
     )
 
@@ -130,7 +130,7 @@ def _covered(frame: Frame, journal: Undo, span: Span) -> Iterator[int]:
         yield i
 
 
-def _standing(
+def standing(
     session: Session, connection: sqlite3.Connection, frame: Frame, journal: Undo
 ) -> Standing:
     """Compare every row's after-images with what is there."""
