@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import chain
 from types import NoneType
 from typing import Any
 from uuid import UUID
@@ -19,7 +20,11 @@ PLAIN: frozenset[type] = frozenset(
 """Written as they are, without a look at the value."""
 JSON_LEAVES: frozenset[type] = frozenset({NoneType, bool, int, str})
 _TEXT = frozenset({str})
+_DOCUMENT = frozenset({dict})
+_DEEP = 16
+"""Levels of documents that are judged all at once; what is deeper, or a circle, one by one."""
 _FAST = frozenset({str, float})
+_BRANCHES = frozenset({dict, list})
 
 
 class Unwritable(Exception):
@@ -34,6 +39,8 @@ def tidy(column: list[Any]) -> dict[int, str]:
     """
     kinds = set(map(type, column)) - PLAIN
     if not kinds or (kinds <= _FAST and _all_good(column, kinds)):
+        return {}
+    if kinds == _DOCUMENT and _all_plain(column):
         return {}
     bad: dict[int, str] = {}
     for i, value in enumerate(column):
@@ -60,6 +67,26 @@ def _all_good(column: list[Any], kinds: set[type]) -> bool:
         except UnicodeEncodeError:
             return False
     return float not in kinds or not any(v != v for v in column if type(v) is float)  # noqa: PLR0124 - only NaN differs from itself
+
+
+def _all_plain(column: list[Any]) -> bool:
+    """Whether documents hold only text, whole numbers, truth values, lists and such documents.
+
+    A level of all documents at a time: a page has thousands of small ones.
+    """
+    dicts, lists = [value for value in column if type(value) is dict], list[Any]()
+    for _ in range(_DEEP):
+        if not _TEXT.issuperset(map(type, chain.from_iterable(dicts))):
+            return False
+        values = list(chain(chain.from_iterable(map(dict.values, dicts)), *lists))
+        kinds = set(map(type, values)) - JSON_LEAVES
+        if not kinds:
+            return True
+        if not kinds <= _BRANCHES:
+            return False
+        dicts = [value for value in values if type(value) is dict] if dict in kinds else []
+        lists = [value for value in values if type(value) is list] if list in kinds else []
+    return False
 
 
 def _tidied(value: Any) -> Any:

@@ -14,7 +14,7 @@ import psycopg
 
 from proctor.adapters.stores import journal, records
 from proctor.adapters.stores.postgres import claims, fills, tables
-from proctor.adapters.stores.postgres.batch import Batch, batch
+from proctor.adapters.stores.postgres.batch import Batch, batch, picked
 from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.bisect import Found, Spoilt, bisect
 from proctor.adapters.stores.postgres.faults import of_a_row, row_reason
@@ -129,7 +129,9 @@ async def take(work: Transaction, lease: Lease) -> None:
 async def _write(work: Transaction, writer: Writer, settled: Settled, *, careful: bool) -> Ended:
     """Write what can be written and ask of the rest why not."""
     rows = writer.batch
-    todo = [p for p in range(len(rows.keys)) if p not in rows.still and p not in rows.bad]
+    every: Sequence[int] = range(len(rows.keys))
+    kept_out = {*rows.still, *rows.bad}
+    todo = [p for p in every if p not in kept_out] if kept_out else every
     if careful:
         secured = rows.binding.target.secured
         found = await bisect(work, todo, writer.attempt, secured=secured)
@@ -139,7 +141,9 @@ async def _write(work: Transaction, writer: Writer, settled: Settled, *, careful
     for position, why in found.refused.items():
         refused[position] = why if isinstance(why, str) else _said(why, rows, settled, position)
     ended = Ended(written=found.written, refused=refused)
-    rest = [p for p in range(len(rows.keys)) if p not in found.written and p not in refused]
+    rest = []
+    if len(found.written) + len(refused) < len(every):
+        rest = [p for p in every if p not in found.written and p not in refused]
     for position, fate in (await writer.fates(work, rest)).items():
         _note(ended, position, fate)
     await writer.reread(work, ended.written)
@@ -273,18 +277,18 @@ def journal_of(rows: Batch, written: dict[int, After]) -> bytes | None:
     positions = sorted(written)
     writes = rows.binding.writes
     count = len(writes)
-    rows_after = [written[p] for p in positions]
+    rows_after = list(map(written.__getitem__, positions))
     after = [
         [fill.python(row[i]) for row in rows_after] if fill.nested else [r[i] for r in rows_after]
         for i, fill in enumerate(writes)
     ]
-    inserted = [i for i, p in enumerate(positions) if rows.absent(p)]
+    inserted = [i for i, p in enumerate(positions) if rows.absent(p)] if None in rows.before else []
     whole = [written[positions[i]][count:] for i in inserted]
     columns = tuple(rows.binding.target.fields) if inserted else ()
     return journal.pack(
         journal.Undo(
             fields=rows.binding.spec.writes,
-            keys=[rows.keys[p] for p in positions],
+            keys=picked(rows.keys, positions),
             before=rows.before_columns(positions),
             after=[kept_column(column) for column in after],
             inserted=inserted,

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from proctor.adapters.stores.postgres import codecs, values
 from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.fills import Fill
 from proctor.adapters.stores.postgres.keys import SENT
-from proctor.adapters.stores.postgres.reading import Version, version_of
+from proctor.adapters.stores.postgres.reading import version_of
 from proctor.model import ABSENT, Image, Key, Settled
 
 Cells = list[bytes | None]
+STRINGS = frozenset({str})
+T = TypeVar("T")
 
 
 @dataclass(kw_only=True)
@@ -27,7 +29,8 @@ class Batch:
 
     binding: Binding
     keys: Sequence[Key]
-    versions: Sequence[Version]
+    versions: Sequence[Any]
+    """As the page has them: see `version_of`."""
     cells: list[Cells]
     before: Sequence[tuple[Image, ...] | None]
     bad: dict[int, str] = field(default_factory=dict)
@@ -35,17 +38,16 @@ class Batch:
     @cached_property
     def _judged(self) -> tuple[frozenset[int], frozenset[int]]:
         """Rows that would certainly not change, and rows of which only the server can tell."""
-        there = [i for i, b in enumerate(self.before) if b is not None and i not in self.bad]
-        told: list[list[bool | None]] = []
-        for n, fill in enumerate(self.binding.writes):
-            cells = self.cells[n]
-            images = [(self.before[i] or ())[n] for i in there]
-            told.append(fill.judge([cells[i] for i in there], images))
-        if len(told) == 1:
-            (only,) = told
-            doubtful = {i for i, differs in zip(there, only, strict=True) if differs is None}
-            still = {i for i, differs in zip(there, only, strict=True) if differs is False}
-            return frozenset(still), frozenset(doubtful)
+        there: Sequence[int] = range(len(self.before))
+        if self.bad or None in self.before:
+            there = [i for i in there if self.before[i] is not None and i not in self.bad]
+        images = picked(self.before, there)
+        told = [
+            fill.judge(picked(self.cells[n], there), [image[n] for image in images if image])
+            for n, fill in enumerate(self.binding.writes)
+        ]
+        if any(column.count(True) == len(there) for column in told):
+            return frozenset(), frozenset()
         rows = list(zip(there, zip(*told, strict=True), strict=True))
         doubtful = {i for i, row in rows if None in row and True not in row}
         still = {i for i, row in rows if None not in row and True not in row}
@@ -72,13 +74,16 @@ class Batch:
     def arrays(self, positions: Sequence[int], *, images: bool) -> list[codecs.Packed]:
         """The parameters `$1` …: key parts, versions, cells and, with `images`, before-images."""
         binding = self.binding
-        keys = [self.keys[p] for p in positions]
+        keys = picked(self.keys, positions)
         packed = [c.packed([k[i] for k in keys]) for i, c in enumerate(binding.key)]
-        versions = [self.versions[p] for p in positions]
+        versions = picked(self.versions, positions)
         if binding.apart:
-            packed.append(codecs.texts([_bytes(v[0]) for v in versions]))
-        packed.append(codecs.xids(v[1] or "0" for v in versions))
-        packed += [codecs.texts([column[p] for p in positions]) for column in self.cells]
+            packed.append(codecs.texts([_bytes(version_of(v)[0]) for v in versions]))
+        if STRINGS.issuperset(map(type, versions)):
+            packed.append(codecs.xids(versions))
+        else:
+            packed.append(codecs.xids(version_of(v)[1] or "0" for v in versions))
+        packed += [codecs.texts(picked(column, positions)) for column in self.cells]
         if images:
             packed.append(codecs.int4s([int(p in self.doubtful) for p in positions]))
             for i, fill in enumerate(binding.writes):
@@ -119,8 +124,10 @@ class Batch:
 
         A deep place says from which level on its write will make the way to it.
         """
-        rows = [self.before[p] for p in positions]
-        columns = []
+        rows = picked(self.before, positions)
+        columns: list[list[Image]] = []
+        if None not in rows and not any(f.deep for f in self.binding.writes):
+            return [list(column) for column in zip(*rows, strict=True)]
         deep = 0
         for n, fill in enumerate(self.binding.writes):
             column = [None if images is None else images[n] for images in rows]
@@ -134,8 +141,15 @@ class Batch:
         return columns
 
     def _made(self, fill: Fill, image: Image, position: int, deep: int) -> Image:
-        level = self.versions[position][2][deep]
+        level = version_of(self.versions[position])[2][deep]
         return f"^{level}" if int(level) < len(fill.path) else image
+
+
+def picked(column: Sequence[T], positions: Sequence[int]) -> Sequence[T]:
+    """The members at these positions, which rise: most often that is all of them."""
+    if len(positions) == len(column):
+        return column
+    return [column[p] for p in positions]
 
 
 def _bytes(image: str | None) -> bytes | None:
@@ -147,33 +161,33 @@ def batch(binding: Binding, settled: Settled) -> Batch:
     page, index = settled.page, settled.index
     made = Batch(
         binding=binding,
-        keys=[page.keys[i] for i in index],
-        versions=[version_of(page.versions[i]) for i in index],
+        keys=picked(page.keys, index),
+        versions=picked(page.versions, index),
         cells=[],
-        before=[page.images[i] for i in index],
+        before=picked(page.images, index),
     )
     columns = zip(*settled.values, strict=True) if settled.values else [()] * len(binding.writes)
     for fill, column in zip(binding.writes, columns, strict=True):
-        to_cell = values.cell(fill.field, nested=fill.nested)
-        made.cells.append(_cells(to_cell, column, fill.name, made.bad))
+        made.cells.append(_cells(fill, column, made.bad))
     if binding.apart:
         refuse_half_filled(made)
     return made
 
 
-def _cells(to_cell: Any, column: Sequence[Any], name: str, bad: dict[int, str]) -> Cells:
+def _cells(fill: Fill, column: Sequence[Any], bad: dict[int, str]) -> Cells:
     """One column of cells; an unencodable value marks its row."""
     try:
-        return list(map(to_cell, column))
+        return values.cells(fill.field, column, nested=fill.nested)
     except values.Unencodable:
         pass
+    to_cell = values.cell(fill.field, nested=fill.nested)
     cells: Cells = []
     for i, value in enumerate(column):
         try:
             cells.append(to_cell(value))
         except values.Unencodable as error:
             cells.append(None)
-            bad.setdefault(i, f"{name}: {error}")
+            bad.setdefault(i, f"{fill.name}: {error}")
     return cells
 
 

@@ -34,6 +34,7 @@ INT4_OID: Final = 23
 INT8_OID: Final = 20
 XID_OID: Final = 28
 NULL: Final = b"\xff\xff\xff\xff"
+_LENGTH: Final = struct.Struct("!i")
 UNREADABLE: Final = (psycopg.DataError, ValueError, OverflowError, RecursionError)
 """What a loader raises for a value that Python cannot hold: infinity, the year 10000, BC."""
 
@@ -76,6 +77,11 @@ def _head(oid: int, count: int, *, nulls: bool) -> bytes:
 
 def texts(cells: Sequence[bytes | None]) -> Packed:
     """A text[] of cells in UTF-8; None is null."""
+    whole = [cell for cell in cells if cell is not None]
+    if len(whole) == len(cells):
+        sizes = map(_LENGTH.pack, map(len, whole))
+        body = b"".join(chain.from_iterable(zip(sizes, whole, strict=True)))
+        return Packed(_head(TEXT_OID, len(whole), nulls=False) + body)
     parts = [_head(TEXT_OID, len(cells), nulls=True)]
     add = parts.append
     for cell in cells:
@@ -99,7 +105,7 @@ def int4s(values: Sequence[int]) -> Packed:
 
 def xids(values: Iterable[str]) -> Packed:
     """An xid[] from transaction ids as the server prints them."""
-    return _fixed(XID_OID, 4, "iI", [int(v) for v in values])
+    return _fixed(XID_OID, 4, "iI", list(map(int, values)))
 
 
 def _fixed(oid: int, width: int, code: str, values: Sequence[int]) -> Packed:

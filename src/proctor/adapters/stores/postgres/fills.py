@@ -20,7 +20,9 @@ from proctor.adapters.stores.postgres.literal import ident, text, texts
 from proctor.errors import TargetError
 from proctor.model import ABSENT, Image, Spec
 
-EXPONENT: Final = re.compile(rb"\d[eE][-+]?\d")
+SIGNS: Final = (b"e+", b"e-", b"E+", b"E-")
+"""One of them stands in every number with an exponent that our encoder prints."""
+EXPONENT: Final = re.compile(rb"\d[eE][-+]\d")
 NOT_THERE: Final = ""
 OBJECT: Final = "'{}'::pg_catalog.jsonb"
 
@@ -93,7 +95,10 @@ class Fill:
             return [self._told(c, b, alike=False) for c, b in zip(cells, images, strict=True)]
         if kind.name != "jsonb":
             return [self._told(c, b, alike=True) for c, b in zip(cells, images, strict=True)]
-        exponents = EXPONENT.search(b" ".join(c for c in cells if c is not None))
+        joined = b" ".join(c for c in cells if c is not None)
+        exponents = any(sign in joined for sign in SIGNS) and EXPONENT.search(joined)
+        if {str}.issuperset(map(type, images)) and None not in cells and not exponents:
+            return _told_all(cells, images)
         return [
             self._told(
                 c,
@@ -121,6 +126,16 @@ class Fill:
     def sql(self, image: Image) -> str | None:
         """An image as SQL compares it."""
         return NOT_THERE if image is ABSENT else image
+
+
+def _told_all(cells: Sequence[bytes | None], images: Sequence[Image]) -> list[bool | None]:
+    """`judge` of plain documents that are there, all at once: no image can hold a NUL."""
+    shown = "\0".join(map(str, images)).encode().split(b"\0")
+    blank = b" "
+    return [
+        len(c) - c.count(blank) != len(b) - b.count(blank) or (False if c == b else None)
+        for c, b in zip(filter(None, cells), shown, strict=True)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +216,8 @@ def kept(column: Sequence[Image], *, short: bool) -> list[Image]:
     """After-images for the journal: their digests, or themselves where that packs smaller."""
     if short:
         return [digest(image) for image in column]
+    if not any(map(looks_like_digest, column)):
+        return list(column)
     return [digest(image) if looks_like_digest(image) else image for image in column]
 
 

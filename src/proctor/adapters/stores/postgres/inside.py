@@ -27,7 +27,6 @@ from proctor.adapters.stores.postgres.faults import of_a_row, row_reason
 from proctor.adapters.stores.postgres.fills import Fill
 from proctor.adapters.stores.postgres.literal import ident, text
 from proctor.adapters.stores.postgres.pool import Pool, Transaction
-from proctor.adapters.stores.postgres.reading import version_of
 from proctor.adapters.stores.postgres.writing import SUPPRESSED, After, Writer
 from proctor.model import Applied, Bucket, Chunk, Issue, Key, Lease, Outcome, Settled
 from proctor.ports import Terms
@@ -287,7 +286,7 @@ async def _computed(
     rows = Batch(
         binding=binding,
         keys=page.keys,
-        versions=[version_of(v) for v in page.versions],
+        versions=page.versions,
         cells=[[_cell(row[i - count]) for row in found] for i in range(count)],
         before=page.images,
     )

@@ -10,7 +10,7 @@ import enum
 import json
 import math
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
@@ -20,6 +20,7 @@ import psycopg
 
 from psycopg.adapt import PyFormat, Transformer
 
+from proctor.adapters.stores import jsons
 from proctor.adapters.stores.postgres.catalog import Field, TypeRef
 
 Encoder: TypeAlias = Callable[[Any], str]
@@ -27,6 +28,8 @@ Encoder: TypeAlias = Callable[[Any], str]
 INTEGERS: Final = frozenset({"int2", "int4", "int8"})
 FLOATS: Final = frozenset({"float4", "float8"})
 VECTORS: Final = frozenset({"vector", "halfvec"})
+JSON_KINDS: Final = frozenset({dict, list, str, int, float, bool, type(None)})
+"""Of these a whole column becomes JSON in one go."""
 
 
 _DUMPS: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -43,8 +46,6 @@ def cell(field: Field, *, nested: bool) -> Callable[[Any], bytes | None]:
     A nested fill is a place in a JSON document, where None is JSON's null.
     """
     encode = json_text if nested else encoder(field.type)
-    if encode is json_text:
-        return _json_cell if nested else _json_cell_or_null
 
     def to_cell(value: Any) -> bytes | None:
         if value is None and not nested:
@@ -54,6 +55,21 @@ def cell(field: Field, *, nested: bool) -> Callable[[Any], bytes | None]:
     return to_cell
 
 
+def cells(field: Field, column: Sequence[Any], *, nested: bool) -> list[bytes | None]:
+    """A column of cells; Unencodable for the first value that cannot be one."""
+    if (nested or encoder(field.type) is json_text) and JSON_KINDS.issuperset(map(type, column)):
+        found = jsons.texts(column)
+        if found is not None:
+            try:
+                made: list[bytes | None] = [text.encode() for text in found]
+            except UnicodeEncodeError:
+                return list(map(cell(field, nested=nested), column))
+            if nested or None not in column:
+                return made
+            return [None if v is None else c for v, c in zip(column, made, strict=True)]
+    return list(map(cell(field, nested=nested), column))
+
+
 def _sendable(text: str) -> bytes:
     if "\0" in text:
         raise Unencodable("it holds a NUL character, which Postgres cannot store")
@@ -61,15 +77,6 @@ def _sendable(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         raise Unencodable("it holds half a surrogate pair, which is no character") from None
-
-
-def _json_cell(value: Any) -> bytes:
-    # The usual case of the usual type, on the hot path of every chunk.
-    return _sendable(json_text(value if type(value) is dict else plain(value)))
-
-
-def _json_cell_or_null(value: Any) -> bytes | None:
-    return None if value is None else _json_cell(value)
 
 
 def plain(value: Any) -> Any:
