@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from proctor.engine.kit import Kit
-from proctor.engine.worker import Tally
-from proctor.errors import AuthorError, EngineError, Fenced, OperatorError, ProctorError
+from proctor.engine.worker import Tally, patiently, refused
+from proctor.errors import (
+    AuthorError,
+    EngineError,
+    Fenced,
+    IllegalMove,
+    OperatorError,
+    ProctorError,
+)
 from proctor.model import ChunkState, Run, RunState
 
 SWEEPS = 2
@@ -44,9 +51,9 @@ async def execute(kit: Kit, work: Worker, *, sweeps: bool = True) -> Ended:
     """Work an opened run to whatever end it comes to; the run's row always says which."""
     try:
         await _passes(kit, work, sweeps=sweeps)
+        return await _conclude(kit)
     except (AuthorError, OperatorError, EngineError) as error:
         return await _broken(kit, error)
-    return await _conclude(kit)
 
 
 async def _passes(kit: Kit, work: Worker, *, sweeps: bool) -> None:
@@ -72,8 +79,13 @@ async def _passes(kit: Kit, work: Worker, *, sweeps: bool) -> None:
 
 
 async def _sweep(kit: Kit) -> bool:
-    number = kit.run.sweep + 1
-    keys = await kit.store.sweep(kit.run, kit.spec, number, kit.pacing.chunk_rows())
+    number, rows = kit.run.sweep + 1, kit.pacing.chunk_rows()
+    try:
+        # Made once however often it is asked for: a lost reply may be asked for again.
+        keys = await patiently(kit, lambda: kit.store.sweep(kit.run, kit.spec, number, rows))
+    except Fenced as error:
+        await refused(kit, error)
+        return False
     kit.run = replace(kit.run, sweep=number)
     if keys:
         kit.events.emit("sweep.started", kit.run.id, sweep=number, keys=keys)
@@ -81,53 +93,61 @@ async def _sweep(kit: Kit) -> bool:
 
 
 async def _left(kit: Kit) -> int:
-    chunks = await kit.store.chunks(kit.run.id)
+    chunks = await patiently(kit, lambda: kit.store.chunks(kit.run.id))
     return sum(1 for c in chunks if c.state in (ChunkState.OPEN, ChunkState.CLAIMED))
 
 
 async def _others(kit: Kit) -> bool:
     """Whether chunks are claimed under other names, whose leases may still run out."""
-    chunks = await kit.store.chunks(kit.run.id)
+    chunks = await patiently(kit, lambda: kit.store.chunks(kit.run.id))
     return any(c.state is ChunkState.CLAIMED and c.worker != kit.worker for c in chunks)
 
 
 async def _conclude(kit: Kit) -> Ended:
     """Move the run to where it belongs after an orderly end of work."""
-    run = await kit.store.run(kit.run.id)
+    run = await patiently(kit, lambda: kit.store.run(kit.run.id))
+    if run.epoch != kit.run.epoch:
+        kit.halt = "fenced: another process took this run over"
     if kit.halt.startswith("fenced"):
         kit.events.emit("run.failed", run.id, why=kit.halt)
         return Ended(run=run, error=Fenced(kit.halt))
     if run.state is RunState.CANCELLING:
-        run = await kit.store.move(
-            run.id, RunState.CANCELLED, among=[RunState.CANCELLING], epoch=run.epoch
-        )
+        run = await _moved(kit, RunState.CANCELLED, among=[RunState.CANCELLING])
         kit.events.emit("run.cancelled", run.id, **run.outcome.as_dict())
         return Ended(run=run)
     if kit.idle:
         asked = bool(kit.stop.level) or not kit.halt or run.state is RunState.PAUSING
         return Ended(run=await _pause(kit, run), interrupted=asked)
-    still = await kit.store.tally(run, kit.spec)
-    run = await kit.store.move(
-        run.id, RunState.SUCCEEDED, among=[RunState.RUNNING, RunState.PAUSING], epoch=run.epoch
-    )
+    still = await patiently(kit, lambda: kit.store.tally(run, kit.spec))
+    run = await _moved(kit, RunState.SUCCEEDED, among=[RunState.RUNNING, RunState.PAUSING])
     run = replace(run, still_eligible=still)
     kit.events.emit("run.succeeded", run.id, still_eligible=dict(still), **run.outcome.as_dict())
     return Ended(run=run)
 
 
+async def _moved(kit: Kit, then: RunState, *, among: Sequence[RunState], reason: str = "") -> Run:
+    """Change our run's state; where the reply was lost, a move that took place is as good."""
+
+    async def ask() -> Run:
+        try:
+            return await kit.store.move(
+                kit.run.id, then, among=among, reason=reason, epoch=kit.run.epoch
+            )
+        except IllegalMove:
+            run = await kit.store.run(kit.run.id)
+            if run.state is not then:
+                raise
+            return run
+
+    return await patiently(kit, ask)
+
+
 async def _pause(kit: Kit, run: Run) -> Run:
     reason = kit.halt or "the time that it was given is over"
     if run.state is RunState.RUNNING:
-        run = await kit.store.move(
-            run.id, RunState.PAUSING, among=[RunState.RUNNING], reason=reason, epoch=run.epoch
-        )
-    run = await kit.store.move(
-        run.id,
-        RunState.PAUSED,
-        among=[RunState.PAUSING],
-        reason=run.reason or reason,
-        epoch=run.epoch,
-    )
+        run = await _moved(kit, RunState.PAUSING, among=[RunState.RUNNING], reason=reason)
+    said = run.reason or reason
+    run = await _moved(kit, RunState.PAUSED, among=[RunState.PAUSING], reason=said)
     kit.events.emit("run.paused", run.id, why=run.reason, **run.outcome.as_dict())
     return run
 

@@ -81,7 +81,7 @@ class Work:
             try:
                 leases = await patiently(kit, lambda: self._ask(rows))
             except Fenced as error:
-                await self._refused(error)
+                await refused(self.kit, error)
                 return
             self.exhausted = not leases
             self.queue.extend(leases)
@@ -102,14 +102,6 @@ class Work:
             # The claim may have committed all the same: those leases must be able to run out.
             kit.rename()
             raise
-
-    async def _refused(self, error: Fenced) -> None:
-        """The run grants no claim any more: an operator's word, or a new holder."""
-        run = await self.kit.store.run(self.kit.run.id)
-        if run.epoch == self.kit.run.epoch:
-            hear(self.kit, run)
-        if not self.kit.halt:
-            self.kit.halting(f"fenced: {error.what}")
 
     def names(self) -> list[str]:
         """The names under which leases are in hand, and the present one."""
@@ -270,6 +262,15 @@ class Work:
         if not done.verdict.go:
             kit.halting(done.verdict.reason)
         return applied.retry
+
+
+async def refused(kit: Kit, error: Fenced) -> None:
+    """The run grants nothing any more: an operator's word, or a new holder."""
+    run = await patiently(kit, lambda: kit.store.run(kit.run.id))
+    if run.epoch == kit.run.epoch:
+        hear(kit, run)
+    if not kit.halt:
+        kit.halting(f"fenced: {error.what}")
 
 
 async def patiently(kit: Kit, ask: Callable[[], Awaitable[T]]) -> T:
