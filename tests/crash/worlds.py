@@ -37,10 +37,11 @@ class World:
 
     kind = ""
 
-    def __init__(self, lives, folder, name="normalize", **settings):
+    def __init__(self, lives, folder, name="normalize", rows=wardrobe.ROWS, **settings):
         self.lives = lives
         self.folder = folder
         self.name = name
+        self.row_count = rows
         self.config = wardrobe.write(folder, **settings)
 
     def birth(self, *acts, env=None, **more):
@@ -84,7 +85,11 @@ class World:
 
     def furnish(self, connection, mark):
         """Tables, rows and triggers of the user."""
-        for table, rows in (("wardrobe", wardrobe.items()), ("about", wardrobe.described())):
+        furniture = (
+            ("wardrobe", wardrobe.items(self.row_count)),
+            ("about", wardrobe.described(self.row_count)),
+        )
+        for table, rows in furniture:
             for row in rows:
                 places = ", ".join([mark] * len(row))
                 connection.execute(f"INSERT INTO {table} VALUES ({places})", row)
@@ -200,6 +205,13 @@ class PostgresWorld(World):
         if self.rows() != self.original:
             self.query("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
             self.create()
+
+    def come_to_rest(self):
+        """Wait until nobody else is in a transaction."""
+        self.until(
+            "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() "
+            "AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
+        )
 
     def killed_at(self, step, *acts, every):
         """Whether a life was killed at its `step`-th step."""
