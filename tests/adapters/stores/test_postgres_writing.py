@@ -10,7 +10,7 @@ import pytest
 
 from pgcases import WAITING, Case, fill, first_page, table_spec, take_back, until
 from proctor.errors import Busy, TooSlow
-from proctor.model import Bucket, Outcome
+from proctor.model import Bucket, Outcome, Span
 from proctor.testing.conformance.acting import TERMS, answered, claim, lower, process
 
 
@@ -328,6 +328,16 @@ async def test_values_that_python_cannot_hold_are_read_as_text(case, store):
     assert page.rows[0]["at"].year == 2024
     assert page.rows[1]["at"] == "infinity"
     assert page.rows[1]["on_day"] == "0044-03-15 BC"
+
+
+async def test_a_page_can_be_read_of_a_backfill_that_runs_inside(case, store):
+    """A chunk shows its rows; only samples show what the expressions would give."""
+    case.items(3)
+    spec = table_spec(sql=(("normal", "lower(style)"),))
+    _, _, page = await first_page(store, spec)
+    assert page.rows[0] == {"id": 1, "style": "Style 1", "normal": None}
+    shown = await store.sample(spec, 1, span=Span())
+    assert shown.rows[0]["= normal"] == "style 1"
 
 
 async def test_conflicts_end_after_so_many_attempts(case, store):

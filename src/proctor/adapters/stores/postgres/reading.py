@@ -32,6 +32,9 @@ def page_of(binding: Binding, found: Rows, *, extra: int = 0, gone: tuple[Key, .
     levels_at = images_at + len(binding.writes)
     rows_at = levels_at + sum(f.deep for f in binding.writes)
     names = (*binding.columns, *(f"= {field}" for field, _ in binding.spec.sql))
+    if found:
+        # A page of a chunk has no computed values; other callers ask for more than these.
+        names = names[: len(found[0]) - rows_at]
     versions: list[Any]
     if apart:
         versions = [(r[versions_at], r[versions_at + 1], r[levels_at:rows_at]) for r in found]

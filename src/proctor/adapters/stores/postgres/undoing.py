@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from proctor.adapters.stores import journal, keyset
 from proctor.adapters.stores.postgres import codecs, keys
@@ -14,7 +13,7 @@ from proctor.adapters.stores.postgres.bisect import Spoilt
 from proctor.adapters.stores.postgres.catalog import Reference
 from proctor.adapters.stores.postgres.keys import SENT
 from proctor.adapters.stores.postgres.literal import ident
-from proctor.adapters.stores.postgres.pool import Transaction
+from proctor.adapters.stores.postgres.pool import Rows, Transaction
 from proctor.model import ABSENT, Image, Key, Span
 
 CHANGED = "somebody else changed it since"
@@ -187,28 +186,30 @@ class Undoer:
         done: dict[int, bool] = {}
         if old:
             found = await work.with_arrays(self.restore, self.arrays(old, whole=False))
-            spoilt = {}
-            for row in found:
-                position = old[row[0] - 1]
-                done[position] = True
-                if not self._restored(position, row[1:]):
-                    spoilt[position] = TRIGGER
-            if spoilt:
-                raise Spoilt(spoilt)
+            back = [old[row[0] - 1] for row in found]
+            done = dict.fromkeys(back, True)
+            if spoilt := self._not_restored(back, found):
+                raise Spoilt(dict.fromkeys(spoilt, TRIGGER))
         if new:
             done |= await self._delete(work, new)
         return done
 
-    def _restored(self, position: int, now: Sequence[Any]) -> bool:
-        """Whether what stands after restoring is the before-image."""
-        for fill, image, column in zip(self.binding.writes, now, self.journal.before, strict=True):
-            wanted = column[position]
-            if fill.nested and (wanted is None or str(wanted).startswith("^")):
-                wanted = ABSENT
-            got = fill.python(image)
-            if got != wanted and not (fill.nested and wanted is ABSENT and got is None):
-                return False
-        return True
+    def _not_restored(self, positions: Sequence[int], found: Rows) -> set[int]:
+        """Rows whose before-image is not what stands after restoring it."""
+        wrong: set[int] = set()
+        for i, (fill, column) in enumerate(
+            zip(self.binding.writes, self.journal.before, strict=True)
+        ):
+            wanted = [column[p] for p in positions]
+            got: list[Image] = [row[i + 1] for row in found]
+            if fill.nested:
+                # A place whose document is null again is as absent as it was.
+                wanted = [ABSENT if b is None or str(b).startswith("^") else b for b in wanted]
+                got = [ABSENT if image is None else fill.python(str(image)) for image in got]
+            if got != wanted:
+                pairs = zip(positions, got, wanted, strict=True)
+                wrong |= {p for p, have, want in pairs if have != want}
+        return wrong
 
     async def _delete(self, work: Transaction, positions: Sequence[int]) -> dict[int, bool]:
         """Delete inserted rows that are as they were and that nothing refers to.
