@@ -8,7 +8,7 @@ import pytest
 from pgcases import Case, fill, first_page, table_spec, take_back
 from proctor.adapters.stores.postgres import open_postgres
 from proctor.errors import Denied, ProctorError, TargetError, Unreachable, UsageError
-from proctor.model import KeyPart, Outcome, Span
+from proctor.model import KeyPart, Outcome, RunState, Span
 from proctor.ports import Manners
 from proctor.testing.conformance.acting import TERMS, answered, begin
 
@@ -62,6 +62,7 @@ async def store(case):
         ("SELECT 1", {"missing": "lower(style)"}, "boolean"),
         ("SELECT 1", {"sql": (("normal", "upper(styl)"),)}, "styl"),
         ("SELECT 1", {"columns": ("style", "nope")}, "nope"),
+        ("CREATE TABLE heir () INHERITS (items)", {}, "heir"),
         ("CREATE VIEW seen AS SELECT * FROM items", {"source": "seen"}, "view"),
         (
             (
@@ -197,6 +198,21 @@ class TestRoles:
         run, applied = await fill(store, table_spec(), lambda row: row["style"])
         assert applied.outcome.written == 3
         assert (await take_back(store, run)).restored == 3
+
+    async def test_anothers_tables_are_no_hindrance_to_a_look(self, case, store, worker):
+        """A role without rights on the schema proctor can plan; the run says what to grant."""
+        name, url = worker
+        run, _ = await fill(store, table_spec(), lambda row: row["style"])
+        await store.move(run.id, RunState.SUCCEEDED, among=[RunState.RUNNING])
+        case.sql(f"GRANT SELECT, UPDATE ON items TO {name}")
+        theirs = await case.store(url)
+        assert not (await theirs.inspect(table_spec())).can_create
+        assert (await theirs.health()).runs == 1
+        with pytest.raises(Denied) as denied:
+            await begin(theirs, table_spec(), run="theirs")
+        grants = denied.value.fix.partition("there: ")[2].partition(". ")[0]
+        case.sql(*grants.split("; "))
+        await begin(theirs, table_spec(), run="theirs")
 
     async def test_rows_that_a_policy_hides_are_told_of(self, case, worker):
         """Hidden rows are neither counted nor written; refused ones are listed."""

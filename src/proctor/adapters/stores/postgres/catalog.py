@@ -148,6 +148,8 @@ class Relation:
     indexes: tuple[Index, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     references: tuple[Reference, ...] = ()
+    heirs: tuple[str, ...] = ()
+    """Tables that inherit from it by the old way: one key may then stand in several of them."""
     rules: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     publications: tuple[str, ...] = ()
@@ -283,6 +285,7 @@ def _relation(raw: dict[str, Any]) -> Relation:
             for t in raw["triggers"] or ()
         ),
         references=_references(raw["references"]),
+        heirs=tuple(raw["heirs"] or ()),
         rules=tuple(raw["rules"] or ()),
         constraints=tuple(raw["constraints"] or ()),
         publications=tuple(raw["publications"] or ()),

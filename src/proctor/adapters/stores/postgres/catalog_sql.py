@@ -73,6 +73,8 @@ SELECT pg_catalog.json_build_object(
   'indexes', ({_INDEXES}),
   'triggers', ({_TRIGGERS}),
   'references', ({_REFERENCES}),
+  'heirs', (SELECT pg_catalog.json_agg(h.inhrelid::pg_catalog.regclass::text)
+            FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid AND c.relkind = 'r'),
   'rules', (SELECT pg_catalog.json_agg(r.rulename) FROM pg_catalog.pg_rewrite r
             WHERE r.ev_class = c.oid),
   'constraints', (SELECT pg_catalog.json_agg(k.conname || ' '

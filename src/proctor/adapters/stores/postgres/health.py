@@ -37,8 +37,9 @@ SELECT pg_catalog.clock_timestamp(),
   CASE WHEN NOT pg_catalog.pg_is_in_recovery()
     THEN pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), '0/0') END::float8,
   (SELECT setting::float8 FROM pg_catalog.pg_settings WHERE name = 'max_wal_size'),
-  pg_catalog.to_regclass('proctor.runs') IS NOT NULL
-    AND pg_catalog.has_schema_privilege('proctor', 'USAGE')"""
+  CASE WHEN pg_catalog.to_regnamespace('proctor') IS NULL THEN false
+    WHEN NOT pg_catalog.has_schema_privilege('proctor', 'USAGE') THEN false
+    ELSE pg_catalog.to_regclass('proctor.runs') IS NOT NULL END"""
 RUNS: Final = (
     f"SELECT count(*) FROM proctor.runs WHERE state IN {tables.ACTIVE} "
     f"AND held_until > pg_catalog.clock_timestamp()"

@@ -108,6 +108,12 @@ def _refuse_keys(binding: Binding) -> None:
 def _refuse_key(relation: Relation, fields: list[Field], role: str) -> None:
     names = [f.name for f in fields]
     table = f"{relation.schema}.{relation.name}"
+    if relation.heirs:
+        raise TargetError(
+            f"other tables inherit from {table}, so no index makes its rows unique",
+            found=", ".join(relation.heirs),
+            fix="name the inheriting tables one by one, or make them partitions",
+        )
     if nulls := [f.name for f in fields if not f.not_null]:
         raise TargetError(
             f"the {role} of {table} can be null",
