@@ -275,3 +275,13 @@ async def test_the_worker_itself_settles_what_it_could_not_tell(harness, store):
     again = await store.reclaim(lease, TERMS.lease_for)
     assert again is not None
     assert again.fence > lease.fence
+
+
+async def test_keys_are_typed_as_the_data_has_them(harness):
+    """Text that looks like a number stays text, for a store that knows the run alone."""
+    await harness.sql("CREATE TABLE items (id TEXT PRIMARY KEY NOT NULL, style TEXT, normal TEXT)")
+    await harness.sql("INSERT INTO items VALUES ('007', 'Bond', NULL)")
+    store = await harness.store()
+    await begin(store, items_spec())
+    other = await harness.store()
+    assert other.parse_key(await other.spec_of("run-1"), "007") == ("007",)

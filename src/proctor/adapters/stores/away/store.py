@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,7 +17,7 @@ from proctor.adapters.stores.away.data import Data
 from proctor.adapters.stores.away.progress import Progress
 from proctor.adapters.stores.away.settling import AwayBook, Settler
 from proctor.adapters.stores.away.tables import RUNS
-from proctor.errors import ConfigError
+from proctor.errors import ConfigError, OperatorError
 from proctor.model import (
     Applied,
     ChunkRecord,
@@ -196,7 +198,7 @@ class AwayStore:
 
     async def split(self, lease: Lease, page: Page | None) -> None:
         """Cut a chunk that was too slow."""
-        spec = await self.spec_of(lease.chunk.run)
+        spec = await self._spec(lease.chunk.run)
         halves = await self._data.halves(spec, lease.chunk, page)
         await self._progress.write(lambda c: chunks.split(c, lease, halves))
 
@@ -247,13 +249,13 @@ class AwayStore:
     async def undo(self, run: Run, number: int, terms: UndoTerms) -> Undone:
         """Undo one applied chunk."""
         await self._settler.one(run.id, number)
-        spec = await self.spec_of(run.id)
+        spec = await self._spec(run.id)
         return await self._data.undo(spec, run, number, terms, self._book)
 
     async def verify(self, run: Run, number: int) -> Undone:
         """Compare what one chunk wrote with what stands."""
         await self._settler.one(run.id, number)
-        return await self._data.verify(await self.spec_of(run.id), run, number, self._book)
+        return await self._data.verify(await self._spec(run.id), run, number, self._book)
 
     async def written_keys(self, run: Run, number: int) -> list[Key]:
         """The keys that one chunk wrote."""
@@ -264,7 +266,7 @@ class AwayStore:
 
     async def undo_script(self, run: Run, numbers: Sequence[int]) -> AsyncIterator[str]:
         """SQL that undoes these chunks without Proctor."""
-        spec = await self.spec_of(run.id)
+        spec = await self._spec(run.id)
         async for piece in self._data.script(spec, run, numbers, self._book):
             yield piece
 
@@ -303,6 +305,13 @@ class AwayStore:
 
     async def spec_of(self, run: str) -> Spec:
         """The spec as it was when the run began, or was last resumed."""
+        spec = await self._spec(run)
+        with contextlib.suppress(OperatorError):
+            # So that the data knows its columns when a person types keys.
+            await self._data.rows.read_keys(spec, [])
+        return spec
+
+    async def _spec(self, run: str) -> Spec:
         if not await self._progress.present():
             raise runs.unknown(run, 0)
         return await self._progress.read(lambda c: runs.spec_of(c, self._progress.home, run))
