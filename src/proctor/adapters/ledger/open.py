@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from proctor.adapters.ledger.later import LaterLedger, is_ready
 from proctor.adapters.ledger.memory import MemoryLedger
 from proctor.ports import Ledger
 
@@ -18,6 +19,8 @@ async def open_ledger(url: str, *, redact: Callable[[str], str] = str) -> Ledger
     """
     if url.partition(":")[0] == "memory":
         return MemoryLedger(redact=redact)
+    if is_ready(url):
+        return LaterLedger(url, redact)
     from proctor.adapters.ledger.sql import SqlLedger
 
     return await SqlLedger.open(url, redact=redact)

@@ -10,14 +10,11 @@ from typing import Final
 import sqlalchemy as sa
 
 from proctor.adapters.ledger.engines import WRITES, be_patient
+from proctor.adapters.ledger.revision import NEWEST, VERSION_TABLE
 from proctor.errors import ConfigError
 
 SCHEMA: Final = "proctor_ledger"
 """The ledger's own schema on Postgres; SQLite has none, so its tables carry the name."""
-VERSION_TABLE: Final = "proctor_ledger_version"
-NEWEST: Final = "0001"
-"""The revision that this code reads and writes; a test compares it with the migrations."""
-
 STAND_IN: Final = "ledger"
 """Stands for the schema in the tables below; the engine puts the real one in."""
 
