@@ -4,6 +4,7 @@
 #   make test     lint, types and every test; a skipped test fails it
 #   make check    the quick part of it: format, lint, types, the shape of the house
 #   make bench    Proctor beside bare SQL and beside its peers (takes long)
+#   make bench-growth   the same task from 100,000 to 5,000,000 rows (takes longer)
 #
 # Another Python: make test PYTHON=/path/to/python3.12 (its packages go to .venv-3.12).
 
@@ -25,7 +26,7 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 APT = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
 	&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
-.PHONY: demo test check lint bench clean pgbouncer
+.PHONY: demo test check lint bench bench-growth clean pgbouncer
 
 demo: $(READY)
 	@$(PY) -m proctor demo wardrobe
@@ -44,6 +45,10 @@ lint: $(READY)
 bench: $(READY_BENCH)
 	$(PY) bench/postgres.py $(ARGS)
 	$(PY) bench/sqlite.py
+	$(PY) bench/startup.py
+
+bench-growth: $(READY_BENCH)
+	$(PY) bench/growth.py $(ARGS)
 
 clean:
 	rm -rf .venv .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -224,4 +224,5 @@ def main():
         bench.server.close()
 
 
-main()
+if __name__ == "__main__":
+    main()
