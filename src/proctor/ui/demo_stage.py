@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shutil
 import subprocess
 import sys
@@ -127,11 +126,10 @@ class Stage:
         self.typed(f"cd {self.folder} && proctor status")
 
     def _start(self, *words: str) -> subprocess.Popen[bytes]:
-        """Children speak where we speak, in the scenario's folder, without leaving bytecode."""
+        """Children speak where we speak, in the scenario's folder."""
         return subprocess.Popen(  # noqa: S603 - the words are those of the story
             [sys.executable, *words],
             cwd=self.folder,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr if self.quiet else None,
         )
