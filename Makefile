@@ -32,7 +32,7 @@ demo: $(READY)
 	@$(PY) -m proctor demo wardrobe
 
 test: lint pgbouncer
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: lint
 	$(PY) -m pytest -q tests/house
