@@ -10,8 +10,8 @@ import pytest
 
 from pgcases import WAITING, Case, fill, first_page, table_spec, take_back, until
 from proctor.errors import Busy, TooSlow
-from proctor.model import Bucket, Outcome, Span
-from proctor.testing.conformance.acting import TERMS, answered, claim, lower, process
+from proctor.model import Bucket, Outcome, RunState, Span
+from proctor.testing.conformance.acting import TERMS, answered, begin, claim, lower, process
 
 
 @pytest.fixture
@@ -359,3 +359,81 @@ async def test_conflicts_end_after_so_many_attempts(case, store):
     await process(store, spec, lease)
     assert await store.issues(run.id) == []
     assert (await store.run(run.id)).outcome == Outcome(read=1, written=1)
+
+
+class TestInside:
+    """`sql=` has the same promises as a function."""
+
+    async def inside(self, store, spec, *, run="run-1"):
+        run = await begin(store, spec, run=run)
+        (lease,) = await claim(store, run, spec, rows=1000)
+        return run, await store.apply_sql(spec, lease, TERMS)
+
+    async def test_types_and_places_are_written_as_their_columns_take_them(self, case, store):
+        """A literal for an enum, a number for text, a place in a document, a stamp; and back."""
+        case.sql("CREATE TYPE mood AS ENUM ('ok', 'sad')")
+        case.items(3, column="m mood, n numeric(6,2), t varchar(4), doc jsonb, v text")
+        original = case.image("items")
+        for i, (field, sql) in enumerate(
+            [
+                ("m", "'ok'"),
+                ("n", "id / 3.0"),
+                ("t", "id"),
+                ("doc.a.b", "style"),
+                ("doc", "jsonb_build_object('id', id)"),
+            ]
+        ):
+            spec = table_spec(fills=(field,), sql=((field, sql),), stamp="v", missing="true")
+            await store.inspect(spec)
+            run, applied = await self.inside(store, spec, run=f"run-{i}")
+            assert applied.outcome == Outcome(read=3, written=3), field
+            assert (await store.verify(run, 1)).restored == 3
+            assert (await take_back(store, run)).restored == 3
+            assert case.image("items") == original
+            await store.move(run.id, RunState.ROLLED_BACK, among=[RunState.ROLLING_BACK])
+
+    async def test_triggers_are_heard(self, case, store):
+        """One row is kept out, one raises, what AFTER makes of the rest is their after-image."""
+        case.items(6)
+        case.sql(
+            TRIGGER.format(
+                "IF NEW.id = 2 THEN RETURN NULL; END IF; "
+                "IF NEW.id = 3 THEN RAISE EXCEPTION 'no'; END IF; RETURN NEW;"
+            ),
+            "CREATE TRIGGER react BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION react()",
+            "CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "UPDATE items SET normal = NEW.normal || '!' WHERE id = NEW.id; RETURN NULL; END $$",
+            "CREATE TRIGGER again AFTER UPDATE OF normal ON items FOR EACH ROW "
+            "WHEN (NEW.normal NOT LIKE '%!') EXECUTE FUNCTION again()",
+        )
+        spec = table_spec(sql=(("normal", "lower(style)"),))
+        run, applied = await self.inside(store, spec)
+        assert applied.outcome == Outcome(read=6, written=4, failed=2)
+        assert {i.key for i in await store.issues(run.id)} == {(2,), (3,)}
+        assert (await store.verify(run, 1)).restored == 4
+
+    async def test_an_edit_in_flight_is_waited_for(self, case, store):
+        """The expression is computed from what the other wrote."""
+        case.items(2)
+        spec = table_spec(sql=(("normal", "lower(style)"),))
+        run = await begin(store, spec)
+        (lease,) = await claim(store, run, spec)
+        with psycopg.connect(case.url) as other:
+            other.execute("UPDATE items SET style = 'EDITED' WHERE id = 1")
+            writing = asyncio.create_task(store.apply_sql(spec, lease, TERMS))
+            await until(case, WAITING)
+            other.commit()
+        assert (await writing).outcome.written == 2
+        assert case.sql("SELECT normal FROM items WHERE id = 1") == [("edited",)]
+
+    async def test_preserved_columns_hold_here_too(self, case, store):
+        """A trigger that changes them costs its row."""
+        case.items(3, column="normal text, touched int DEFAULT 7")
+        case.sql(
+            TRIGGER.format("IF NEW.id = 3 THEN NEW.touched = 8; END IF; RETURN NEW;"),
+            "CREATE TRIGGER react BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION react()",
+        )
+        spec = table_spec(sql=(("normal", "lower(style)"),), preserve=("touched",))
+        _, applied = await self.inside(store, spec)
+        assert applied.outcome == Outcome(read=3, written=2, failed=1)
+        assert case.sql("SELECT id FROM items WHERE normal IS NULL OR touched <> 7") == [(3,)]

@@ -130,6 +130,8 @@ class Fill:
 
 def _told_all(cells: Sequence[bytes | None], images: Sequence[Image]) -> list[bool | None]:
     """`judge` of plain documents that are there, all at once: no image can hold a NUL."""
+    if not images:
+        return []  # a page whose rows were all skipped or refused; nothing splits into one
     shown = "\0".join(map(str, images)).encode().split(b"\0")
     blank = b" "
     return [

@@ -18,7 +18,7 @@ from typing import Any
 
 import psycopg
 
-from proctor.adapters.stores import keyset
+from proctor.adapters.stores import journal, keyset
 from proctor.adapters.stores.postgres import applying, reading
 from proctor.adapters.stores.postgres.batch import Batch, refuse_half_filled
 from proctor.adapters.stores.postgres.binding import Binding
@@ -26,23 +26,13 @@ from proctor.adapters.stores.postgres.bisect import Spoilt, bisect
 from proctor.adapters.stores.postgres.faults import of_a_row, row_reason
 from proctor.adapters.stores.postgres.fills import Fill
 from proctor.adapters.stores.postgres.literal import ident, text
-from proctor.adapters.stores.postgres.pool import Pool, Transaction
+from proctor.adapters.stores.postgres.pool import Pool, Rows, Transaction
 from proctor.adapters.stores.postgres.writing import SUPPRESSED, After, Writer
 from proctor.model import Applied, Bucket, Chunk, Issue, Key, Lease, Outcome, Settled
 from proctor.ports import Terms
 
 OLD, NEW = '"proctor_old"', '"proctor_new"'
 GONE = "deleted, or no longer eligible, since it was listed"
-
-
-@dataclass(kw_only=True)
-class Seen:
-    """One eligible row as the statement left it."""
-
-    key: Key
-    before: tuple[Any, ...]
-    after: After | None
-    changed: bool
 
 
 @dataclass(kw_only=True)
@@ -119,39 +109,41 @@ class Inside:
             for i, fill in enumerate(self.binding.writes)
         )
 
-    async def run(self, work: Transaction, only: str) -> dict[int, Seen]:
-        """Write the eligible rows of `only`; every one of them, numbered."""
-        binding = self.binding
+    async def run(self, work: Transaction, only: str) -> Rows:
+        """Write the eligible rows of `only`; each of them as the statement tells it.
+
+        A row holds key, before-images, what is to be preserved before, after-images, the same
+        after, whether it would change and whether it was written.
+        """
         found = await work.fetch(self.statement(only, within=self.range))
-        width, count, kept = len(binding.key), len(binding.writes), len(binding.spec.preserve)
-        seen: list[Seen] = []
-        spoilt: list[Key] = []
-        for row in found:
-            after_at = width + count + kept
-            there = row[-1]
-            seen.append(
-                Seen(
-                    key=row[:width],
-                    before=row[width : width + count],
-                    after=row[after_at : after_at + count] if there else None,
-                    changed=row[-2],
-                )
-            )
-            if there and row[width + count : after_at] != row[after_at + count : -2]:
-                spoilt.append(row[:width])
+        if self.binding.spec.preserve:
+            self._refuse_spoilt(found)
+        return found
+
+    def _refuse_spoilt(self, found: Rows) -> None:
+        """Raise for rows in which a trigger changed what is to be kept."""
+        width, count = len(self.binding.key), len(self.binding.writes)
+        kept = len(self.binding.spec.preserve)
+        before, after = width + count, width + count + kept + count
+        spoilt = [
+            row[:width]
+            for row in found
+            if row[-1] and row[before : before + kept] != row[after : after + kept]
+        ]
         if spoilt:
-            names = ", ".join(binding.spec.preserve)
+            names = ", ".join(self.binding.spec.preserve)
             why = f"a trigger changed {names}, which preserve= is to keep as it was"
             at = {key: i for i, key in enumerate(self.listed)}
             raise Spoilt({at.get(key, -1): why for key in spoilt})
-        return dict(enumerate(seen))
 
-    async def attempt(self, work: Transaction, positions: Sequence[int]) -> dict[int, Seen]:
+    async def attempt(
+        self, work: Transaction, positions: Sequence[int]
+    ) -> dict[int, tuple[Any, ...]]:
         """The same for some of the listed keys, for bisection."""
         some = [self.listed[p] for p in positions]
         found = await self.run(work, self.binding.among(some))
         at = {key: p for p, key in zip(positions, some, strict=True)}
-        return {at[row.key]: row for row in found.values()}
+        return {at[row[: len(self.binding.key)]]: row for row in found}
 
     async def lock(self, work: Transaction) -> None:
         """List the eligible rows and keep others from changing them meanwhile."""
@@ -201,7 +193,7 @@ async def apply_sql(
         await keeper.take(work, lease)
         refused: dict[Key, str] = {}
         try:
-            seen = list((await inside.run(work, inside.only)).values())
+            seen = await inside.run(work, inside.only)
         except (Spoilt, psycopg.Error) as error:
             secured = binding.target.secured
             if isinstance(error, psycopg.Error) and not of_a_row(error, secured=secured):
@@ -230,36 +222,64 @@ async def _books(
     work: Transaction,
     inside: Inside,
     under: tuple[Lease, Terms],
-    seen: Sequence[Seen],
+    seen: Rows,
     refused: dict[Key, str],
 ) -> tuple[applying.Books, bytes | None]:
     """Books and journal of what the statement did."""
-    binding, chunk = inside.binding, inside.chunk
-    written = [s for s in seen if s.after is not None]
-    kept_out = [s.key for s in seen if s.changed and s.after is None]
-    refused |= dict.fromkeys(kept_out, SUPPRESSED)
-    issues = [Issue(key=s.key, bucket=Bucket.UNCHANGED) for s in seen if not s.changed]
+    width, chunk = len(inside.binding.key), inside.chunk
+    written = [row for row in seen if row[-1]]
+    issues = []
+    if len(written) < len(seen):
+        rest = [row for row in seen if not row[-1]]
+        refused |= {row[:width]: SUPPRESSED for row in rest if row[-2]}
+        same = [row[:width] for row in rest if not row[-2]]
+        issues = [Issue(key=key, bucket=Bucket.UNCHANGED) for key in same]
     issues += [Issue(key=k, bucket=Bucket.FAILED, reason=why) for k, why in refused.items()]
     if chunk.keys is not None:
-        met = {s.key for s in seen} | refused.keys()
+        met = {row[:width] for row in seen} | refused.keys()
         gone = [k for k in chunk.keys if k not in met]
         issues += [Issue(key=k, bucket=Bucket.GONE, reason=GONE) for k in gone]
-    rows = Batch(
-        binding=binding,
-        keys=[s.key for s in written],
-        versions=[(None, "0", ())] * len(written),
-        cells=[[None] * len(written) for _ in binding.writes],
-        before=[s.before for s in written],
-    )
-    after: dict[int, After] = {i: s.after for i, s in enumerate(written) if s.after is not None}
-    await Writer(batch=rows, chunk=chunk).reread(work, after)
     books = applying.Books(
         lease=under[0],
         terms=under[1],
         outcome=applying.counted(Outcome().plus(Bucket.WRITTEN, len(written)), issues),
         issues=tuple(issues),
     )
-    return books, applying.journal_of(rows, after)
+    return books, await _journal(work, inside, written)
+
+
+async def _journal(work: Transaction, inside: Inside, written: Rows) -> bytes | None:
+    """The undo data of what was written; after-images again where triggers may have changed it."""
+    if not written:
+        return None
+    binding = inside.binding
+    width, count, kept = len(binding.key), len(binding.writes), len(binding.spec.preserve)
+    columns = list(zip(*written, strict=True))
+    keys = list(zip(*columns[:width], strict=True))
+    before = columns[width : width + count]
+    after_at = width + count + kept
+    if not binding.fires_after_update:
+        after = columns[after_at : after_at + count]
+        return journal.pack(
+            journal.Undo(
+                fields=binding.spec.writes,
+                keys=keys,
+                before=before,
+                after=[applying.kept_column(column) for column in after],
+            )
+        )
+    rows = Batch(
+        binding=binding,
+        keys=keys,
+        versions=["0"] * len(written),
+        cells=[[None] * len(written)] * count,
+        before=list(zip(*before, strict=True)),
+    )
+    images: dict[int, After] = {
+        i: row[after_at : after_at + count] for i, row in enumerate(written)
+    }
+    await Writer(batch=rows, chunk=inside.chunk).reread(work, images)
+    return applying.journal_of(rows, images)
 
 
 async def _computed(
