@@ -120,11 +120,16 @@ class PostgresServer:
         rules.write_text("host all locked 127.0.0.1/32 scram-sha-256\n" + rules.read_text())
 
     def start(self):
-        """Start, or start again after `kill`, and wait until it answers."""
-        args = [self.bindir / "postgres", "-D", self.folder / "data", "-p", str(self.port)]
-        args += ["-k", str(self.folder), *(w for s in self.settings for w in ("-c", s))]
+        """Start, or start again after `kill`, and wait until it answers.
+
+        The first start may find its port taken meanwhile, and looks for another; later ones
+        keep it, because DSNs hold it.
+        """
         until = time.monotonic() + START_WITHIN
+        again = self.process is not None
         while True:
+            args = [self.bindir / "postgres", "-D", self.folder / "data", "-p", str(self.port)]
+            args += ["-k", str(self.folder), *(w for s in self.settings for w in ("-c", s))]
             with (self.folder / "log").open("w") as log:
                 self.process = subprocess.Popen(
                     args,
@@ -135,19 +140,24 @@ class PostgresServer:
                 )
             if self._answers(until):
                 return
+            self._end()
             # After kill -9 the old children hold the shared memory for a moment.
             if time.monotonic() > until:
                 raise NoServer(f"postgres did not start: {(self.folder / 'log').read_text()}")
+            if not again:
+                self.port = free_port()
             time.sleep(SLOW_DOWN)
 
     def _answers(self, until):
+        """Whether this very server answers, and not another one on a port that it took."""
         while self.process.poll() is None and time.monotonic() < until:
             try:
-                psycopg.connect(self.url(), connect_timeout=5).close()
+                with psycopg.connect(self.url(), connect_timeout=5) as connection:
+                    ((where,),) = connection.execute("SHOW data_directory").fetchall()
             except psycopg.OperationalError:
                 time.sleep(SLOW_DOWN)
             else:
-                return True
+                return Path(where) == self.folder / "data"
         return False
 
     def url(self, database="postgres", *, user="postgres", port=None):
@@ -177,6 +187,11 @@ class PostgresServer:
 
     def close(self):
         """A fast shutdown, a hard one after ten seconds, and the folder is gone."""
+        self._end()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.folder.with_name(f"{self.folder.name}-bin"), ignore_errors=True)
+
+    def _end(self):
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             try:
@@ -184,7 +199,6 @@ class PostgresServer:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(timeout=10)
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class PgBouncer:
