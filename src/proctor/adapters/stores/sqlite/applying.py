@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from proctor.adapters.stores.records import outcome_to_json, pack_issues, time_to_text
 from proctor.adapters.stores.sqlite import tables
@@ -40,6 +40,8 @@ from proctor.model import (
 )
 from proctor.ports import Terms
 
+T = TypeVar("T")
+
 GONE = "deleted, its key changed, or no longer eligible, after it was read"
 
 
@@ -61,15 +63,15 @@ def _apply(
         take(connection, lease)
         form = framed(session, connection, spec)
         page = settled.page
-        index = list(settled.index)
+        index = settled.index
         work = Work(
             session=session,
             connection=connection,
             form=form,
             careful=careful,
-            keys=[page.keys[i] for i in index],
-            raw=[page.versions[i] for i in index],
-            before=[page.images[i] for i in index],
+            keys=_at(page.keys, index),
+            raw=_at(page.versions, index),
+            before=_at(page.images, index),
             values=[list(c) for c in zip(*settled.values, strict=True)],
         )
         moved = _fell(work, lease, page.versions)
@@ -84,6 +86,11 @@ def _apply(
             began=began,
         )
     return replace(applied, took=timedelta(seconds=time.monotonic() - began))
+
+
+def _at(column: Sequence[T], index: Sequence[int]) -> list[T]:
+    """The values at these positions, most often all of them."""
+    return list(column) if len(index) == len(column) else [column[i] for i in index]
 
 
 def take(connection: sqlite3.Connection, lease: Lease) -> None:

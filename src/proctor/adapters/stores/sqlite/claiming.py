@@ -170,16 +170,23 @@ class Cutter:
         frame = self.frame
         inner = ", ".join(f"{k.sql} AS k{i}" for i, k in enumerate(frame.key))
         names = [f"k{i}" for i in range(len(frame.key))]
-        ends = ", ".join(
-            f"{n}{'' if k.descending else ' DESC'}" for n, k in zip(names, frame.key, strict=True)
-        )
+        if len(names) == 1:
+            what = f"{'min' if frame.key[0].descending else 'max'}(k0)"
+            tail = ""
+        else:
+            what = ", ".join(names)
+            ends = zip(names, frame.key, strict=True)
+            order = ", ".join(n if k.descending else f"{n} DESC" for n, k in ends)
+            tail = f"ORDER BY {order} LIMIT 1"
         found = self.session.fetch(
             self.connection,
-            f"SELECT {', '.join(names)} FROM (SELECT {inner} FROM {frame.origin} "
-            f"WHERE {condition} ORDER BY {frame.order} LIMIT :rows) ORDER BY {ends} LIMIT 1",
+            f"SELECT {what} FROM (SELECT {inner} FROM {frame.origin} "
+            f"WHERE {condition} ORDER BY {frame.order} LIMIT :rows) {tail}",
             {**values, **frame.values, "rows": rows},
         )
-        return to_keys(list(zip(*found, strict=True))) if found else []
+        if not found or found[0][0] is None:
+            return []
+        return to_keys(list(zip(*found, strict=True)))
 
 
 def add_chunk(

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import operator
-import re
 import sqlite3
 import time
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
-from proctor.adapters.stores.journal import Undo, pack
+from proctor.adapters.stores.sqlite.aggregate import at_once, expressions, scope
 from proctor.adapters.stores.sqlite.applying import GONE, close_books, take
-from proctor.adapters.stores.sqlite.catalog import ident
 from proctor.adapters.stores.sqlite.faults import Refusal, is_refusal, reason
-from proctor.adapters.stores.sqlite.frame import Frame
 from proctor.adapters.stores.sqlite.keys import among, lacking, to_keys
 from proctor.adapters.stores.sqlite.rows import Layout, framed, page_images, rows_of_chunk
 from proctor.adapters.stores.sqlite.session import Session
-from proctor.adapters.stores.sqlite.values import prepare
 from proctor.adapters.stores.sqlite.work import Work, write_work
 from proctor.model import Applied, Bucket, Issue, Key, Lease, Outcome, Spec
 from proctor.ports import Terms
-
-_FICKLE: Final = re.compile(
-    r"\b(random\w*|changes|total_changes|last_insert_rowid|now|current_\w+|unixepoch|date\w*|"
-    r"time\w*|julianday|strftime|select)\b",
-    re.IGNORECASE,
-)
-"""Words of expressions that may give another value when they are computed a second time."""
 
 
 def apply_sql(session: Session, spec: Spec, lease: Lease, terms: Terms) -> Applied:
@@ -48,16 +36,21 @@ def _apply(session: Session, spec: Spec, lease: Lease, terms: Terms, *, careful:
     with session.writing(lease.chunk.run) as connection:
         take(connection, lease)
         form = framed(session, connection, spec)
+        done = None if careful else at_once(session, connection, form, lease)
+        raw: list[tuple[Any, ...]] = []
+        bad: list[Issue] = []
         if careful:
             raw, bad = _row_by_row(session, connection, form, lease)
-        else:
-            raw, bad = _chunk(session, connection, form, lease), []
+        elif done is None:
+            raw = _chunk(session, connection, form, lease)
         work = _work(session, connection, form, raw, careful=careful)
         seen = [*work.keys, *(issue.key for issue in bad)]
         for key in lacking(form.frame.key, lease.chunk.keys or (), seen):
             bad.append(Issue(key=key, bucket=Bucket.GONE, reason=GONE))
-        if careful or not _by_range(work, lease):
+        if done is None:
             write_work(work)
+        else:
+            work.written, work.undo = done
         outcome = Outcome()
         for issue in bad:
             outcome = outcome.plus(issue.bucket)
@@ -65,15 +58,6 @@ def _apply(session: Session, spec: Spec, lease: Lease, terms: Terms, *, careful:
             work, lease, terms, outcome=outcome, issues=bad, moved=(), began=began
         )
     return replace(applied, took=timedelta(seconds=time.monotonic() - began))
-
-
-def expressions(frame: Frame) -> list[str]:
-    """The author's expressions in the order of the fields; the stamp comes as a constant."""
-    by_name = dict(frame.spec.sql)
-    return [
-        f"({frame.author(by_name[f.name])}\n)" if f.name in by_name else ":stamp"
-        for f in frame.fills
-    ]
 
 
 def select_computed(form: Layout, condition: str) -> str:
@@ -89,16 +73,6 @@ def _chunk(
     condition, values = scope(session, form.frame, lease)
     sql = select_computed(form, f"{condition} AND {form.frame.eligible}")
     return session.fetch(connection, sql, {**values, **form.frame.values})
-
-
-def scope(session: Session, frame: Frame, lease: Lease) -> tuple[str, dict[str, Any]]:
-    """The condition of a chunk's rows and its values."""
-    chunk = lease.chunk
-    if chunk.keys is not None:
-        return among([k.sql for k in frame.key], chunk.keys)
-    first = chunk.after is None
-    after = session.start_of(chunk.run) if first else chunk.after
-    return frame.between(after, chunk.upto, inclusive=first)
 
 
 def _row_by_row(
@@ -160,51 +134,3 @@ def _work(
         before=page_images(form, columns) if raw else [],
         values=[list(c) for c in columns[-count:]] if raw else [],
     )
-
-
-def _by_range(work: Work, lease: Lease) -> bool:
-    """Write a whole chunk by one statement, where it would write just what was computed.
-
-    Not with triggers, documents, another table or an expression that may change its mind;
-    and not where a row would not change: it must not be touched.
-    """
-    form = work.form
-    frame = form.frame
-    spec = frame.spec
-    if (
-        frame.into
-        or spec.preserve
-        or frame.target.triggers
-        or any(f.path or f.column.not_null for f in frame.fills)
-        or _FICKLE.search(" ".join(sql for _, sql in spec.sql))
-        or not work.keys
-    ):
-        return False
-    made = [
-        prepare(work.connection, v, f.column.affinity, name=f.name)
-        for f, v in zip(frame.fills, work.values, strict=True)
-    ]
-    after = zip(*(m.stored for m in made), strict=True)
-    if any(m.bad for m in made) or any(map(operator.eq, work.before, after)):
-        return False
-    condition, values = scope(work.session, frame, lease)
-    assigned = ", ".join(
-        f"{ident(f.column.name)} = {e}"
-        for f, e in zip(frame.fills, expressions(frame), strict=True)
-    )
-    written = work.connection.execute(
-        f"UPDATE OR ABORT {frame.target.sql} SET {assigned} WHERE {condition} AND {frame.eligible}",
-        {**values, **frame.values},
-    ).rowcount
-    if written != len(work.keys):
-        raise sqlite3.IntegrityError("the database left rows unwritten")
-    work.written = written
-    work.undo = pack(
-        Undo(
-            fields=tuple(f.name for f in frame.fills),
-            keys=work.keys,
-            before=list(zip(*work.before, strict=True)),
-            after=[m.stored for m in made],
-        )
-    )
-    return True

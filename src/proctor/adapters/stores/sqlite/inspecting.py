@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from proctor.adapters.stores.sqlite import catalog, tables
+from proctor.adapters.stores.sqlite.aggregate import expressions
 from proctor.adapters.stores.sqlite.catalog import Table
-from proctor.adapters.stores.sqlite.expressions import expressions
 from proctor.adapters.stores.sqlite.frame import Frame
 from proctor.adapters.stores.sqlite.keys import KeyColumn
 from proctor.adapters.stores.sqlite.rows import framed

@@ -19,12 +19,14 @@ from enum import Enum
 from typing import Any, Final
 from uuid import UUID
 
+from proctor.adapters.stores import jsons
 from proctor.errors import TargetError
 from proctor.model import ABSENT, Image
 
 _AMBIGUOUS: Final = frozenset("0123456789-X'")
 _NUMERIC_START: Final = frozenset("0123456789-+. \t\n\v\f\r")
 _TEXT: Final = frozenset({str, type(None)})
+_DOCUMENTS: Final = frozenset({dict, list, type(None)})
 MOST: Final = 2**63
 """Whole numbers from here on do not fit."""
 
@@ -184,6 +186,9 @@ def prepare(
     Careless of text that UTF-8 cannot store, which binding refuses; `careful` looks at each.
     """
     kinds = set(map(type, column))
+    if not careful and dict in kinds and kinds <= _DOCUMENTS:
+        column = _json_column(column)
+        kinds = set(map(type, column))
     if (
         not careful
         and kinds <= _TEXT
@@ -212,6 +217,14 @@ def prepare(
         ):
             stored[i] = text
     return Prepared(bound, stored, bad)
+
+
+def _json_column(column: Sequence[Any]) -> Sequence[Any]:
+    """Documents as their JSON text, all in one go; as they are where one of them is odd."""
+    texts = jsons.texts(column, default=_plain)
+    if texts is None:
+        return column
+    return [None if v is None else text for v, text in zip(column, texts, strict=True)]
 
 
 def _any_numeric(column: Sequence[str | None]) -> bool:

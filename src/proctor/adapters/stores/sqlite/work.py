@@ -6,6 +6,7 @@ import sqlite3
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from operator import eq
 from typing import Any
 
 from proctor.adapters.stores.journal import Undo, digest, pack
@@ -76,7 +77,8 @@ def write_work(work: Work) -> None:
             if before is None and any(v is None for _, v in _named_row(work, i))
         }
         columns, after = _without(work, incomplete, Bucket.FAILED, columns, after)
-    same = {i: "" for i, row in enumerate(zip(*after, strict=True)) if row == work.before[i]}
+    held = list(map(eq, zip(*after, strict=True), work.before))
+    same = {i: "" for i, is_same in enumerate(held) if is_same} if True in held else {}
     columns, after = _without(work, same, Bucket.UNCHANGED, columns, after)
     existing = [i for i, before in enumerate(work.before) if before is not None]
     absent = [i for i, before in enumerate(work.before) if before is None]

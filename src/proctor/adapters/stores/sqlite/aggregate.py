@@ -1,0 +1,192 @@
+"""A whole chunk of `sql=` in two statements: its journal comes out of the database as JSON.
+
+No row is brought into Python. This is only for what is certain: text, whole numbers and nulls,
+columns that keep them as they are, expressions that give the same value twice, no trigger.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+
+from typing import Any, Final
+
+from proctor.adapters.stores.journal import assemble
+from proctor.adapters.stores.sqlite.catalog import ident
+from proctor.adapters.stores.sqlite.frame import Fill, Frame
+from proctor.adapters.stores.sqlite.keys import among
+from proctor.adapters.stores.sqlite.rows import Layout
+from proctor.adapters.stores.sqlite.session import Session
+from proctor.adapters.stores.sqlite.values import prepare, value_of
+from proctor.model import Lease
+
+_FICKLE: Final = re.compile(
+    r"\b(random\w*|changes|total_changes|last_insert_rowid|now|current_\w+|unixepoch|date\w*|"
+    r"time\w*|julianday|strftime|select)\b",
+    re.IGNORECASE,
+)
+"""Words of expressions that may give another value when they are computed a second time."""
+_DOUBTFUL: Final = re.compile(r"""(?:^\[|,)(?:"[-0-9X'])""")
+"""In a JSON array of text: an element that needs quotes to be an image. Inside a text the quote
+is escaped, so that at worst too much is found."""
+
+
+def expressions(frame: Frame) -> list[str]:
+    """The author's expressions in the order of the fields; the stamp comes as a constant."""
+    by_name = dict(frame.spec.sql)
+    return [
+        f"({frame.author(by_name[f.name])}\n)" if f.name in by_name else ":stamp"
+        for f in frame.fills
+    ]
+
+
+def scope(session: Session, frame: Frame, lease: Lease) -> tuple[str, dict[str, Any]]:
+    """The condition of a chunk's rows and its values."""
+    chunk = lease.chunk
+    if chunk.keys is not None:
+        return among([k.sql for k in frame.key], chunk.keys)
+    first = chunk.after is None
+    after = session.start_of(chunk.run) if first else chunk.after
+    return frame.between(after, chunk.upto, inclusive=first)
+
+
+def at_once(
+    session: Session, connection: sqlite3.Connection, form: Layout, lease: Lease
+) -> tuple[int, bytes | None] | None:
+    """Fill a chunk; how many rows and their journal. None where it must be done row by row."""
+    frame = form.frame
+    if lease.chunk.keys is not None or not _is_plain(frame):
+        return None
+    condition, values = scope(session, frame, lease)
+    values = {**values, **frame.values, **_stamps(connection, frame)}
+    rows, journal = _journal(session, connection, frame, condition, values)
+    if rows and journal is None:
+        return None
+    if not rows:
+        return 0, None
+    assigned = ", ".join(
+        f"{ident(f.column.name)} = {e}"
+        for f, e in zip(frame.fills, expressions(frame), strict=True)
+    )
+    written = connection.execute(
+        f"UPDATE OR ABORT {frame.target.sql} SET {assigned} WHERE {condition} AND {frame.eligible}",
+        values,
+    ).rowcount
+    if written != rows:
+        raise sqlite3.IntegrityError("the database left rows unwritten")
+    return written, journal
+
+
+def _journal(
+    session: Session,
+    connection: sqlite3.Connection,
+    frame: Frame,
+    condition: str,
+    values: dict[str, Any],
+) -> tuple[int, bytes | None]:
+    """How many rows there are to write, and their journal; None where one of them is odd.
+
+    First without quotes around images: they are asked for only where some text needs them.
+    """
+    parts, count = len(frame.key), len(frame.fills)
+    for quoted in (False, True):
+        try:
+            found = session.fetch(connection, _summary(frame, condition, quoted=quoted), values)
+        except sqlite3.OperationalError as error:
+            if "BLOB" in str(error):
+                return 1, None
+            raise
+        rows, odd, *columns = found[0]
+        if odd or not rows:
+            return rows, None
+        keys, shown = columns[:parts], columns[parts:]
+        if quoted or not any(map(_DOUBTFUL.search, shown)):
+            return rows, assemble(
+                [f.name for f in frame.fills], rows, keys, shown[:count], shown[count:]
+            )
+    raise AssertionError("quoted images are never in doubt")
+
+
+def _is_plain(frame: Frame) -> bool:
+    """Whether writing can neither touch another row nor give another value than was computed."""
+    spec = frame.spec
+    return not (
+        frame.into
+        or spec.preserve
+        or frame.target.triggers
+        or any(f.path for f in frame.fills)
+        or _FICKLE.search(" ".join(sql for _, sql in spec.sql))
+    )
+
+
+def _stamps(connection: sqlite3.Connection, frame: Frame) -> dict[str, Any]:
+    """The stamp as its column will hold it."""
+    for fill in frame.fills:
+        if fill.name == frame.spec.stamp:
+            made = prepare(connection, [frame.spec.version], fill.column.affinity, name=fill.name)
+            return {"stored_stamp": value_of(made.stored[0])}
+    return {}
+
+
+def _summary(frame: Frame, condition: str, *, quoted: bool) -> str:
+    """One row: how many rows, how many odd ones, and every column of the journal as JSON."""
+    key = [f"k{i}" for i in range(len(frame.key))]
+    old = [f"b{i}" for i in range(len(frame.fills))]
+    new = [f"x{i}" for i in range(len(frame.fills))]
+    inner = [f"{k.sql} AS {n}" for k, n in zip(frame.key, key, strict=True)]
+    inner += [
+        f"{frame.target.column(f.column.name)} AS {n}"
+        for f, n in zip(frame.fills, old, strict=True)
+    ]
+    computed = [":stored_stamp" if e == ":stamp" else e for e in expressions(frame)]
+    inner += [f"{e} AS {n}" for e, n in zip(computed, new, strict=True)]
+    # Equal under the column's collation is not the same, but odd enough to look row by row.
+    odd = [f"sum({' AND '.join(f'{b} IS {x}' for b, x in zip(old, new, strict=True))})"]
+    kinds = [(k, "'text', 'integer'") for k in key if not _is_rowid(frame, k)]
+    shown = [k if _is_rowid(frame, k) else _key_part(k) for k in key]
+    after = []
+    for fill, b, x in zip(frame.fills, old, new, strict=True):
+        is_text = fill.column.affinity == "TEXT"
+        # A TEXT column holds text, or blobs, of which SQLite refuses to make JSON; and it makes
+        # of a number the very text that joining it to nothing makes.
+        kinds += [] if is_text else [(b, "'text', 'integer'")]
+        kinds.append((x, _kept(fill)))
+        shown.append(_image(b) if quoted else b if is_text else f"{b} || ''")
+        after.append(_image(f"({x} || '')" if is_text else x) if quoted else f"{x} || ''")
+    shown += after
+    odd += [f"count({v}) - sum(typeof({v}) IN ({allowed}))" for v, allowed in kinds]
+    arrays = ", ".join(f"json_group_array({v})" for v in shown)
+    # The LIMIT keeps the inner query apart: flattened, each expression is computed many times.
+    return (
+        f"SELECT count(*), {' + '.join(odd)}, {arrays} FROM "
+        f"(SELECT {', '.join(inner)} FROM {frame.origin} "
+        f"WHERE {condition} AND {frame.eligible} ORDER BY {frame.order} LIMIT -1)"
+    )
+
+
+def _is_rowid(frame: Frame, name: str) -> bool:
+    column = frame.key[int(name[1:])].name
+    return frame.source is not None and frame.source.rowid == column
+
+
+def _kept(fill: Fill) -> str:
+    """The types of which it is certain what the column makes of them."""
+    return {
+        "TEXT": "'text', 'integer', 'real'",
+        "BLOB": "'text', 'integer'",
+        "REAL": "'none'",
+    }.get(fill.column.affinity, "'integer'")
+
+
+def _image(value: str) -> str:
+    """What `values.image` gives for text and whole numbers; joined, so that JSON stays text."""
+    return (
+        f"CASE WHEN typeof({value}) <> 'integer' AND {value} GLOB '[-0-9X'']*' "
+        f"THEN '''' || {value} || '''' ELSE {value} || '' END"
+    )
+
+
+def _key_part(value: str) -> str:
+    """What `keys.to_part` gives; joined to nothing, so that a number stays a number."""
+    marked = f"{value} GLOB '''*' OR {value} GLOB 'X''*'"
+    return f"CASE WHEN {marked} THEN '''' || {value} ELSE {value} END"
