@@ -220,7 +220,7 @@ def move(
             )
         now = time_to_text(utc_now())
         connection.execute(
-            "UPDATE proctor_runs SET state = ?, reason = ?, ended = ?, "
+            "UPDATE proctor_runs SET state = ?, reason = ?, ended = coalesce(ended, ?), "
             "heartbeat = iif(? IN ('running', 'rolling_back'), ?, heartbeat) WHERE id = ?",
             (then.value, reason, now if then in ENDED else None, then.value, now, run.id),
         )

@@ -109,9 +109,19 @@ def _has_surrogate(text: str) -> bool:
     return not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)
 
 
-_FOLDS: Final[Mapping[str, Callable[[str], str]]] = {
-    "NOCASE": lambda s: "".join(chr(ord(c) + 32) if "A" <= c <= "Z" else c for c in s),
-    "RTRIM": lambda s: s.rstrip(" "),
+def _nocase(text: str) -> tuple[bytes, int]:
+    """Capitals of ASCII as small letters; SQLite stops at a NUL and then looks at the length."""
+    raw = text.encode("utf-8", "surrogateescape")
+    return raw.partition(b"\0")[0].lower(), len(raw)
+
+
+def _binary(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+_FOLDS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "NOCASE": _nocase,
+    "RTRIM": lambda s: _binary(s.rstrip(" ")),
 }
 
 
@@ -122,9 +132,7 @@ def rank(column: KeyColumn, part: str | int) -> tuple[int, Any]:
         return (0, value)
     if isinstance(value, bytes):
         return (2, value)
-    fold = _FOLDS.get(column.collation)
-    text = fold(value) if fold else value
-    return (1, text.encode("utf-8", "surrogateescape"))
+    return (1, _FOLDS.get(column.collation, _binary)(value))
 
 
 def compare(columns: Sequence[KeyColumn], a: Key, b: Key) -> int:
