@@ -144,6 +144,7 @@ async def test_listed_keys_are_spelled_as_the_file_spells_them(lite):
     spec = spec_of("id")
     run = await begin(store, spec, span=Span(keys=(("aB",), ("AB",), ("x",))))
     assert await work(store, run, spec) == Outcome(read=2, written=1, gone=1)
+    assert await store.prune(run=run.id, keys=[("AB",)]) == 1
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 from proctor.adapters.stores.journal import pack, subset, unpack
 from proctor.adapters.stores.records import time_to_text
 from proctor.adapters.stores.sqlite import tables
+from proctor.adapters.stores.sqlite.keys import ranks
+from proctor.adapters.stores.sqlite.rows import framed
 from proctor.adapters.stores.sqlite.session import Session
+from proctor.adapters.stores.sqlite.undoing import spec_of
+from proctor.errors import TargetError
 from proctor.model import Key
 
 BLOBS_AT_ONCE = 50
@@ -36,15 +40,34 @@ def prune(
     ).fetchall()
     session.main.execute("PRAGMA secure_delete = ON")
     forgotten = 0
-    wanted = set(keys)
+    same = {id_: _sameness(session, id_) if keys else _as_is for id_ in {r for r, _ in chosen}}
     for at in range(0, len(chosen), BLOBS_AT_ONCE):
         with session.writing() as connection:
             for id_, number in chosen[at : at + BLOBS_AT_ONCE]:
-                forgotten += _forget(connection, id_, number, wanted)
+                forgotten += _forget(connection, id_, number, keys, same[id_])
     return forgotten
 
 
-def _forget(connection: sqlite3.Connection, run: str, number: int, keys: set[Key]) -> int:
+def _as_is(key: Key) -> Any:
+    return key
+
+
+def _sameness(session: Session, run: str) -> Callable[[Key], Any]:
+    """What makes two keys one: the file's own comparison, while the run's table is there."""
+    try:
+        frame = framed(session, session.quiet, spec_of(session.quiet, run)).frame
+    except TargetError:
+        return _as_is
+    return lambda key: ranks(frame.key, key)
+
+
+def _forget(
+    connection: sqlite3.Connection,
+    run: str,
+    number: int,
+    keys: Sequence[Key],
+    same: Callable[[Key], Any],
+) -> int:
     """Forget the whole journal of a chunk, or of these keys in it."""
     row = connection.execute(
         "SELECT undo, undone FROM proctor_chunks WHERE run = ? AND number = ? AND undo IS NOT NULL",
@@ -53,7 +76,8 @@ def _forget(connection: sqlite3.Connection, run: str, number: int, keys: set[Key
     if row is None:
         return 0
     journal = unpack(row[0])
-    rest = [i for i, k in enumerate(journal.keys) if keys and k not in keys]
+    wanted = {same(k) for k in keys}
+    rest = [i for i, k in enumerate(journal.keys) if keys and same(k) not in wanted]
     gone = len(journal.keys) - len(rest)
     if not gone:
         return 0
