@@ -38,7 +38,8 @@ def free_port():
 
 def postgres_bindirs():
     """Folders that hold a whole Postgres server, the preferred one first."""
-    return [d for d in _candidates() if (d / "postgres").exists() and (d / "initdb").exists()]
+    whole = (d for d in _candidates() if (d / "postgres").exists() and (d / "initdb").exists())
+    return list(dict.fromkeys(d.resolve() for d in whole))
 
 
 def _candidates():
@@ -157,7 +158,7 @@ class PostgresServer:
             except psycopg.OperationalError:
                 time.sleep(SLOW_DOWN)
             else:
-                return Path(where) == self.folder / "data"
+                return Path(where).resolve() == (self.folder / "data").resolve()
         return False
 
     def url(self, database="postgres", *, user="postgres", port=None):

@@ -2,6 +2,9 @@
 
 One statement writes a whole chunk. It joins what was sent on the key, inside the chunk's key
 range, and compares the version that each row had when it was read.
+
+Columns under `preserve=` are set to what they hold, and looked at again after the triggers: no
+ordinary role can keep a trigger from changing them, so a row in which one does is not written.
 """
 
 from __future__ import annotations
