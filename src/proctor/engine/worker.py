@@ -16,7 +16,7 @@ from proctor.engine.heart import beat, beats, hear
 from proctor.engine.kit import Kit
 from proctor.engine.process import Processed, process
 from proctor.errors import ConnectionLost, EngineError, Fenced, Unreachable
-from proctor.model import Lease
+from proctor.model import ChunkState, Lease
 
 T = TypeVar("T")
 
@@ -45,6 +45,8 @@ class Work:
     held: dict[int, Lease] = field(default_factory=dict)
     cut: dict[int, int] = field(default_factory=dict)
     """Keys that each new chunk was cut to, by number."""
+    orphaned: set[str] = field(default_factory=set)
+    """Former names of ours, to which a lost reply may have leased chunks that nobody works on."""
     claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
     ahead: asyncio.Task[None] | None = None
     exhausted: bool = False
@@ -83,8 +85,9 @@ class Work:
             except Fenced as error:
                 await refused(self.kit, error)
                 return
-            self.exhausted = not leases
             self.queue.extend(leases)
+            found = await self._hand_back() if self.orphaned else 0
+            self.exhausted = not leases and not found
             self.cut |= {x.chunk.number: rows for x in leases if x.fence == 1}
 
     async def _ask(self, rows: int) -> list[Lease]:
@@ -99,9 +102,32 @@ class Work:
                 lease_for=kit.lease_for,
             )
         except (EngineError, Unreachable):
-            # The claim may have committed all the same: those leases must be able to run out.
-            kit.rename()
+            # The claim may have committed all the same: nobody may keep those leases.
+            self._rename()
             raise
+
+    def _rename(self) -> None:
+        """Go on under a new name, so that leases under the old one can be told apart."""
+        self.orphaned.add(self.kit.worker)
+        self.kit.rename()
+
+    async def _hand_back(self) -> int:
+        """Open the chunks that a lost reply left with a former name of ours; how many.
+
+        The claim that was answered just now had to wait for every transaction in doubt, so
+        none of them can still appear.
+        """
+        kit, names = self.kit, frozenset(self.orphaned)
+        chunks = await patiently(kit, lambda: kit.store.chunks(kit.run.id))
+        mine = {*self.held, *(lease.chunk.number for lease in self.queue)}
+        lost = [
+            Lease(chunk=c.chunk, fence=c.fence, worker=c.worker, until=kit.clock.now())
+            for c in chunks
+            if c.state is ChunkState.CLAIMED and c.worker in names and c.chunk.number not in mine
+        ]
+        await patiently(kit, lambda: kit.store.release(lost))
+        self.orphaned -= names
+        return len(lost)
 
     def names(self) -> list[str]:
         """The names under which leases are in hand, and the present one."""
@@ -228,10 +254,11 @@ class Work:
             return None
         if again is None:
             # It had committed, perhaps with a chunk of moved rows leased to our name, which
-            # nobody works on: under a new name that lease runs out and is claimed again.
+            # nobody works on: under a new name it is found and handed back.
             self.chunks += 1
+            self.exhausted = False
             kit.first = False
-            kit.rename()
+            self._rename()
         return again
 
     async def _settled(self, lease: Lease, done: Processed) -> Lease | None:
