@@ -25,7 +25,7 @@ from proctor.engine.prune import Forgetting, Forgotten, chosen, forget
 from proctor.engine.report import make_report
 from proctor.engine.run import Ended, Worker
 from proctor.engine.show import shown_key, snapshot
-from proctor.engine.site import Site, dice
+from proctor.engine.site import Site, dice, own
 from proctor.engine.snapshot import (
     DryRun,
     Finding,
@@ -190,7 +190,8 @@ class App:
         """One run or all of this environment, newest first."""
         store, now = self.site.store, self.site.clock.now()
         if run is None:
-            return [snapshot(r, now, pace=Pace()) for r in await store.runs()]
+            mine = [r for r in await store.runs() if r.env == self.env]
+            return [snapshot(r, now, pace=Pace()) for r in mine]
         found = await store.run(run)
         chunks = await store.chunks(found.id)
         applied = sum(1 for c in chunks if c.state is ChunkState.APPLIED)
@@ -217,17 +218,17 @@ class App:
 
     async def pause(self, run: str) -> Run:
         """Ask a run to stop after the chunks in hand."""
-        return await pause(self.site, await self.site.store.run(run))
+        return await pause(self.site, await self._own(run))
 
     async def cancel(self, run: str) -> Run:
         """Give a run up; what it wrote stays until it is rolled back."""
-        found = await give_up(self.site, await self.site.store.run(run), "cancelled by an operator")
+        found = await give_up(self.site, await self._own(run), "cancelled by an operator")
         await self.site.events.flush()
         return found
 
     async def tune(self, run: str, changes: Mapping[str, str]) -> Run:
         """Change a run's knobs while it goes on."""
-        return await change_knobs(self.site, await self.site.store.run(run), changes)
+        return await change_knobs(self.site, await self._own(run), changes)
 
     async def failures(self, run: str, *, limit: int | None = None) -> list[Issue]:
         """Rows that were read and not written, with reasons; unchanged ones are well."""
@@ -235,6 +236,12 @@ class App:
         spec = await self.site.store.spec_of(found.id)
         told = (await self._unwritten(found.id))[:limit]
         return [replace(i, key=shown_key(i.key, spec)) for i in told]
+
+    async def _own(self, run: str) -> Run:
+        """A run that may be changed from here: one of this environment."""
+        found = await self.site.store.run(run)
+        own(self.site, found)
+        return found
 
     async def _unwritten(self, run: str) -> list[Issue]:
         found = await self.site.store.run(run)
@@ -256,7 +263,7 @@ class App:
         on: Callable[[Undone, int, int], None] = lambda _undone, _done, _all: None,
     ) -> Rollback:
         """Undo what a run wrote, from the target alone."""
-        found = await self.site.store.run(run)
+        found = await self._own(run)
         if self.site.protected and not (options.dry_run or options.confirmed):
             raise NotConfirmed(
                 f"environment {self.env} is protected",

@@ -7,8 +7,10 @@ import json
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from proctor.errors import PlanVoid, UsageError
+from proctor.model import Span
 
 DRIFT = 0.10
 """Share by which the count of eligible rows may have moved since the plan was made."""
@@ -27,6 +29,10 @@ class Approval:
     parts: Mapping[str, str]
     files: Mapping[str, str] = field(default_factory=dict)
     eligible: int | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    """What a plan was made with, so that it can be run by its file alone."""
+    span: Span | None = None
+    """The part of the key space that a plan covers."""
 
     @property
     def digest(self) -> str:
@@ -52,6 +58,8 @@ class Approval:
                 parts={str(k): str(v) for k, v in found["parts"].items()},
                 files={str(k): str(v) for k, v in found.get("files", {}).items()},
                 eligible=int(eligible) if eligible is not None else None,
+                params={k: str(v) for k, v in (found.get("params") or {}).items()},
+                span=_span(found["span"]) if survey and found.get("span") else None,
             )
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise UsageError(
@@ -67,6 +75,17 @@ class Approval:
                 fix="make a new one with `proctor plan NAME --out FILE`",
             )
         return approval
+
+
+def _span(found: Mapping[str, Any]) -> Span:
+    """A part of the key space as a plan file holds it."""
+    start, stop = found.get("start"), found.get("stop")
+    return Span(
+        start=tuple(start) if start is not None else None,
+        stop=tuple(stop) if stop is not None else None,
+        keys=tuple(tuple(key) for key in found.get("keys") or ()),
+        limit=found.get("limit"),
+    )
 
 
 def differences(then: Approval, now: Approval) -> Iterator[str]:

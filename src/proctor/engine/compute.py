@@ -14,7 +14,7 @@ from proctor.core.answer import Answered, Failure, Refuse, Skip
 from proctor.core.discreet import discreet
 from proctor.core.settle import spelling
 from proctor.engine.place import place_of
-from proctor.errors import ProctorError
+from proctor.errors import AnswerError, ProctorError
 from proctor.model import Key, Page, Row
 
 SHOWN = 200
@@ -33,7 +33,24 @@ async def compute(backfill: Backfill, page: Page, *, params: Any, now: datetime)
         return []
     if backfill.is_async:
         return await compute_async(backfill, page, params=params, now=now)
-    return await asyncio.to_thread(compute_now, backfill, page, params=params, now=now)
+    return await asyncio.to_thread(_staying, backfill, page, params=params, now=now)
+
+
+def _staying(backfill: Backfill, page: Page, *, params: Any, now: datetime) -> list[Answered]:
+    """Compute; a function that ends the process would else end the run with its own code."""
+    try:
+        return compute_now(backfill, page, params=params, now=now)
+    except SystemExit as left:
+        raise ended_the_process(backfill, left) from None
+
+
+def ended_the_process(backfill: Backfill, left: SystemExit) -> AnswerError:
+    """The error for sys.exit() inside an author's function."""
+    return AnswerError(
+        f"the function of {backfill.name} ended its process",
+        found=f"sys.exit({left.code!r})" if isinstance(left.code, int | None) else "sys.exit(…)",
+        fix="return Skip(why) or Refuse(why) for a row that it cannot do, or raise an exception",
+    )
 
 
 def compute_now(backfill: Backfill, page: Page, *, params: Any, now: datetime) -> list[Answered]:
@@ -59,7 +76,11 @@ async def compute_async(
 
     async def lane() -> None:
         for number, at in queue:
-            answers[number] = [await call.row(at.start)] if single else await call.group_async(at)
+            try:
+                given = [await call.row(at.start)] if single else await call.group_async(at)
+            except SystemExit as left:
+                raise ended_the_process(backfill, left) from None
+            answers[number] = given
 
     lanes = min(backfill.concurrency, len(spans))
     try:

@@ -19,10 +19,10 @@ from proctor.engine.approval import Approval, differences, hold, refuse_drift
 from proctor.engine.kit import Kit, Stop
 from proctor.engine.run import Ended, Worker, execute
 from proctor.engine.show import snapshot
-from proctor.engine.site import Site, dice, holder, is_dead, new_id
+from proctor.engine.site import Site, dice, holder, is_dead, new_id, own
 from proctor.engine.snapshot import Snapshot
 from proctor.errors import IllegalMove, NotConfirmed, UsageError
-from proctor.model import Run, RunState, Shape, Span, Spec
+from proctor.model import Run, RunState, Shape, Source, Span, Spec
 from proctor.ports import Opening, Terms
 
 LOOK_EVERY = 0.25
@@ -61,6 +61,11 @@ class Request:
     """Keys already in the store's form: those of failed rows to try again."""
     stop: Stop = field(default_factory=Stop)
 
+    @property
+    def asks_for_a_part(self) -> bool:
+        """Whether anything was typed that cuts the key space."""
+        return not self.part.whole or bool(self.keys_of)
+
 
 def resolve(site: Site, spec: Spec, part: Part, keys: tuple[Any, ...] = ()) -> Span:
     """A typed part as the store's own keys."""
@@ -88,11 +93,13 @@ async def launch(
     decide first; nothing is written before that is settled.
     """
     former = await _former(site, backfill, request)
-    values = request.params or _params_of(former)
+    planned = request.approval
+    values = request.params or (planned.params if planned else {}) or _params_of(former)
     spec, params = backfill.bind(values)
     shape = await site.store.inspect(spec)
-    goes_on = former is not None and not request.restart
-    span = former.span if former and goes_on else resolve(site, spec, request.part, request.keys_of)
+    span = _span(site, spec, request)
+    if former is not None and not request.restart:
+        span = _same_part(former, span, asked=request.asks_for_a_part)
     now = approve(spec, shape, span)
     _permit(site, request, now)
     if former is not None and request.restart:
@@ -138,9 +145,11 @@ async def _former(site: Site, backfill: Backfill, request: Request) -> Run | Non
         run = await site.store.run(request.resume)
         if run.backfill != backfill.name:
             raise UsageError(f"run {run.id} is not a run of {backfill.name}", found=run.backfill)
+        own(site, run)
     else:
         runs = await site.store.runs(backfill=backfill.name)
-        run = next((r for r in runs if r.state in OCCUPYING), None)  # type: ignore[assignment]
+        mine = (r for r in runs if r.state in OCCUPYING and r.env == site.env)
+        run = next(mine, None)  # type: ignore[assignment]
         if run is None:
             return None
     if run.state is RunState.ROLLING_BACK:
@@ -161,14 +170,28 @@ def _params_of(former: Run | None) -> dict[str, str]:
     return {name: str(value) for name, value in dict(stored).items() if value is not None}
 
 
+def _span(site: Site, spec: Spec, request: Request) -> Span:
+    """The part that was typed; without one the plan's."""
+    planned = request.approval
+    if planned is not None and planned.span is not None and not request.asks_for_a_part:
+        return planned.span
+    return resolve(site, spec, request.part, request.keys_of)
+
+
+def _same_part(former: Run, span: Span, *, asked: bool) -> Span:
+    """The part of a run that goes on; UsageError when another one was asked for."""
+    if asked and span != former.span:
+        raise UsageError(
+            f"run {former.id} is not finished and covers another part",
+            found="--limit, --keys, --from, --to or --retry says otherwise",
+            fix=f"resume it first (proctor resume {former.id}), cancel it (proctor cancel "
+            f"{former.id}), or add --restart to give it up",
+        )
+    return former.span
+
+
 def _resumed(site: Site, former: Run, spec: Spec, now: Approval, request: Request) -> Opening:
     """Go on with a run: what it was begun with must still hold, or be accepted on record."""
-    if not request.part.whole:
-        raise UsageError(
-            f"run {former.id} is not finished and covers its own part",
-            found="--limit, --keys, --from or --to was given",
-            fix=f"resume it without them, cancel it (proctor cancel {former.id}), or add --restart",
-        )
     begun = Approval.parse(former.digest)
     hold(begun, now, accept=request.accept)
     changed = tuple(differences(begun, now))
@@ -186,10 +209,15 @@ def _resumed(site: Site, former: Run, spec: Spec, now: Approval, request: Reques
     )
 
 
+def _counted(spec: Spec, request: Request) -> bool:
+    """Whether rows are counted one by one: an estimate is good for a plain table only."""
+    return request.approval is not None or spec.kind is Source.QUERY or spec.into is not None
+
+
 async def _fresh(
     site: Site, spec: Spec, span: Span, now: Approval, request: Request
 ) -> tuple[Opening, float]:
-    survey = await site.store.survey(spec, span, exact=request.approval is not None)
+    survey = await site.store.survey(spec, span, exact=_counted(spec, request))
     if request.approval is not None:
         refuse_drift(request.approval, survey.eligible)
     opening = Opening(

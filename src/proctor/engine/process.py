@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from proctor.core.budget import Verdict, Word, judge_errors
 from proctor.core.settle import settle
 from proctor.engine.compute import compute
 from proctor.engine.kit import Kit
-from proctor.model import Applied, Bucket, Lease, Outcome, Page
+from proctor.engine.show import shown_key
+from proctor.model import Applied, Bucket, Lease, Outcome, Page, Settled, Spec
 
 SHUT = Verdict(Word.PAUSE, "told to stop while nothing may be written")
 
@@ -34,7 +36,8 @@ async def process(lease: Lease, kit: Kit) -> Processed:
     # What is to be written counts as written, or a few bad rows would be all that were read.
     verdict = judge(kit, settled.outcome.plus(Bucket.WRITTEN, len(settled.index)))
     if not verdict.go:
-        return Processed(applied=None, verdict=verdict, page=page)
+        told = Verdict(verdict.word, f"{verdict.reason}; {examples(settled, kit.spec)}")
+        return Processed(applied=None, verdict=told, page=page)
     if not await kit.pacing.before_write():
         return Processed(applied=None, verdict=SHUT, page=page)
     applied = await kit.store.apply(kit.spec, lease, settled, kit.terms)
@@ -47,6 +50,19 @@ async def _inside(lease: Lease, kit: Kit) -> Processed:
         return Processed(applied=None, verdict=SHUT)
     applied = await kit.store.apply_sql(kit.spec, lease, kit.terms)
     return Processed(applied=applied, verdict=judge(kit, applied.outcome))
+
+
+def examples(settled: Settled, spec: Spec) -> str:
+    """The commonest failures of a chunk that is handed back, each with a key to look at.
+
+    Its rows stand in no list: it was not applied, so that it is computed anew after the mending.
+    """
+    failed = [i for i in settled.issues if i.bucket is Bucket.FAILED]
+    told = []
+    for reason, count in Counter(i.reason for i in failed).most_common(3):
+        key = shown_key(next(i.key for i in failed if i.reason == reason), spec)
+        told.append(f"{count:,} times {reason} (such as key {', '.join(map(str, key))})")
+    return "; ".join(told)
 
 
 def judge(kit: Kit, outcome: Outcome) -> Verdict:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from proctor.core.lifecycle import OCCUPYING
-from proctor.engine.site import Site
+from proctor.core.lifecycle import ACTIVE, OCCUPYING
+from proctor.engine.site import Site, own
 from proctor.engine.undo import undoable
-from proctor.errors import UsageError
+from proctor.errors import IllegalMove, UsageError
 from proctor.model import Key, Run
 
 
@@ -51,7 +51,9 @@ async def chosen(
             fix="name where: proctor prune --table T --keys K, or --run RUN --keys K",
         )
     if words.run:
-        runs = [await site.store.run(words.run)]
+        named = await site.store.run(words.run)
+        own(site, named)
+        runs = [_idle(named)]
     else:
         runs = [r for r in await site.store.runs() if _meant(site, r, words, kept_for)]
     found = []
@@ -64,7 +66,20 @@ async def chosen(
     return found
 
 
+def _idle(run: Run) -> Run:
+    """The run, unless somebody works on it: it would lose what it has just learned to undo."""
+    if run.state in ACTIVE and not run.interrupted:
+        raise IllegalMove(
+            f"the undo data of run {run.id} cannot be forgotten now",
+            found=f"it is {run.state.value}",
+            fix=f"wait for its end, or stop it first: proctor pause {run.id}",
+        )
+    return run
+
+
 def _meant(site: Site, run: Run, words: Forgetting, kept_for: Mapping[str, timedelta]) -> bool:
+    if run.env != site.env:
+        return False
     if words.table and run.target != words.table:
         return False
     if words.keys:

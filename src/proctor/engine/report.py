@@ -161,11 +161,16 @@ def _constraint(table: str, column: str) -> str:
 
 
 def _unfinished(run: Run) -> tuple[str, ...]:
+    env = "" if run.env == "local" else f" -e {run.env}"
     match run.state:
         case RunState.PAUSED | RunState.FAILED:
-            return (f"go on with `proctor run {run.backfill}`", f"or `proctor rollback {run.id}`")
-        case RunState.CANCELLED:
-            return (f"undo what it wrote: `proctor rollback {run.id}`",)
+            said = f"mend the cause ({run.reason}), then " if run.outcome.failed else ""
+            steps = [f"{said}go on with `proctor resume {run.id}{env}`"]
+            if not run.outcome.written:
+                return (*steps, f"or give it up: `proctor cancel {run.id}{env}`")
+            return (*steps, f"or take it back: `proctor rollback {run.id}{env}`")
+        case RunState.CANCELLED if run.outcome.written:
+            return (f"undo what it wrote: `proctor rollback {run.id}{env}`",)
         case RunState.ROLLED_BACK:
             return ("nothing: what it wrote is undone",)
         case _:

@@ -165,5 +165,9 @@ async def _broken(kit: Kit, error: ProctorError) -> Ended:
     except ProctorError:
         # Unreachable now: its heartbeat runs out and it reads as interrupted, which is true.
         run = kit.run
+    else:
+        if not run.outcome.read and isinstance(error, AuthorError | OperatorError):
+            # Nothing was settled: a run to resume would only keep others off the fields.
+            run = await _moved(kit, RunState.CANCELLED, among=[RunState.FAILED], reason=str(error))
     kit.events.emit("run.failed", run.id, why=str(error))
     return Ended(run=run, error=error)

@@ -17,7 +17,8 @@ from proctor.core.sizing import Sizing
 from proctor.core.windows import Window
 from proctor.engine.events import Events
 from proctor.engine.pacing import Pacing
-from proctor.model import Holder, Signal
+from proctor.errors import UsageError
+from proctor.model import Holder, Run, Signal
 from proctor.ports import Clock, Store
 
 Source = Callable[[], Awaitable[Signal]]
@@ -89,6 +90,16 @@ class Site:
         """The signals under the limits of proctor.toml."""
         limits = self.settings.limits
         return [replace(s, limit=limits.get(s.name, s.limit)) for s in signals]
+
+
+def own(site: Site, run: Run) -> None:
+    """UsageError unless a run is of this environment: its protection must not be walked round."""
+    if run.env != site.env:
+        raise UsageError(
+            f"run {run.id} belongs to environment {run.env}",
+            found=f"this is environment {site.env}, on the same database",
+            fix=f"say --env {run.env}",
+        )
 
 
 def new_id(now: datetime) -> str:

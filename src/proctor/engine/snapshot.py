@@ -126,6 +126,8 @@ class Rollback:
     chunks: int
     dry_run: bool
     elapsed: timedelta
+    pruned: int = 0
+    """How many of the blocked rows had their undo data pruned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,7 @@ class Undoer:
             undone=self.total,
             chunks=self.done,
             dry_run=self.terms.dry_run,
+            pruned=self.lost,
             elapsed=timedelta(seconds=self.clock.monotonic() - started),
         )
 

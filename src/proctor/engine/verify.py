@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from proctor.authoring import Backfill
@@ -13,8 +13,8 @@ from proctor.core.settle import settle
 from proctor.engine.guardrail import guarded
 from proctor.engine.site import Site
 from proctor.engine.snapshot import Verification
-from proctor.engine.undo import undoable, verify_written
-from proctor.model import Bucket, Issue, Key, Page, Run, Spec, Undone
+from proctor.engine.undo import forgotten, undoable, verify_written
+from proctor.model import Bucket, ChunkRecord, Issue, Key, Page, Run, Spec, Undone
 
 
 async def verify(
@@ -31,7 +31,8 @@ async def verify(
         spec = await site.store.spec_of(run.id)
         keys = await _sample(site, run, sample, seed)
         recomputed, different = await _recompute(site, run, backfill, spec, keys)
-    verdict, reason = judge(held, recomputed, len(different))
+    chunks = await site.store.chunks(run.id)
+    verdict, reason = judge(held, recomputed, len(different), unseen=unseen(chunks))
     site.events.emit("run.verified", run.id, verdict=verdict, why=reason)
     return Verification(
         run=run,
@@ -43,17 +44,27 @@ async def verify(
     )
 
 
-def judge(held: Undone, recomputed: int, different: int) -> tuple[str, str]:
-    """No data never passes: a run that wrote nothing proves nothing."""
+def unseen(chunks: Sequence[ChunkRecord]) -> str:
+    """Words about rows that cannot be looked at; empty if there are none."""
+    pruned = forgotten(chunks).written
+    undone = sum(c.outcome.written for c in chunks if c.undone)
+    parts = [f"{undone:,} rows were rolled back"] if undone else []
+    parts += [f"{pruned:,} rows cannot be looked at: their images were pruned"] if pruned else []
+    return "; ".join(parts)
+
+
+def judge(held: Undone, recomputed: int, different: int, *, unseen: str = "") -> tuple[str, str]:
+    """No data never passes: neither a run that wrote nothing nor rows that were not looked at."""
     if not held.written:
-        return "inconclusive", "the run wrote no row that could be looked at"
+        return "inconclusive", unseen or "the run wrote no row that could be looked at"
     words = f"{held.restored:,} of {held.written:,} rows hold what was written"
     if recomputed:
         words += f"; {recomputed - different:,} of {recomputed:,} recomputed rows are the same"
     else:
         words += "; none was computed again"
+    words += f"; {unseen}" if unseen else ""
     bad = held.changed + held.blocked + held.gone + different
-    return ("fail" if bad else "pass"), words
+    return ("fail" if bad else "inconclusive" if "pruned" in unseen else "pass"), words
 
 
 async def _sample(site: Site, run: Run, count: int, seed: int | None) -> list[Key]:

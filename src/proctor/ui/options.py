@@ -193,7 +193,7 @@ def key_list(texts: Sequence[str], columns: int) -> tuple[str, ...]:
 
     mark = "," if columns == 1 else ";"
     keys = [part.strip() for row in csv.reader(texts, delimiter=mark) for part in row]
-    if texts and not all(keys):
+    if texts and not (keys and all(keys)):
         raise UsageError(
             "--keys holds an empty key", found=repr(",".join(texts)), fix="write --keys 1,2,3"
         )

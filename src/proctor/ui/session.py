@@ -47,7 +47,9 @@ def with_app(
 
     async def session() -> T:
         async with app.open(config, wish.env) as opened:
-            result = await use(opened)
+            # What an author's function prints must not get between a script and our document.
+            with contextlib.redirect_stdout(sys.stderr):
+                result = await use(opened)
         finish(result)
         return result
 

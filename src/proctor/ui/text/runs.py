@@ -110,10 +110,18 @@ def ended(report: Report, files: Mapping[str, Path]) -> list[RenderableType]:
     ]
 
 
+def _blocked(done: Rollback) -> str:
+    """Why rows could not be restored, by who is to blame."""
+    refused = done.undone.blocked - done.pruned
+    parts = [f"{refused:,} refused by the server"] if refused else []
+    parts += [f"{done.pruned:,} whose undo data was pruned"] if done.pruned else []
+    return ", ".join(parts)
+
+
 def issues(run: str, found: Sequence[Issue]) -> list[RenderableType]:
     """Rows that were read and not written."""
     if not found:
-        return [Text(f"run {run}: every row that was read was written")]
+        return [Text(f"run {run}: no row that was settled is without its fill")]
     rows = (
         (
             words.key(issue.key),
@@ -166,7 +174,7 @@ def rollback(done: Rollback) -> list[RenderableType]:
                 (f"{would}restored", words.count(undone.restored)),
                 ("left alone", f"{undone.changed:,} changed by somebody else since"),
                 ("gone", words.count(undone.gone)),
-                ("blocked", f"{undone.blocked:,} refused by the server" if undone.blocked else ""),
+                ("blocked", _blocked(done)),
             )
         ),
     ]

@@ -260,7 +260,9 @@ def move(
             f"run {name} cannot become {then.value}", found=f"it is {run.state.value}"
         )
     moment = records.time_to_text(tables.clock(connection))
-    changed: dict[str, Any] = {"state": then.value, "ended": moment if then in ENDED else None}
+    changed: dict[str, Any] = {"state": then.value}
+    if then in ENDED:
+        changed["ended"] = sa.func.coalesce(RUNS.c.ended, moment)
     if reason or then is RunState.RUNNING:
         changed["reason"] = reason
     connection.execute(sa.update(RUNS).where(RUNS.c.id == run.id).values(**changed))

@@ -264,7 +264,7 @@ async def move(
     allowed = ", ".join(text(state.value) for state in among) or "''"
     mine = f" AND epoch = {epoch}" if epoch is not None else ""
     said = f", reason = {text(reason)}" if reason or then is RunState.RUNNING else ""
-    ended = "pg_catalog.clock_timestamp()" if then in ENDED else "NULL"
+    ended = "coalesce(ended, pg_catalog.clock_timestamp())" if then in ENDED else "ended"
     async with pool.write(run, control=True) as work:
         changed = await work.fetch(
             f"UPDATE proctor.runs SET state = {text(then.value)}, ended = {ended}{said} "
