@@ -95,6 +95,7 @@ def test_a_wrong_answer(shop, proctor, table, command, case):
         (["prune", "--keys", "1", "--older-than", "30d"], "--table"),
         (["prune", "--keys", "1"], "--run"),
         (["prune", "--older-than", "long"], "long"),
+        (["run", "normalize_email", "--keys", ""], "empty key"),
         (["report", "x", "--format", "pdf"], "pdf"),
         (["completion", "ksh"], "ksh"),
         (["demo", "opera"], "opera"),

@@ -326,3 +326,108 @@ def test_watch_needs_a_run_that_goes_on(shop, proctor):
 def test_a_run_is_named_by_the_beginning_of_its_id(shop, proctor):
     run = proctor("run", "normalize_email", "--json").json["id"]
     assert proctor("status", run[:8], "--json").json["runs"][0]["id"] == run
+
+
+FUNCTIONS = """
+import sys
+
+from pydantic import BaseModel
+
+from proctor import backfill, table
+
+
+class Words(BaseModel):
+    times: int
+
+
+@backfill(table("customers", key="id"), fills="email_normalized", name="leaves")
+def leaves(row):
+    sys.exit(0)
+
+
+@backfill(table("customers", key="id"), fills="email_normalized", name="prints")
+def prints(row):
+    print("hello")
+    return {"email_normalized": "x"}
+
+
+@backfill(table("customers", key="id"), fills="email_normalized", name="repeats", params=Words)
+def repeats(row, ctx):
+    return {"email_normalized": "x" * ctx.params.times}
+
+
+@backfill(table("customers", key="id"), fills="email_normalized", name="breaks")
+def breaks(row):
+    if row["id"] % 3 == 0:
+        raise ValueError("third")
+    return {"email_normalized": "x"}
+"""
+
+
+@pytest.fixture
+def odd(shop):
+    """The shop with backfills that a careful author would not write."""
+    (shop / "odd.py").write_text(FUNCTIONS)
+    toml = (shop / "proctor.toml").read_text()
+    (shop / "proctor.toml").write_text(toml.replace('["backfills"]', '["backfills", "odd"]'))
+    return shop
+
+
+def test_a_function_that_ends_its_process_does_not_end_the_run_well(odd, proctor, table):
+    """sys.exit(0) in a function must not turn a deploy green."""
+    before = table()
+    ended = proctor("run", "leaves", "--yes")
+    assert ended.code == 2
+    assert "sys.exit(0)" in ended.err
+    assert table() == before
+    assert proctor("run", "prints", "--yes").code == 0, "nothing keeps the next run off"
+
+
+def test_what_a_function_prints_stays_out_of_the_document(odd, proctor):
+    ended = proctor("run", "prints", "--limit", "3", "--yes", "--json")
+    assert ended.json["buckets"]["written"] == 3
+
+
+def test_a_plan_is_run_by_its_file_alone(odd, proctor, table):
+    """Parameters and part come from the plan that was looked at."""
+    words = ("repeats", "-p", "times=3", "--limit", "7")
+    assert proctor("plan", *words, "--out", "plan.json").code == 0
+    assert (
+        proctor("run", "repeats", "--plan", "plan.json", "--json").json["buckets"]["written"] == 7
+    )
+    assert len(filled(table())) == 7
+
+
+def test_the_same_part_goes_on_and_another_is_refused(odd, proctor):
+    """An identical command resumes."""
+    first = proctor("run", "breaks", "--from", "1", "--to", "600", "--yes", "--json")
+    assert first.code == 1
+    other = proctor("run", "breaks", "--to", "700", "--yes")
+    assert other.code == 2
+    assert "covers another part" in other.err
+    again = proctor("run", "breaks", "--from", "1", "--to", "600", "--yes", "--json")
+    assert again.json["id"] == first.json["id"]
+
+
+def test_a_spent_error_budget_says_what_failed_and_where(odd, proctor):
+    ended = proctor("run", "breaks", "--yes", "--json")
+    assert ended.code == 1
+    reason = proctor("status", ended.json["id"], "--json").json["runs"][0]["reason"]
+    assert "ValueError" in reason
+    assert "such as key 3" in reason
+
+
+def test_a_run_is_changed_only_from_its_own_environment(shop, proctor):
+    """Another name for the same database does not walk round what is protected."""
+    toml = (shop / "proctor.toml").read_text()
+    more = toml[toml.index("[env.local]") :].partition("\n[")[0].replace("env.local", "env.other")
+    (shop / "proctor.toml").write_text(
+        f"{toml}\n{more.partition('[env.other]')[1]}{more.partition('[env.other]')[2]}\n"
+    )
+    run = proctor("run", "normalize_email", "--yes", "--json").json["id"]
+    for words in (["rollback", run, "--yes"], ["prune", "--run", run, "--yes"], ["cancel", run]):
+        refused = proctor(*words, "--env", "other")
+        assert refused.code == 2
+        assert "belongs to environment local" in refused.err
+    assert proctor("status", "--env", "other", "--json").json["runs"] == []
+    assert proctor("rollback", run, "--yes").code == 0
