@@ -59,7 +59,7 @@ def test_between_ease_and_limit_it_is_proportional():
 def test_the_worst_signal_decides_and_is_named_with_numbers():
     calm = Signal(name="lock waiters", value=0, limit=5)
     found = pressure([calm, lag(9.0), Signal(name="connections", value=71, limit=100)])
-    assert found.reason == "replication lag is 9 s of 10 s"
+    assert found.reason == "replication lag is 9 of 10 s"
     assert found.cause == "replication lag"
 
 
@@ -123,7 +123,7 @@ def test_a_limit_of_zero_stops_at_zero():
 
 
 def test_a_signal_reads_in_words_and_numbers():
-    assert describe(lag(1234.5, 5000)) == "replication lag is 1,234 s of 5,000 s"
+    assert describe(lag(1234.5, 5000)) == "replication lag is 1,234 of 5,000 s"
     assert describe(Signal(name="connections", value=3, limit=90)) == "connections is 3 of 90"
 
 

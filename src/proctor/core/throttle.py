@@ -61,7 +61,7 @@ def describe(signal: Signal) -> str:
         return f"{signal.name}: not watched ({signal.why or 'not available here'})"
     unit = f" {signal.unit}" if signal.unit else ""
     why = f" ({signal.why})" if signal.why else ""
-    return f"{signal.name} is {signal.value:,.4g}{unit} of {signal.limit:,.4g}{unit}{why}"
+    return f"{signal.name} is {signal.value:,.4g} of {signal.limit:,.4g}{unit}{why}"
 
 
 def rest_after(busy: float, duty: float, *, longest: float = 60.0) -> float:
