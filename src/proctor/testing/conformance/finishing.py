@@ -100,6 +100,33 @@ class Finishing:
         assert await store.sweep(run, spec, 1, 2) == 3
         assert await work(store, run, spec) == Outcome(read=6, written=6)
 
+    async def test_the_end_of_the_target_set_is_swept_when_its_last_row_is_gone(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """The last key bounds the set, whether or not its row still stands."""
+        await make_items(harness, [1, 2, 9])
+        spec = items_spec()
+        run = await begin(store, spec)
+        await harness.sql("DELETE FROM items WHERE id = 9")
+        await work(store, run, spec)
+        await add_items(harness, [7, 10])
+        assert dict(await store.tally(run, spec)) == {"arrived": 1}
+        assert await store.sweep(run, spec, 1, 10) == 1
+        assert await work(store, run, spec) == Outcome(read=3, written=3)
+
+    async def test_a_sweep_asked_for_twice_is_made_once(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """A lost reply is asked for again."""
+        await make_items(harness, [1, 9])
+        spec = items_spec()
+        run = await begin(store, spec)
+        await work(store, run, spec)
+        await add_items(harness, [3, 5])
+        assert await store.sweep(run, spec, 1, 10) == 2
+        assert await store.sweep(run, spec, 1, 10) == 2
+        assert await work(store, run, spec) == Outcome(read=4, written=4)
+
     async def test_what_is_still_eligible_is_counted_by_reason(
         self, harness: Harness, store: Store
     ) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cmp_to_key
 from typing import Any, Final
 
-from proctor.errors import TargetError
+from proctor.errors import TargetError, UsageError
 from proctor.model import Key
 
 _MARKED: Final = ("X'", "'")
@@ -78,8 +78,8 @@ def named(prefix: str, key: Key) -> dict[str, Any]:
 def among(columns: Sequence[str], keys: Sequence[Key]) -> tuple[str, dict[str, Any]]:
     """A condition for rows of exactly these keys, and its values.
 
-    The keys travel as one JSON text where that is exact; else as single values, of which a
-    caller may give at most MOST_VALUES.
+    The keys travel as one JSON text where that is exact; else as single values. UsageError
+    where those are too many for one statement.
     """
     left = columns[0] if len(columns) == 1 else f"({', '.join(columns)})"
     text = json.dumps(keys)
@@ -91,6 +91,12 @@ def among(columns: Sequence[str], keys: Sequence[Key]) -> tuple[str, dict[str, A
             else part
         )
         return f"{left} IN (SELECT {right} FROM json_each(:keys))", {"keys": text}
+    if len(keys) * len(columns) > MOST_VALUES:
+        raise UsageError(
+            "too many keys were listed at once",
+            found=f"{len(keys):,} keys of blobs, or of text that JSON cannot carry",
+            fix="give a range with --from and --to, or list fewer",
+        )
     values = {f"k{n}_{i}": v for n, key in enumerate(keys) for i, v in enumerate(bound(key))}
     rows = ", ".join(
         f"({', '.join(f':k{n}_{i}' for i in range(len(columns)))})" for n in range(len(keys))

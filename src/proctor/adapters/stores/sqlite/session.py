@@ -77,6 +77,9 @@ class Session:
         if self._quiet is None:
             connection = self._connect()
             connection.execute("PRAGMA query_only = ON")
+            if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+                # Reading holds nobody up there: a count may take as long as the table is big.
+                connection.set_progress_handler(None, 0)
             self._quiet = connection
         return self._quiet
 
