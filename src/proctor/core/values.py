@@ -75,10 +75,11 @@ def _all_plain(column: list[Any]) -> bool:
     A level of all documents at a time: a page has thousands of small ones.
     """
     dicts, lists = [value for value in column if type(value) is dict], list[Any]()
+    every = chain.from_iterable
     for _ in range(_DEEP):
-        if not _TEXT.issuperset(map(type, chain.from_iterable(dicts))):
+        if not _TEXT.issuperset(map(type, every(dicts))):
             return False
-        values = list(chain(chain.from_iterable(map(dict.values, dicts)), *lists))
+        values = list(chain(every(map(dict.values, dicts)), every(lists)))
         kinds = set(map(type, values)) - JSON_LEAVES
         if not kinds:
             return True

