@@ -259,8 +259,12 @@ class Manners:
     """The most connections that work at once; claims and heartbeats may take one more."""
     lock_timeout: timedelta = timedelta(seconds=5)
     statement_timeout: timedelta = timedelta(seconds=30)
-    idle_timeout: timedelta = timedelta(seconds=60)
-    """After how long idle in a transaction the server ends the connection."""
+    idle_timeout: timedelta = timedelta(seconds=20)
+    """After how long idle in a transaction the server ends the connection.
+
+    Less than `statement_timeout`: a worker that froze inside a transaction holds its locks until
+    then, and whoever cancels or takes over its run must be able to wait for that.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,15 +119,34 @@ async def books(opened):
     return seen
 
 
-def count(job):
-    """How many rows hold what the backfill writes, by a connection of our own."""
+def connected(job):
+    """A connection of our own, to see what Proctor did."""
     url = job["environment"]["CRASH_STORE"]
     if url.startswith("sqlite"):
-        opener = sqlite3.connect(url.removeprefix("sqlite:///"))
+        opened = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
     else:
-        opener = psycopg.connect(url)
-    with contextlib.closing(opener) as connection:
+        opened = psycopg.connect(url, autocommit=True)
+    return contextlib.closing(opened)
+
+
+def count(job):
+    """How many rows hold what the backfill writes."""
+    with connected(job) as connection:
         return connection.execute(job["count_filled"]).fetchone()[0]
+
+
+async def witness(_opened, job):
+    """Every row and every write as they stand now; the audit begins anew."""
+    return await asyncio.to_thread(take_down, job)
+
+
+def take_down(job):
+    """The rows of every table and the audit."""
+    with connected(job) as connection:
+        rows = {t: [repr(r) for r in connection.execute(q)] for t, q in job["tables"].items()}
+        audit = connection.execute(job["audit"]).fetchall()
+        connection.execute("DELETE FROM audit")
+    return {"rows": rows, "audit": audit}
 
 
 async def until_interrupted(opened, _job):
@@ -215,7 +234,7 @@ def told(error):
 ACTS = {
     a.__name__: a
     for a in (
-        *(run, resume, rollback, undo, after_undo, look),
+        *(run, resume, rollback, undo, after_undo, look, witness),
         *(status, doctor, until_interrupted),
         *(tune, cancel, pause, plan, dry_run, failures, verify),
     )

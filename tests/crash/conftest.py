@@ -47,25 +47,42 @@ def step_proxy(pg_server):
         yield proxy
 
 
-@pytest.fixture
-def make_world(lives, folder, request):
-    """A function that makes a world of one kind; all are closed at the end."""
-    made = []
+class Workshop:
+    """Makes worlds, and ends their lives and closes them when it is closed."""
 
-    def make(kind, name="normalize", **settings):
-        root = folder / "project"
+    def __init__(self, request):
+        self.request = request
+        self.made = []
+
+    def __call__(self, kind, name="normalize", **settings):
+        lives, ground = map(self.request.getfixturevalue, ("lives", "ground"))
+        root = Path(tempfile.mkdtemp(dir=ground)) / "project"
         if kind == "sqlite":
             world = SqliteWorld(lives, root, name, **settings)
         else:
-            server = request.getfixturevalue("pg_server")
-            proxy = request.getfixturevalue("step_proxy")
+            server, proxy = map(self.request.getfixturevalue, ("pg_server", "step_proxy"))
             proxy.expect()
             world = PostgresWorld(lives, root, server, proxy, name, **settings)
-        made.append(world)
+        self.made.append(world)
         return world
 
-    yield make
-    for life in tuple(lives.open):
-        life.kill()
-    for world in made:
-        world.close()
+    def close(self):
+        for world in self.made:
+            world.bury()
+            world.close()
+
+
+@pytest.fixture
+def make_world(request):
+    """A function that makes a world of one kind."""
+    workshop = Workshop(request)
+    yield workshop
+    workshop.close()
+
+
+@pytest.fixture(scope="module")
+def make_lasting_world(request):
+    """The same for worlds that several tests share."""
+    workshop = Workshop(request)
+    yield workshop
+    workshop.close()

@@ -25,7 +25,6 @@ class Lives:
     def __init__(self, folder):
         self.folder = Path(folder)
         self.numbers = itertools.count(1)
-        self.open = set()
         self.known = set()
         self.server = subprocess.Popen(
             [sys.executable, "-m", "crash.hatchery"],
@@ -43,16 +42,13 @@ class Lives:
         report = self.folder / f"{number}.json"
         log = self.folder / "lives.log"
         job = job | {"report": str(report), "log": str(log), "known": sorted(self.known)}
+        job["environment"] |= {"CRASH_HOLD": str(report)}
         self.known.clear()
         print(json.dumps(job), file=self.server.stdin, flush=True)
-        life = Life(int(self.server.stdout.readline()), report, self)
-        self.open.add(life)
-        return life
+        return Life(int(self.server.stdout.readline()), report, self)
 
     def close(self):
-        """End every life and the server."""
-        for life in tuple(self.open):
-            life.kill()
+        """End the server, and with it whatever life there is left."""
         self.server.stdin.close()
         self.server.stdout.close()
         self.server.wait(timeout=10)
@@ -67,6 +63,7 @@ class Life:
         self.lives = lives
         # The server reaps only when it is asked for the next life: this number is still ours.
         self.handle = os.pidfd_open(pid)
+        self.alive = True
 
     def signal(self, number):
         """Send a signal; a life that has ended does not mind."""
@@ -108,17 +105,39 @@ class Life:
             return "Z"
         return stat.rpartition(")")[2].split()[0]
 
-    def until_frozen(self, patience=PATIENCE):
-        """Wait until the life has stopped itself; fails when it ends instead."""
-        until = time.monotonic() + patience
-        while self.doing() != "T":
-            assert self.doing() not in "ZX", f"the life ended before it froze: {self.wait()}"
-            assert time.monotonic() < until, "the life did not freeze in time"
-            select.select([self.handle], [], [], 0.005)
+    @property
+    def hold(self):
+        """Where the author's function says that it is held, and hears that it may go on."""
+        return self.report.with_suffix(".held"), self.report.with_suffix(".go")
+
+    def until_held(self):
+        """Wait until the author's function is held; fails when the life ends instead."""
+        self._until(self.hold[0].exists, "was not held")
         return self
 
+    def freeze(self):
+        """SIGSTOP, and wait until it took effect."""
+        self.signal(signal.SIGSTOP)
+        self.until_frozen()
+
+    def until_frozen(self):
+        """Wait until the life is stopped by whoever stops it."""
+        self._until(lambda: self.doing() == "T", "did not freeze")
+
+    def _until(self, happened, otherwise):
+        until = time.monotonic() + PATIENCE
+        while not happened():
+            assert self.doing() not in "ZX", f"the life ended and {otherwise}: {self.wait()}"
+            assert time.monotonic() < until, f"the life {otherwise}"
+            select.select([self.handle], [], [], 0.005)
+
+    def go_on(self):
+        """Let the author's function go on."""
+        self.hold[1].touch()
+
     def thaw(self):
-        """SIGCONT."""
+        """SIGCONT, and the author's function goes on."""
+        self.go_on()
         self.signal(signal.SIGCONT)
 
     def workers(self):
@@ -126,7 +145,7 @@ class Life:
         return [pid for pid in below(self.pid) if b"spawn_main" in command(pid)]
 
     def _forget(self):
-        self.lives.open.discard(self)
+        self.alive = False
         os.close(self.handle)
 
 

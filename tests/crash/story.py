@@ -51,7 +51,10 @@ def look(report):
 
 def finish_run(world, truth):
     """Resume what a crash left until it succeeds; it equals the undisturbed run."""
-    report = world.live("look", "resume")
+    _run_is_right(world.live("look", "resume"), truth, world.rows(), world.writes())
+
+
+def _run_is_right(report, truth, rows, writes):
     seen = look(report)
     written = sum(run["outcome"]["written"] for run in seen["runs"])
     assert written == seen["filled"], "the books do not say what the table holds"
@@ -59,8 +62,8 @@ def finish_run(world, truth):
     assert run["state"] == "succeeded", run
     assert run["outcome"] == truth.outcome
     assert run["still_eligible"] == truth.still_eligible
-    assert world.rows() == truth.after
-    twice = {key: n for key, n in world.writes().items() if n != 1}
+    assert rows == truth.after
+    twice = {key: n for key, n in writes.items() if n != 1}
     assert not twice, f"rows written more than once: {twice}"
 
 
@@ -68,9 +71,21 @@ def finish_rollback(world, truth):
     """Take the rollback up until it ends; every byte is as it was."""
     report = world.live("look", "undo", "after_undo")
     look(report)
+    _rollback_is_right(report, truth, world.rows(), world.writes())
+
+
+def _rollback_is_right(report, truth, rows, writes):
     assert report["undo"]["state"] == "rolled_back", report["undo"]
     assert report["after_undo"]["written_and_not_undone"] == 0
-    assert world.rows() == truth.before
-    twice = {key: n for key, n in world.writes().items() if n != 1}
+    assert rows == truth.before
+    twice = {key: n for key, n in writes.items() if n != 1}
     assert not twice, f"rows restored more than once: {twice}"
-    assert sum(world.writes().values()) == truth.outcome["written"]
+    assert sum(writes.values()) == truth.outcome["written"]
+
+
+def finish(world, truth):
+    """The same two in one life: resume, look at every row, and roll back."""
+    report = world.live("look", "resume", "witness", "undo", "after_undo")
+    seen = report["witness"]
+    _run_is_right(report, truth, seen["rows"], world.counted(seen["audit"]))
+    _rollback_is_right(report, truth, world.rows(), world.writes())

@@ -11,7 +11,7 @@ import os
 
 import pytest
 
-from crash.story import finish_rollback, finish_run, undisturbed
+from crash.story import finish, finish_rollback, finish_run, undisturbed
 
 EVERY = {"normalize": "step", "describe": "commit", "lower_style": "commit"}
 if os.environ.get("PROCTOR_LONG") == "1":
@@ -24,7 +24,7 @@ LEAST = {"step": 40, "commit": 12, "step and before it": 80}
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_killed_at_every_step_and_resumed(make_world, kind, backfill):
     """P1, P2, P3: the table equals the undisturbed one, nothing is written twice, undo is exact."""
-    world = make_world(kind, backfill)
+    world = make_world(kind, backfill, lease_s=600)
     every = EVERY[backfill]
     truth = undisturbed(world)
     ends = {"resume": 0, "undo": 0}
@@ -34,9 +34,12 @@ def test_killed_at_every_step_and_resumed(make_world, kind, backfill):
         world.fresh()
         if not ends["resume"] and not world.killed_at(step, "resume", every=every):
             ends["resume"] = step
+        if ends["undo"]:
+            finish(world, truth)
+            continue
         finish_run(world, truth)
         world.clear_audit()
-        if not ends["undo"] and not world.killed_at(step, "undo", every=every):
+        if not world.killed_at(step, "undo", every=every):
             ends["undo"] = step
         finish_rollback(world, truth)
     assert ends["resume"] > LEAST[every], ends

@@ -4,48 +4,60 @@ import queue
 import signal
 import threading
 
+from dataclasses import replace
+
 import pytest
 
 from crash import wardrobe
 from crash.story import finish_rollback, finish_run, look, undisturbed
 from crash.wire import Fault
 
-KINDS = pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+KINDS = ("sqlite", "postgres")
 LEASE_S = 5  # the least that proctor.toml allows
-FROZEN_AT = str(8 * wardrobe.STEP)  # inside the second chunk: the first is written by then
-FREEZE = {"CRASH_FREEZE_AT": FROZEN_AT}
+FROZEN_AT = 8 * wardrobe.STEP  # inside the second chunk: the first is written by then
+ENDS = ("before", "after", "cancelled", "rolled back")
 
 
-@pytest.fixture
-def frozen(make_world, kind):
-    """A world, what an undisturbed run makes of it, a life that froze between read and write."""
-    world = make_world(kind, lease_s=LEASE_S)
-    truth = undisturbed(world)
-    world.fresh()
-    life = world.birth("run", env=FREEZE, who="the frozen one").until_frozen()
-    return world, truth, life
+@pytest.fixture(scope="module")
+def stage(make_lasting_world):
+    """A world with a life frozen between read and write, and what an undisturbed run makes of it.
+
+    One for each way that it can end, all frozen together, so that their leases run out together.
+    """
+    found = {}
+    for kind in KINDS:
+        truth = undisturbed(make_lasting_world(kind))
+        for end in ENDS:
+            world = make_lasting_world(kind, lease_s=LEASE_S)
+            life = world.frozen(FROZEN_AT)
+            found[kind, end] = (world, truth, life)
+            if end == "cancelled":
+                # While its holder still counts as alive.
+                told = world.live("cancel")["cancel"]
+                assert told["state"] == "cancelling", told
+    return found
 
 
-@KINDS
-def test_thawed_before_its_replacement_has_written(frozen):
+@pytest.mark.parametrize("kind", KINDS)
+def test_thawed_before_its_replacement_has_written(stage, kind):
     """The chunk is claimed again and not written yet: the old worker finds a higher fence."""
-    world, truth, old = frozen
+    world, truth, old = stage[kind, "before"]
     world.live("until_interrupted")
-    new = world.birth("resume", env=FREEZE).until_frozen()
+    new = world.birth("resume", env={"CRASH_HOLD_AT": str(FROZEN_AT)}).until_held()
     stands = world.rows()
     old.thaw()
     report = old.wait()["run"]
     assert report["error"]["type"] == "Fenced", report
     assert world.rows() == stands
-    new.thaw()
+    new.go_on()
     assert new.wait()["resume"]["state"] == "succeeded"
     finish_run(world, truth)
 
 
-@KINDS
-def test_thawed_after_its_replacement_has_written(frozen):
+@pytest.mark.parametrize("kind", KINDS)
+def test_thawed_after_its_replacement_has_written(stage, kind):
     """The replacement is done: the old worker changes nothing, and the run stays succeeded."""
-    world, truth, old = frozen
+    world, truth, old = stage[kind, "after"]
     world.live("until_interrupted")
     finish_run(world, truth)
     old.thaw()
@@ -54,28 +66,26 @@ def test_thawed_after_its_replacement_has_written(frozen):
     finish_run(world, truth)
 
 
-@KINDS
-def test_thawed_after_a_cancel(frozen):
+@pytest.mark.parametrize("kind", KINDS)
+def test_thawed_after_a_cancel(stage, kind):
     """Cancelling closes what is claimed, also while its holder still counts as alive."""
-    world, _, old = frozen
-    told = world.live("cancel")["cancel"]
+    world, _, old = stage[kind, "cancelled"]
     stands = world.rows()
-    assert told["state"] == "cancelling", "its lease has not run out: it is only asked to stop"
     old.thaw()
     assert old.wait()["run"]["state"] == "cancelled"
     assert world.rows() == stands
     look(world.live("look"))
 
 
-@KINDS
-def test_thawed_after_a_cancel_and_a_rollback(frozen):
+@pytest.mark.parametrize("kind", KINDS)
+def test_thawed_after_a_cancel_and_a_rollback(stage, kind):
     """What was undone stays undone."""
-    world, truth, old = frozen
+    world, truth, old = stage[kind, "rolled back"]
     world.live("until_interrupted")
     assert world.live("cancel")["cancel"]["state"] == "cancelled"
-    truth.outcome = look(world.live("look"))["runs"][0]["outcome"]
+    outcome = look(world.live("look"))["runs"][0]["outcome"]
     world.clear_audit()
-    finish_rollback(world, truth)
+    finish_rollback(world, replace(truth, outcome=outcome))
     old.thaw()
     assert old.wait()["run"]["error"]["type"] == "Fenced"
     assert world.rows() == truth.before
@@ -104,7 +114,7 @@ def test_frozen_inside_its_transaction(make_world, then):
         released=released,
     )
     world.proxy.expect(write)
-    old = world.birth("run")
+    old = world.birth("run", env=world.through_proxy)
     frozen.put(old)
     old.until_frozen()
     world.live("until_interrupted")

@@ -9,8 +9,8 @@ import servers
 from crash.story import finish_rollback, finish_run, look, undisturbed
 from crash.worlds import PostgresWorld
 
-DEATHS = 3
-ROWS = 150
+DEATHS = 2
+ROWS = 100
 
 
 @pytest.fixture
@@ -22,10 +22,11 @@ def durable():
 
 
 @pytest.fixture
-def world(lives, folder, durable):
+def world(lives, tmp_path, durable):
     """A world on that server, without a proxy."""
-    found = PostgresWorld(lives, folder / "project", durable, None, rows=ROWS)
+    found = PostgresWorld(lives, tmp_path / "project", durable, None, rows=ROWS)
     yield found
+    found.bury()
     found.close()
 
 

@@ -14,7 +14,7 @@ def test_a_slice_killed_while_it_works(make_world, kind):
     world = make_world(kind, chunk_rows=4, lease_s=5, rows=60)
     truth = undisturbed(world)
     world.fresh()
-    life = world.birth("resume", options={"processes": 2}, env={"CRASH_SLOW_S": "0.1"})
+    life = world.birth("resume", options={"processes": 2}, env={"CRASH_SLOW_S": "0.05"})
     world.until("SELECT count(*) > 0 FROM audit")
     slices = life.workers()
     assert len(slices) == 2, "two processes carry the run"

@@ -6,20 +6,20 @@ from crash import wardrobe
 from crash.story import finish_rollback, finish_run, look, undisturbed
 
 KINDS = pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-MIDDLE = {"CRASH_FREEZE_AT": str(8 * wardrobe.STEP)}
+MIDDLE = {"CRASH_HOLD_AT": str(8 * wardrobe.STEP)}
 
 
 def pause_in_the_middle(world):
     """An operator pauses the run while it is at work."""
-    life = world.birth("run", env=MIDDLE).until_frozen()
+    life = world.birth("run", env=MIDDLE).until_held()
     world.live("pause")
-    life.thaw()
+    life.go_on()
     assert life.wait()["run"]["state"] == "paused"
 
 
 def kill_in_the_middle(world):
     """The worker dies while it is at work."""
-    world.birth("run", env=MIDDLE).until_frozen().kill()
+    world.birth("run", env=MIDDLE).until_held().kill()
 
 
 @KINDS
@@ -42,19 +42,19 @@ def test_a_target_restored_to_an_earlier_point_resumes_rightly(make_world, kind,
 
 
 @KINDS
-def test_two_machines_with_a_ledger_each_have_one_run(make_world, kind, folder):
+def test_two_machines_with_a_ledger_each_have_one_run(make_world, kind, tmp_path):
     """The second is refused and told who holds it and since when; the first is not disturbed."""
     world = make_world(kind)
     truth = undisturbed(world)
     world.fresh()
-    first = world.birth("run", env=MIDDLE, who="alice").until_frozen()
-    elsewhere = wardrobe.write(folder / "elsewhere", ledger="another.db")
+    first = world.birth("run", env=MIDDLE, who="alice").until_held()
+    elsewhere = wardrobe.write(tmp_path / "elsewhere", ledger="another.db")
     told = world.birth("run", config=str(elsewhere), who="bob").wait()["error"]
     assert told["type"] == "RunActive"
     assert "alice@" in str(told)
     assert str(first.pid) in str(told)
     held_since = look(world.live("look"))["runs"][0]["created"][:16]
     assert held_since in str(told).replace(" ", "T"), told
-    first.thaw()
+    first.go_on()
     assert first.wait()["run"]["state"] == "succeeded"
     finish_run(world, truth)

@@ -26,10 +26,10 @@ duty = 1.0
 """
 
 BACKFILLS = '''
-"""Backfills that a test can freeze or slow down at a row of its choice."""
+"""Backfills that a test can hold or slow down at a row of its choice."""
 
 import os
-import signal
+import pathlib
 import time
 
 from proctor import ErrorBudget, Refuse, Skip, backfill, table
@@ -38,10 +38,13 @@ BEARS_ALL = ErrorBudget(share=1.0)
 
 
 def told(key):
-    """Stop, or take our time, where a test said so."""
-    if str(key) == os.environ.get("CRASH_FREEZE_AT"):
-        del os.environ["CRASH_FREEZE_AT"]
-        os.kill(os.getpid(), signal.SIGSTOP)
+    """Wait, or take our time, where a test said so."""
+    if str(key) == os.environ.get("CRASH_HOLD_AT"):
+        del os.environ["CRASH_HOLD_AT"]
+        place = pathlib.Path(os.environ["CRASH_HOLD"])
+        place.with_suffix(".held").touch()
+        while not place.with_suffix(".go").exists():
+            time.sleep(0.01)
     if "CRASH_SLOW_S" in os.environ:
         time.sleep(float(os.environ["CRASH_SLOW_S"]))
 

@@ -29,6 +29,11 @@ UPDATES = {
         CREATE TRIGGER {table}_{event} AFTER {event} ON {table}
             FOR EACH ROW EXECUTE FUNCTION {table}_{event}()""",
 }
+AUDIT = "SELECT place, id FROM audit"
+REST = """
+    SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database()
+    AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
+"""
 KEYS = {"wardrobe": "id", "about": "item_id"}
 
 
@@ -42,6 +47,7 @@ class World:
         self.folder = folder
         self.name = name
         self.row_count = rows
+        self.born = []
         self.config = wardrobe.write(folder, **settings)
 
     def birth(self, *acts, env=None, **more):
@@ -52,8 +58,12 @@ class World:
             "name": self.name,
             "environment": {"CRASH_STORE": self.url} | (env or {}),
             "count_filled": "SELECT count(*) FROM audit",
+            "tables": {t: self.whole(t) for t in KEYS},
+            "audit": AUDIT,
         }
-        return self.lives.born(job | more)
+        life = self.lives.born(job | more)
+        self.born = [*(other for other in self.born if other.alive), life]
+        return life
 
     def live(self, *acts, patience=PATIENCE, **more):
         """A whole, undisturbed life; its report."""
@@ -68,7 +78,10 @@ class World:
 
     def writes(self):
         """How often each row of the target was written since the audit was cleared."""
-        seen = self.query("SELECT place, id FROM audit")
+        return self.counted(self.query(AUDIT))
+
+    def counted(self, seen):
+        """How often each row is in the audit, in which there is nothing but the target."""
         assert {place for place, _ in seen} <= {wardrobe.TARGET[self.name]}
         return Counter(id_ for _, id_ in seen)
 
@@ -78,6 +91,24 @@ class World:
         while not self.query(question)[0][0]:
             assert time.monotonic() < end, f"it never came to this: {question}"
             time.sleep(0.01)
+
+    def frozen(self, key, **more):
+        """A life frozen while the author's function has this row, and no transaction is open.
+
+        Its other threads may be in the middle of a claim just then: it is frozen again.
+        """
+        life = self.birth("run", env={"CRASH_HOLD_AT": str(key)}, **more).until_held()
+        life.freeze()
+        while not self.at_rest():
+            life.signal(signal.SIGCONT)
+            life.freeze()
+        return life
+
+    def bury(self):
+        """End every life that still goes on."""
+        for life in self.born:
+            if life.alive:
+                life.kill()
 
     def clear_audit(self):
         """Forget the writes up to now."""
@@ -145,6 +176,15 @@ class SqliteWorld(World):
         count |= {"before": every != "step", "commits": every == "commit"}
         return self.birth(*acts, count=count).wait() is None
 
+    def at_rest(self):
+        """Whether nobody holds the file's lock."""
+        with contextlib.closing(sqlite3.connect(self.file, timeout=0)) as connection:
+            try:
+                connection.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError:
+                return False
+        return True
+
     def whole(self, table):
         """The query for every column of a table in the order of its key."""
         return f"SELECT * FROM {table} ORDER BY {KEYS[table]}"
@@ -168,7 +208,7 @@ class SqliteWorld(World):
 
 
 class PostgresWorld(World):
-    """The data in a database of its own; lives reach it through a proxy that counts."""
+    """The data in a database of its own; `through_proxy` lets a life reach it with faults."""
 
     kind = "postgres"
 
@@ -178,7 +218,9 @@ class PostgresWorld(World):
         self.proxy = proxy
         self.direct = server.create_database()
         self.database = self.direct.rpartition("/")[2]
-        self.url = server.url(self.database, port=proxy.port) if proxy else self.direct
+        self.url = self.direct
+        if proxy is not None:
+            self.through_proxy = {"CRASH_STORE": server.url(self.database, port=proxy.port)}
         self.connect()
         self.create()
         self.original = self.rows()
@@ -206,12 +248,15 @@ class PostgresWorld(World):
             self.query("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
             self.create()
 
+    def at_rest(self):
+        """Whether nobody else is in a transaction, nor comes to be by a message under way."""
+        first = self.query(REST)[0][0]
+        self.query("SELECT pg_sleep(0.02)")
+        return first and self.query(REST)[0][0]
+
     def come_to_rest(self):
         """Wait until nobody else is in a transaction."""
-        self.until(
-            "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() "
-            "AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
-        )
+        self.until(REST)
 
     def killed_at(self, step, *acts, every):
         """Whether a life was killed at its `step`-th step."""
@@ -221,7 +266,7 @@ class PostgresWorld(World):
             number, when = step, "after"
         only = COMMITS if every == "commit" else b""
         self.proxy.expect(Fault(number, when, lambda _: life.get().signal(signal.SIGKILL), only))
-        born = self.birth(*acts)
+        born = self.birth(*acts, env=self.through_proxy)
         life.put(born)
         try:
             return born.wait() is None
