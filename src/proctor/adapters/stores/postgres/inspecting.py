@@ -22,7 +22,8 @@ SEQUENTIAL: Final = 20_000
 """Rows from which a scan of the whole table for `missing` is worth a warning."""
 
 ABOUT: Final = """
-SELECT current_database(), current_user, coalesce(pg_catalog.host(pg_catalog.inet_server_addr()), 'local')
+SELECT current_database(), current_user,
+  coalesce(pg_catalog.host(pg_catalog.inet_server_addr()), 'local')
     || ':' || coalesce(pg_catalog.inet_server_port()::text, ''),
   pg_catalog.current_setting('server_version'),
   pg_catalog.current_setting('server_version_num')::int4,
