@@ -73,5 +73,6 @@ async def fill(config):
         return result
 
 
-with tempfile.TemporaryDirectory() as made:
-    print(json.dumps(asyncio.run(fill(project(Path(made))))))
+if __name__ == "__main__":  # the processes of a pool import this file again
+    with tempfile.TemporaryDirectory() as made:
+        print(json.dumps(asyncio.run(fill(project(Path(made))))))
