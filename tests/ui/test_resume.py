@@ -70,7 +70,7 @@ def test_restart_gives_the_unfinished_run_up(failing, shop, proctor):
 
 def test_a_time_that_is_over_leaves_a_run_to_resume(shop, proctor):
     """--until: exit 130; the rest is done the next time, whole: a part is refused."""
-    settings(shop, chunk_rows=10, pause_s=0.2)
+    settings(shop, chunk_rows=10, pause_s=1.0)
     soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
     ended = proctor("run", "normalize_email", "--until", soon, "--json")
     assert (ended.code, ended.json["state"]) == (130, "paused")
