@@ -10,7 +10,7 @@ import pytest
 from proctor.errors import UsageError
 from proctor.ui import words
 from proctor.ui.commands.work import accepted
-from proctor.ui.options import key_list, length, moment, pairs
+from proctor.ui.options import key_list, length, moment, pairs, part_of
 
 
 def test_keys_of_one_column_are_apart_at_commas():
@@ -22,7 +22,15 @@ def test_a_key_that_holds_a_comma_is_quoted():
 
 
 def test_keys_of_several_columns_are_apart_at_semicolons():
-    assert key_list(["1,a;2,b"], 2) == ("1,a", "2,b")
+    assert key_list(["1,a;2,b"], 2) == ('"1","a"', '"2","b"')
+
+
+def test_a_range_ends_at_one_key():
+    """A comma in it stands in double quotes; else it would be two keys."""
+    part = part_of(1, None, (), '"a,b"', "c d")
+    assert (part.start, part.stop) == ("a,b", "c d")
+    with pytest.raises(UsageError, match="--to takes one key"):
+        part_of(1, None, (), None, "a,b")
 
 
 def test_no_keys_are_no_part():

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from proctor.core.budget import Verdict, Word, judge_errors
+from proctor.core.keytext import key_text
 from proctor.core.settle import settle
 from proctor.engine.compute import compute
 from proctor.engine.kit import Kit
@@ -61,7 +62,7 @@ def examples(settled: Settled, spec: Spec) -> str:
     told = []
     for reason, count in Counter(i.reason for i in failed).most_common(3):
         key = shown_key(next(i.key for i in failed if i.reason == reason), spec)
-        told.append(f"{count:,} times {reason} (such as key {', '.join(map(str, key))})")
+        told.append(f"{count:,} times {reason} (such as key {key_text(key)})")
     return "; ".join(told)
 
 

@@ -134,7 +134,8 @@ def range_options() -> tuple[Callable[[F], F], ...]:
             "--keys",
             multiple=True,
             metavar="K,…",
-            help="Only these keys, separated by commas; keys of several columns by semicolons.",
+            help="Only these keys, as `failures` shows them, separated by commas; keys of several "
+            "columns by semicolons.",
         ),
         click.option("--from", "start", metavar="K", help="Begin at this key, itself included."),
         click.option("--to", "stop", metavar="K", help="End at this key, itself included."),
@@ -185,19 +186,24 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
 
 
 def key_list(texts: Sequence[str], columns: int) -> tuple[str, ...]:
-    """Typed keys apart: at commas, or at semicolons where a key has several columns itself.
+    """Typed keys apart, for a key of so many columns: each as a store's `parse_key` takes it."""
+    from proctor.core.keytext import one_text, read_keys
 
-    A key that holds a comma is put in double quotes.
-    """
-    import csv
+    return tuple(one_text(key) for text in texts for key in read_keys(text, columns))
 
-    mark = "," if columns == 1 else ";"
-    keys = [part.strip() for row in csv.reader(texts, delimiter=mark) for part in row]
-    if texts and not (keys and all(keys)):
+
+def one_key(text: str, columns: int, option: str) -> str:
+    """The one key of `--from` or `--to`, as a store's `parse_key` takes it."""
+    from proctor.core.keytext import one_text, read_keys
+
+    keys = read_keys(text, columns, option)
+    if len(keys) > 1:
         raise UsageError(
-            "--keys holds an empty key", found=repr(",".join(texts)), fix="write --keys 1,2,3"
+            f"{option} takes one key",
+            found=f"{len(keys)} keys",
+            fix='put a key that holds a comma or a semicolon in double quotes: "a,b"',
         )
-    return tuple(keys)
+    return one_text(keys[0])
 
 
 def part_of(
@@ -210,7 +216,12 @@ def part_of(
     """The typed part of the rows, for a key of so many columns."""
     from proctor.app import Part
 
-    return Part(limit=limit, keys=key_list(keys, columns), start=start, stop=stop)
+    return Part(
+        limit=limit,
+        keys=key_list(keys, columns),
+        start=None if start is None else one_key(start, columns, "--from"),
+        stop=None if stop is None else one_key(stop, columns, "--to"),
+    )
 
 
 def length(text: str, option: str) -> timedelta:

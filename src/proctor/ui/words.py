@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from proctor.core.keytext import UNSEEN, escaped, key_text
 from proctor.engine.snapshot import Estimate
 from proctor.model import Key, Outcome, Signal, Span
 
@@ -87,8 +88,8 @@ def share(part: float, whole: float) -> str:
 
 
 def key(parts: Key) -> str:
-    """A row's key as it can be typed again."""
-    return ",".join(visible(str(p)) for p in parts)
+    """A row's key as `--keys`, `--from` and `--to` take it."""
+    return key_text(parts)
 
 
 def span(part: Span) -> str:
@@ -145,7 +146,7 @@ def visible(text: str, width: int | None = None) -> str:
     they are shown by their code.
     """
     said = "".join(
-        c if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Zl", "Zp"} else f"\\u{ord(c):04x}"
+        escaped(c) if unicodedata.category(c) in UNSEEN else c
         for c in (text if width is None else text[: width + 1])
     )
     if width is not None and (len(said) > width or len(text) > width):

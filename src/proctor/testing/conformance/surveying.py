@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from proctor.core.keytext import keys_text, one_text, read_keys
 from proctor.errors import TargetError, UsageError
 from proctor.model import KeyPart, Outcome, Page, Source, Span
 from proctor.ports import Store
@@ -168,6 +169,42 @@ class Surveying:
         for spec, text in ((items_spec(), "seven"), (pairs, "x"), (pairs, "x,y"), (pairs, "")):
             with pytest.raises(UsageError):
                 store.parse_key(spec, text)
+
+    async def test_keys_are_parsed_as_they_are_printed(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """Whatever a key holds, a person can type what a report shows of it."""
+        await harness.sql(
+            "CREATE TABLE names (a TEXT PRIMARY KEY, style TEXT, normal TEXT)",
+            "CREATE TABLE pairs (a TEXT, b INTEGER, style TEXT, normal TEXT, PRIMARY KEY (a, b))",
+        )
+        hostile = [
+            "a,b",
+            '5"',
+            "'q'",
+            "''",
+            "'",
+            "X'41'",
+            "'X'41'",
+            "p;q",
+            " x ",
+            "",
+            "007",
+            "n\nl",
+        ]
+        told = ["(" + "'" + text.replace("'", "''") + "'" for text in hostile]
+        await harness.sql(
+            "INSERT INTO names (a, style) VALUES " + ", ".join(f"{t}, 's')" for t in told),
+            "INSERT INTO pairs (a, b, style) VALUES " + ", ".join(f"{t}, 7, 's')" for t in told),
+        )
+        one, two = KeyPart(column="a"), KeyPart(column="b")
+        for name, key in (("names", (one,)), ("pairs", (one, two))):
+            spec = items_spec(source=name, key=key)
+            await store.inspect(spec)
+            page = await store.sample(spec, 50, span=EVERYTHING)
+            assert len(page.keys) == len(hostile)
+            typed = read_keys(keys_text(page.keys), len(key))
+            assert [store.parse_key(spec, one_text(parts)) for parts in typed] == list(page.keys)
 
     @pytest.mark.parametrize(
         ("changes", "named"),

@@ -240,7 +240,8 @@ def _typed(column: KeyColumn, text: str) -> Any:
         elif column.kind == "blob":
             return bytes.fromhex(text.strip().removeprefix("X'").removesuffix("'"))
         else:
-            return text
+            # Keys are typed as they are printed: text like a mark has a quote in front there.
+            return text[1:] if text.startswith(("''", "'X'")) else text
     except ValueError:
         pass
     kinds = {"integer": "a whole number", "blob": "a blob in hexadecimal digits"}
