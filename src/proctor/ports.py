@@ -14,6 +14,7 @@ from proctor.model import (
     Health,
     Holder,
     Issue,
+    Journalled,
     Key,
     Lease,
     Page,
@@ -166,7 +167,9 @@ class Undoing(Protocol):
     async def undo(self, run: Run, number: int, terms: UndoTerms) -> Undone:
         """Undo one applied chunk in one transaction, marking it undone; idempotent.
 
-        With `terms.dry_run` in a read-only transaction, saying what it would do.
+        With `terms.dry_run` in a read-only transaction, saying what it would do. Rows that a
+        part (`not terms.whole`) had to leave alone stay in the journal and can be asked for
+        again; undoing the whole run settles every row of it.
         """
 
     async def verify(self, run: Run, number: int) -> Undone:
@@ -205,6 +208,12 @@ class Watching(Protocol):
 
     async def issues(self, run: str, *, limit: int | None = None) -> list[Issue]:
         """Rows that were read and not written, with reasons; conflicted ones only while so."""
+
+    async def journalled(self, run: Run, number: int, count: int) -> list[Journalled]:
+        """Up to `count` rows of one chunk's journal, spread over it, undone or not.
+
+        For people to look at: it reads this one chunk's journal and at most these rows.
+        """
 
 
 class Store(Surveying, Working, Undoing, Watching, Protocol):
@@ -274,6 +283,11 @@ class UndoTerms:
     span: Span = field(default_factory=Span)
     since: datetime | None = None
     dry_run: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything that the run wrote is to be undone."""
+        return self.span.whole and self.since is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+from proctor.engine.snapshot import Preview
 from proctor.model import Outcome
 from proctor.ui.reports import charts, html, json, markdown
 
@@ -103,6 +104,34 @@ def test_the_page_shows_every_part(report):
     ):
         assert said in page.text, said
     assert page.tags.count("svg") == 3
+
+
+def test_the_sample_shows_both_sides_of_a_row(report):
+    """Before and after; a row that was inserted, and one whose value is known no more, say so."""
+    both = Preview(
+        key=(1,), bucket="written", before={"a": "old", "b": None}, after={"a": "new", "b": "x"}
+    )
+    made = Preview(key=(2,), bucket="written", before={}, after={"a": "made"})
+    lost = Preview(
+        key=(3,), bucket="written", before={"a": "was"}, after={}, reason="known no more"
+    )
+    shown = replace(report, sample=(both, made, lost))
+    source = markdown.render(shown)
+    for line in (
+        "| 1 | a | old | new |",
+        "| 1 | b | null | x |",
+        "| 2 | a | no row | made |",
+        "| 3 | a | was | known no more |",
+    ):
+        assert line in source.splitlines()
+    said = " ".join(" ".join(Page(html.render(shown)).texts).split())
+    assert "Field Before After 1 a old new b null x 2 a no row made 3 a was known no more" in said
+    found = stdlib_json.loads(json.render(shown))["sample"]
+    assert [(row["before"], row["after"]) for row in found] == [
+        ({"a": "old", "b": None}, {"a": "new", "b": "x"}),
+        ({}, {"a": "made"}),
+        ({"a": "was"}, {}),
+    ]
 
 
 def test_an_empty_run_has_a_page_too(report):

@@ -8,11 +8,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from proctor.core.same import text_of
-from proctor.engine.show import image_text, inputs, masked, rates, shown_key
+from proctor.engine.show import images, inputs, rates, shown_key
 from proctor.engine.site import Site
 from proctor.engine.snapshot import Preview, Report
-from proctor.engine.undo import undoable
-from proctor.model import ChunkRecord, Issue, Run, RunState, Span, Spec, Undone
+from proctor.model import ChunkRecord, Issue, Journalled, Row, Run, RunState, Span, Spec, Undone
 from proctor.ports import Event
 
 SHOWN_ISSUES = 200
@@ -85,24 +84,35 @@ def _rollback(told: Sequence[Event]) -> Undone | None:
 async def _sample(
     site: Site, spec: Spec, run: Run, chunks: Sequence[ChunkRecord]
 ) -> tuple[Preview, ...]:
-    """A few rows that the run wrote, as they stand now beside what they were made from."""
-    for record in chunks:
-        if undoable(record) and record.outcome.written:
-            keys = (await site.store.written_keys(run, record.chunk.number))[:SHOWN_SAMPLE]
-            page = await site.store.read_keys(spec, keys)
-            return tuple(
-                Preview(
-                    key=shown_key(key, spec),
-                    bucket="written",
-                    before={},
-                    after=masked(
-                        zip(spec.writes, (image_text(v) for v in images or ()), strict=False), spec
-                    ),
-                    inputs=inputs(row, spec),
-                )
-                for key, row, images in zip(page.keys, page.rows, page.images, strict=True)
-            )
-    return ()
+    """A few rows that the run wrote, from its undo journal: what they held before and after.
+
+    From its first chunk, one in the middle and its last: no more journals than these are read.
+    """
+    kept = [c.chunk.number for c in chunks if c.has_undo and c.outcome.written]
+    few = sorted({kept[i] for i in (0, len(kept) // 2, -1)}) if kept else []
+    rows: list[Journalled] = []
+    for n, number in enumerate(few):
+        share = (SHOWN_SAMPLE - len(rows)) // (len(few) - n)
+        rows += await site.store.journalled(run, number, share)
+    if not rows:
+        return ()
+    page = await site.store.read_keys(spec, [row.key for row in rows])
+    made_from = dict(zip(page.keys, page.rows, strict=True))
+    return tuple(_preview(row, made_from.get(row.key, {}), spec) for row in rows)
+
+
+def _preview(row: Journalled, made_from: Row, spec: Spec) -> Preview:
+    note = "" if row.before else "inserted by the run"
+    if row.after is None:
+        note = "changed since; only a digest of what was written is kept"
+    return Preview(
+        key=shown_key(row.key, spec),
+        bucket="written",
+        before=images(row.before, spec),
+        after=images(row.after, spec),
+        inputs=inputs(made_from, spec),
+        reason=note,
+    )
 
 
 async def _next_steps(site: Site, spec: Spec, run: Run) -> tuple[str, ...]:

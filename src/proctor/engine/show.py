@@ -63,9 +63,7 @@ def previews(page: Page, settled: Settled, spec: Spec) -> tuple[Preview, ...]:
     shown = []
     for i, key in enumerate(page.keys):
         issue = reasons.get(key)
-        before = masked(
-            zip(spec.writes, (image_text(v) for v in page.images[i] or ()), strict=False), spec
-        )
+        before = images(page.images[i], spec)
         new = masked(
             ((n, text_of(v)) for n, v in zip(spec.writes, after.get(i, ()), strict=False)), spec
         )
@@ -80,6 +78,11 @@ def previews(page: Page, settled: Settled, spec: Spec) -> tuple[Preview, ...]:
             )
         )
     return tuple(shown)
+
+
+def images(row: Sequence[Image] | None, spec: Spec) -> dict[str, str | None]:
+    """Images of the written fields by name, masked; empty for a row that is not there."""
+    return masked(((n, image_text(v)) for n, v in zip(spec.writes, row or (), strict=False)), spec)
 
 
 def inputs(row: Mapping[str, Any], spec: Spec) -> dict[str, str | None]:

@@ -145,6 +145,19 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Journalled:
+    """One row in the undo journal: its written fields before and after, as `Spec.writes`.
+
+    `before` is None for a row that the run inserted. `after` is None where only a digest was
+    kept and the row no longer holds what it stands for. Values stay out of its repr.
+    """
+
+    key: Key
+    before: tuple[Image, ...] | None = field(repr=False)
+    after: tuple[Image, ...] | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Undone:
     """What undoing one chunk did: its rows end in exactly one of the four.
 

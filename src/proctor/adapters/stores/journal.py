@@ -18,7 +18,7 @@ from operator import sub
 from typing import Any, Final, TypeAlias
 
 from proctor.errors import TargetError
-from proctor.model import ABSENT, Image, Key
+from proctor.model import ABSENT, Image, Journalled, Key
 
 MAGIC: Final = b"PU"
 VERSION: Final = 1
@@ -120,6 +120,21 @@ def subset(undo: Undo, positions: Sequence[int]) -> Undo:
         columns=undo.columns,
         whole=[[c[i] for i, _ in stays] for c in undo.whole],
     )
+
+
+def some(undo: Undo, count: int, fields: int) -> list[Journalled]:
+    """At most `count` rows, evenly spread, with their first `fields` images as they were kept."""
+    rows = len(undo.keys)
+    few = min(count, rows)
+    inserted = set(undo.inserted)
+    return [
+        Journalled(
+            key=undo.keys[i],
+            before=None if i in inserted else tuple(c[i] for c in undo.before[:fields]),
+            after=tuple(c[i] for c in undo.after[:fields]),
+        )
+        for i in (n * rows // few for n in range(few))
+    ]
 
 
 def digest(image: Image) -> Image:

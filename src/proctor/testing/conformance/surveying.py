@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from proctor.core.keytext import keys_text, one_text, read_keys
 from proctor.errors import TargetError, UsageError
 from proctor.model import KeyPart, Outcome, Page, Source, Span
+from proctor.model.keytext import keys_text, one_text, read_keys
 from proctor.ports import Store
 from proctor.testing.conformance.acting import (
     EVERYTHING,

@@ -132,6 +132,47 @@ class Undoing:
         assert books_of(await undo_all(store, run)) == (6, 6, 0, 0, 0)
         assert await harness.fetch("SELECT count(normal) FROM items") == [(0,)]
 
+    async def test_rows_that_a_part_left_alone_can_be_asked_for_again(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """A part forgets only what it restored; undoing the whole run settles every row."""
+        await harness.sql(
+            "CREATE TABLE names (name TEXT PRIMARY KEY)",
+            "INSERT INTO names VALUES ('old'), ('kept'), ('new'), ('theirs')",
+            "CREATE TABLE items (id INTEGER PRIMARY KEY, style TEXT, "
+            "normal TEXT REFERENCES names (name))",
+            "INSERT INTO items VALUES (1, 'A', 'old'), (2, 'B', 'kept'), (3, 'C', 'kept'), "
+            "(4, 'D', 'kept'), (5, 'E', 'kept')",
+        )
+        spec = items_spec(missing="normal <> 'new'")
+        run = await roll_back(store, await filled(store, spec, lambda _row: "new"))
+        await harness.sql(
+            "DELETE FROM names WHERE name = 'old'",  # row 1 cannot go back
+            "UPDATE items SET normal = 'theirs' WHERE id = 2",
+            "DELETE FROM items WHERE id = 3",
+        )
+        part = UndoTerms(span=Span(start=(1,), stop=(4,)))
+        assert books_of(await undo_all(store, run, part)) == (4, 1, 1, 1, 1)
+        (record,) = await store.chunks(run.id)
+        assert not record.undone
+        assert await store.written_keys(run, record.chunk.number) == [(1,), (2,), (3,), (5,)]
+        assert books_of(await undo_all(store, run, part)) == (3, 0, 1, 1, 1)
+        await harness.sql(
+            "INSERT INTO names VALUES ('old')", "UPDATE items SET normal = 'new' WHERE id = 2"
+        )
+        since = UndoTerms(since=datetime.now(UTC) - timedelta(days=1))
+        assert books_of(await undo_all(store, run, since)) == (4, 3, 0, 1, 0)
+        assert await store.written_keys(run, record.chunk.number) == [(3,)]
+        assert books_of(await undo_all(store, run)) == (1, 0, 0, 1, 0)
+        (record,) = await store.chunks(run.id)
+        assert record.undone
+        assert await harness.fetch("SELECT id, normal FROM items ORDER BY id") == [
+            (1, "old"),
+            (2, "kept"),
+            (4, "kept"),
+            (5, "kept"),
+        ]
+
     async def test_chunks_before_a_moment_are_left_alone(
         self, harness: Harness, store: Store
     ) -> None:

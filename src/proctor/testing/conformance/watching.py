@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from proctor.errors import UsageError
-from proctor.model import ChunkState, KeyPart, Outcome, RunState, Span
-from proctor.ports import Store
+from proctor.model import ABSENT, ChunkState, KeyPart, Outcome, RunState, Span
+from proctor.ports import Store, UndoTerms
 from proctor.testing.conformance.acting import (
     ALICE,
     TERMS,
@@ -15,8 +17,10 @@ from proctor.testing.conformance.acting import (
     finish,
     items_spec,
     make_items,
+    roll_back,
     work,
 )
+from proctor.testing.conformance.guarding import ABOUT, ABOUT_SPEC
 from proctor.testing.conformance.harness import Harness
 
 
@@ -110,9 +114,63 @@ class Watching:
         await store.chunks(run.id)
         await store.issues(run.id)
         await store.written_keys(run, 1)
+        await store.journalled(run, 1, 3)
         health = await store.health()
         assert await harness.dump() == before
         assert run.state is RunState.SUCCEEDED
         assert health.runs >= 1
         assert health.signals
         assert len({s.name for s in health.signals}) == len(health.signals)
+
+    async def test_the_journal_shows_rows_before_and_after(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """For a report: a few rows of a chunk, spread over it, undone or not; no more than asked.
+
+        A long value may be kept as a digest: it is shown while the row holds it.
+        """
+        await make_items(harness, range(1, 10))
+        await harness.sql("UPDATE items SET note = 'it''s old' WHERE id > 1")
+        long = {i: hashlib.sha256(bytes([i])).hexdigest() * 2 for i in range(1, 10)}
+        spec = items_spec(fills=("normal", "note"), missing="1 = 1")
+        run = await filled(store, spec, lambda row: (long[row["id"]], "new"))
+        (record,) = await store.chunks(run.id)
+        number = record.chunk.number
+        seen = await store.journalled(run, number, 3)
+        assert [(s.key, s.before, s.after) for s in seen] == [
+            ((1,), (None, None), (long[1], "new")),
+            ((4,), (None, "it's old"), (long[4], "new")),
+            ((7,), (None, "it's old"), (long[7], "new")),
+        ]
+        assert "old" not in repr(seen)
+        await harness.sql("UPDATE items SET normal = 'theirs' WHERE id = 4")
+        (_, changed, _) = await store.journalled(run, number, 3)
+        assert changed.before == (None, "it's old")
+        assert changed.after in (None, (long[4], "new"))
+        assert len(await store.journalled(run, number, 100)) == 9
+        await store.undo(await roll_back(store, run), number, UndoTerms())
+        assert [s.before for s in await store.journalled(run, number, 1)] == [(None, None)]
+        await store.prune(run=run.id)
+        assert await store.journalled(run, number, 3) == []
+        assert await store.journalled(run, 99, 3) == []
+
+    async def test_the_journal_shows_what_was_not_there(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """A row that was inserted has no before; a place in a document may have been absent."""
+        await make_items(harness, [1, 2])
+        await harness.sql(
+            ABOUT,
+            "INSERT INTO about VALUES (1, NULL, NULL, 'mine')",
+            f"CREATE TABLE docs (id INTEGER PRIMARY KEY, doc {harness.json_type})",
+            """INSERT INTO docs VALUES (1, '{"a": 1}'), (2, '{"in": {"normal": 7}}'), (3, NULL)""",
+        )
+        run = await filled(store, ABOUT_SPEC)
+        about = await store.journalled(run, 1, 9)
+        assert [(s.key, s.before is None) for s in about] == [((1,), False), ((2,), True)]
+        assert [s.after and s.after[0] for s in about] == ["style 1", "style 2"]
+        spec = items_spec(source="docs", fills=("doc.in.normal",), missing="1 = 1")
+        run = await filled(store, spec, lambda _row: 8, run="run-2")
+        before = [s.before for s in await store.journalled(run, 1, 9)]
+        assert before[:2] == [(ABSENT,), ("7",)]
+        assert before[2] in ((None,), (ABSENT,))

@@ -11,6 +11,8 @@ from proctor.ui import words
 
 CUT: Final = 120
 """Characters of a value in a table cell."""
+KEY_CUT: Final = 1000
+"""Characters of a key: it is typed back, so it is hardly ever cut."""
 LISTED: Final = 50
 """Failures shown; `proctor failures RUN` lists all of them."""
 
@@ -32,9 +34,9 @@ def render(report: Report) -> str:
     return "\n\n".join(p for p in parts if p) + "\n"
 
 
-def cell(text: str) -> str:
+def cell(text: str, width: int = CUT) -> str:
     """A value inside a table: nothing in it can end the cell or become markup."""
-    said = words.visible(text, CUT)
+    said = words.visible(text, width)
     # No link, image, emphasis, code, HTML or new cell can begin without one of these.
     for special in "\\`*_[]<>|~&":
         said = said.replace(special, "\\" + special)
@@ -100,7 +102,7 @@ def _failures(report: Report) -> str:
         [(cell(why), f"{n:,}") for why, n in report.issues_by_reason.items()],
     )
     listed = report.issues[:LISTED]
-    rows = [(cell(words.key(i.key)), i.bucket.value, cell(i.reason)) for i in listed]
+    rows = [(cell(words.key(i.key), KEY_CUT), i.bucket.value, cell(i.reason)) for i in listed]
     more = ""
     if report.issues_total > len(listed):
         more = (
@@ -136,16 +138,19 @@ def _waits(report: Report) -> str:
 def _sample(sample: Sequence[Preview]) -> str:
     if not sample:
         return ""
-    # What stood there before is not known of every row, long after a run.
-    known = any(row.before for row in sample)
-    rows = []
-    for row in sample:
-        for name, after in row.after.items():
-            before = cell(words.value(row.before[name], CUT)) if name in row.before else ""
-            cells = [cell(words.key(row.key)), cell(name), before, cell(words.value(after, CUT))]
-            rows.append(cells if known else [*cells[:2], cells[3]])
-    heads = ("Key", "Field", "Before", "After") if known else ("Key", "Field", "After")
-    return _section("Sample of rows", table(heads, rows) if rows else "")
+    rows = [
+        (cell(words.key(row.key), KEY_CUT), cell(name), *(cell(said) for said in _sides(row, name)))
+        for row in sample
+        for name in row.after or row.before
+    ]
+    return _section("Sample of rows", table(("Key", "Field", "Before", "After"), rows))
+
+
+def _sides(row: Preview, name: str) -> tuple[str, str]:
+    """One field before and after; what stands there instead where one of them is not known."""
+    before = words.value(row.before[name], CUT) if name in row.before else "no row"
+    after = words.value(row.after[name], CUT) if name in row.after else row.reason
+    return before, after
 
 
 def _actions(report: Report) -> str:

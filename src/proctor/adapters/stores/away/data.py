@@ -15,6 +15,7 @@ from proctor.adapters.stores.away.intents import Intent
 from proctor.model import (
     Applied,
     Chunk,
+    Journalled,
     Key,
     Lease,
     Page,
@@ -131,6 +132,9 @@ class Data(Protocol):
         self, spec: Spec, run: Run, numbers: Sequence[int], book: Book
     ) -> AsyncIterator[str]:
         """SQL that undoes chunks without Proctor."""
+
+    async def shown(self, spec: Spec, undo: bytes, count: int) -> list[Journalled]:
+        """At most `count` rows of a chunk's undo data, as people read them."""
 
     async def fate(self, witness: Mapping[str, Any]) -> Fate:
         """What became of a transaction."""

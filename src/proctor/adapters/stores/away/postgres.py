@@ -37,6 +37,7 @@ from proctor.errors import ConnectionLost, TargetError
 from proctor.model import (
     Applied,
     Chunk,
+    Journalled,
     Key,
     Lease,
     Page,
@@ -280,6 +281,10 @@ class PostgresData:
         keeper = UndoKeeper(book=book)
         async for piece in script.script(self._pool, binding, run, numbers, keeper=keeper):
             yield piece
+
+    async def shown(self, spec: Spec, undo: bytes, count: int) -> list[Journalled]:
+        """As the store shows them."""
+        return await rollback.shown(self._pool, await self._bound(spec), undo, count)
 
     async def fate(self, witness: Mapping[str, Any]) -> Fate:
         """Ask the server for the transaction; after a failover or a restore it cannot tell."""

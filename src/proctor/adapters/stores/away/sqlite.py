@@ -39,6 +39,7 @@ from proctor.errors import Busy
 from proctor.model import (
     Applied,
     Chunk,
+    Journalled,
     Key,
     Lease,
     Page,
@@ -302,6 +303,10 @@ class SqliteData:
         for number in sorted(numbers, reverse=True):
             if piece := await self._desk.ask(one, number):
                 yield piece
+
+    async def shown(self, spec: Spec, undo: bytes, count: int) -> list[Journalled]:
+        """As they are kept: here the images of fields are never digests."""
+        return undoing.shown(undo, spec, count)
 
     async def fate(
         self,

@@ -23,6 +23,7 @@ from proctor.model import (
     ChunkRecord,
     Health,
     Issue,
+    Journalled,
     Key,
     Lease,
     Page,
@@ -263,6 +264,13 @@ class AwayStore:
         if found is None or found.undone or found.undo is None:
             return []
         return list(journal.unpack(found.undo).keys)
+
+    async def journalled(self, run: Run, number: int, count: int) -> list[Journalled]:
+        """A few rows that one chunk wrote, before and after."""
+        found = await self._book.kept(run.id, number)
+        if found is None or found.undo is None:
+            return []
+        return await self._data.shown(await self._spec(run.id), found.undo, count)
 
     async def undo_script(self, run: Run, numbers: Sequence[int]) -> AsyncIterator[str]:
         """SQL that undoes these chunks without Proctor."""

@@ -124,6 +124,11 @@ class Fill:
         """An image from SQL as the rest of Proctor knows it."""
         return ABSENT if self.nested and image == NOT_THERE else image
 
+    def journalled(self, image: Image) -> Image:
+        """A before-image of the journal without the mark of the parents that the write made."""
+        marked = self.nested and isinstance(image, str) and image[:1] in (NOT_THERE, "^")
+        return ABSENT if marked else image
+
     def sql(self, image: Image) -> str | None:
         """An image as SQL compares it."""
         return NOT_THERE if image is ABSENT else image

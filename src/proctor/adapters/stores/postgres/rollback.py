@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import psycopg
 
 from proctor.adapters.stores import journal, records
-from proctor.adapters.stores.postgres import catalog
+from proctor.adapters.stores.postgres import catalog, fills, reading
 from proctor.adapters.stores.postgres.applying import blob
 from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.bisect import Found, Spoilt, bisect
@@ -21,7 +21,7 @@ from proctor.adapters.stores.postgres.literal import text
 from proctor.adapters.stores.postgres.pool import Pool, Transaction
 from proctor.adapters.stores.postgres.undoing import CHANGED, GONE, REFERENCED, Undoer
 from proctor.adapters.stores.postgres.writing import SUPPRESSED
-from proctor.model import Bucket, Issue, Key, Undone
+from proctor.model import Bucket, Image, Issue, Journalled, Key, Undone
 from proctor.ports import UndoTerms
 
 BUCKETS = {CHANGED: Bucket.CONFLICTED, GONE: Bucket.GONE}
@@ -135,7 +135,8 @@ async def undo(
         rest = [p for p in covered if p not in done.written and p not in reasons]
         states = await undoer.states(work, rest)
         reasons |= {p: why or SUPPRESSED for p, why in states.items()}
-        await keeper.mark(work, run, number, _remaining(undoer, covered))
+        settled = covered if terms.whole else [p for p in covered if p not in reasons]
+        await keeper.mark(work, run, number, _remaining(undoer, settled))
         return _books(undoer, covered, reasons, started)
 
 
@@ -155,9 +156,9 @@ def _values(undoer: Undoer, position: int) -> list[object]:
     return [*undoer.journal.keys[position], *(i for i in images if isinstance(i, str))]
 
 
-def _remaining(undoer: Undoer, covered: Sequence[int]) -> journal.Undo:
-    """The journal of the rows that were not asked for."""
-    done = set(covered)
+def _remaining(undoer: Undoer, settled: Sequence[int]) -> journal.Undo:
+    """The journal of the rows that can be asked for again."""
+    done = set(settled)
     rest = [p for p in range(len(undoer.journal.keys)) if p not in done]
     return journal.subset(undoer.journal, rest)
 
@@ -221,6 +222,38 @@ async def written_keys(pool: Pool, run: str, number: int) -> list[Key]:
     async with pool.read(run) as work:
         found = await kept(work, run, number)
     return list(journal.unpack(found.undoable).keys) if found.undoable else []
+
+
+async def journalled(
+    pool: Pool, binding: Binding, run: str, number: int, count: int
+) -> list[Journalled]:
+    """A few rows of one chunk's journal."""
+    async with pool.read(run) as work:
+        found = await kept(work, run, number)
+    return await shown(pool, binding, found.blob, count)
+
+
+async def shown(pool: Pool, binding: Binding, data: bytes | None, count: int) -> list[Journalled]:
+    """A few rows of a journal; what was kept as a digest is looked up in the rows as they are."""
+    if data is None:
+        return []
+    few = journal.some(journal.unpack(data), count, len(binding.writes))
+    digests = [row.key for row in few if any(map(fills.looks_like_digest, row.after or ()))]
+    page = await reading.by_keys(pool, binding, digests) if digests else None
+    now = dict(zip(page.keys, page.images, strict=True)) if page else {}
+    return [_legible(binding, row, now.get(row.key)) for row in few]
+
+
+def _legible(binding: Binding, row: Journalled, now: tuple[Image, ...] | None) -> Journalled:
+    """A row without the marks and digests that the journal keeps for the server."""
+    before, after = row.before, row.after
+    if before is not None:
+        pairs = zip(binding.writes, before, strict=True)
+        before = tuple(fill.journalled(image) for fill, image in pairs)
+    if after is not None and any(map(fills.looks_like_digest, after)):
+        holds = now is not None and all(map(fills.holds, after, now))
+        after = now if holds else None
+    return replace(row, before=before, after=after)
 
 
 async def prune(

@@ -35,6 +35,7 @@ from proctor.model import (
     ChunkRecord,
     Health,
     Issue,
+    Journalled,
     Key,
     Lease,
     Page,
@@ -229,6 +230,11 @@ class PostgresStore:
     async def written_keys(self, run: Run, number: int) -> list[Key]:
         """The keys that one chunk wrote."""
         return await rollback.written_keys(self._pool, run.id, number)
+
+    async def journalled(self, run: Run, number: int, count: int) -> list[Journalled]:
+        """A few rows that one chunk wrote, before and after."""
+        binding = await self._bound_run(run.id)
+        return await rollback.journalled(self._pool, binding, run.id, number, count)
 
     async def undo_script(self, run: Run, numbers: Sequence[int]) -> AsyncIterator[str]:
         """SQL that undoes these chunks without Proctor."""

@@ -32,6 +32,7 @@ from proctor.model import (
     ChunkRecord,
     Health,
     Issue,
+    Journalled,
     Key,
     Lease,
     Page,
@@ -205,6 +206,10 @@ class SqliteStore:
     async def written_keys(self, run: Run, number: int) -> list[Key]:
         """See the port."""
         return await self.desk.ask(undoing.written_keys, run, number)
+
+    async def journalled(self, run: Run, number: int, count: int) -> list[Journalled]:
+        """See the port."""
+        return await self.desk.ask(undoing.journalled, run, number, count)
 
     async def undo_script(self, run: Run, numbers: Sequence[int]) -> AsyncIterator[str]:
         """See the port."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from proctor.adapters.stores.journal import Undo, digest, pack, subset, unpack
+from proctor.adapters.stores.journal import Undo, digest, pack, some, subset, unpack
 from proctor.adapters.stores.records import spec_from_json, time_from_text, time_to_text
 from proctor.adapters.stores.sqlite import documents, tables
 from proctor.adapters.stores.sqlite.catalog import ident
@@ -21,9 +21,9 @@ from proctor.adapters.stores.sqlite.keys import bound, compare, ranks
 from proctor.adapters.stores.sqlite.preserving import put_back
 from proctor.adapters.stores.sqlite.rows import field_images, framed, target_rows
 from proctor.adapters.stores.sqlite.session import Session, utc_now
-from proctor.adapters.stores.sqlite.values import bindable, image, images, value_of
+from proctor.adapters.stores.sqlite.values import bindable, image, images, legible, value_of
 from proctor.adapters.stores.sqlite.writing import Batch, write, write_carefully
-from proctor.model import ABSENT, Bucket, Image, Issue, Key, Run, Span, Spec, Undone
+from proctor.model import ABSENT, Bucket, Image, Issue, Journalled, Key, Run, Span, Spec, Undone
 from proctor.ports import UndoTerms
 
 CHANGED = "somebody else changed it after the run wrote it"
@@ -82,10 +82,10 @@ def _undo(session: Session, run: Run, number: int, terms: UndoTerms, *, careful:
         if found is None:
             return Undone()
         blocked = _restore(session, connection, found, careful=careful)
-        if _is_part(terms):
-            _keep_rest(connection, run, number, found, blocked)
-        else:
+        if terms.whole:
             _mark(connection, run, number)
+        else:
+            _keep_rest(connection, run, number, found, blocked)
         return _books(found, blocked)
 
 
@@ -109,13 +109,8 @@ def _chosen(
     if not positions:
         return None
     return standing(
-        session, connection, frame, subset(journal, positions) if _is_part(terms) else journal
+        session, connection, frame, journal if terms.span.whole else subset(journal, positions)
     )
-
-
-def _is_part(terms: UndoTerms) -> bool:
-    span = terms.span
-    return span.start is not None or span.stop is not None or bool(span.keys)
 
 
 def _covered(frame: Frame, journal: Undo, span: Span) -> Iterator[int]:
@@ -309,12 +304,12 @@ def _keep_rest(
     found: Standing,
     blocked: dict[int, str],
 ) -> None:
-    """After a part was undone: keep the journal of the rows that were not."""
+    """After a part was undone: keep the journal of the rows that were not restored."""
     (blob,) = connection.execute(
         "SELECT undo FROM proctor_chunks WHERE run = ? AND number = ?", (run.id, number)
     ).fetchone()
     keys = found.undo.keys
-    done = {keys[i] for i in (*found.same, *found.gone) if i not in blocked}
+    done = {keys[i] for i in found.same if i not in blocked}
     journal = unpack(blob)
     rest = [i for i, k in enumerate(journal.keys) if k not in done]
     connection.execute(
@@ -339,3 +334,27 @@ def written_keys(session: Session, run: Run, number: int) -> list[Key]:
             (run.id, number),
         ).fetchone()
         return list(unpack(row[0]).keys) if row else []
+
+
+def journalled(session: Session, run: Run, number: int, count: int) -> list[Journalled]:
+    """A few rows of one chunk's journal; here the images of fields are never digests."""
+    with session.reading(session.quiet) as connection:
+        row = connection.execute(
+            "SELECT undo FROM proctor_chunks WHERE run = ? AND number = ? AND undo IS NOT NULL",
+            (run.id, number),
+        ).fetchone()
+        if row is None:
+            return []
+        return shown(row[0], spec_of(connection, run.id), count)
+
+
+def shown(data: bytes, spec: Spec, count: int) -> list[Journalled]:
+    """A few rows of a journal, as people read them."""
+    return [
+        replace(
+            row,
+            before=None if row.before is None else tuple(map(legible, row.before)),
+            after=None if row.after is None else tuple(map(legible, row.after)),
+        )
+        for row in some(unpack(data), count, len(spec.writes))
+    ]

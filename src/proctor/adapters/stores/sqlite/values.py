@@ -80,6 +80,11 @@ def value_of(text: Image) -> Any:
     return float(text) if _is_real(text) else int(text)
 
 
+def legible(image: Image) -> Image:
+    """An image as a person reads it: text without the quotes that tell it from a number."""
+    return image[1:-1] if isinstance(image, str) and image[:1] == "'" else image
+
+
 def _is_real(digits: str) -> bool:
     return "." in digits or "e" in digits
 
