@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import dataclass
 
 from proctor.core.budget import Verdict, Word, judge_errors
-from proctor.core.keytext import key_text
 from proctor.core.settle import settle
 from proctor.engine.compute import compute
 from proctor.engine.kit import Kit
 from proctor.engine.show import shown_key
 from proctor.model import Applied, Bucket, Lease, Outcome, Page, Settled, Spec
+from proctor.model.keytext import key_text
 
 SHUT = Verdict(Word.PAUSE, "told to stop while nothing may be written")
 

@@ -187,14 +187,14 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
 
 def key_list(texts: Sequence[str], columns: int) -> tuple[str, ...]:
     """Typed keys apart, for a key of so many columns: each as a store's `parse_key` takes it."""
-    from proctor.core.keytext import one_text, read_keys
+    from proctor.model.keytext import one_text, read_keys
 
     return tuple(one_text(key) for text in texts for key in read_keys(text, columns))
 
 
 def one_key(text: str, columns: int, option: str) -> str:
     """The one key of `--from` or `--to`, as a store's `parse_key` takes it."""
-    from proctor.core.keytext import one_text, read_keys
+    from proctor.model.keytext import one_text, read_keys
 
     keys = read_keys(text, columns, option)
     if len(keys) > 1:

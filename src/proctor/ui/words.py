@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from proctor.core.keytext import UNSEEN, escaped, key_text
 from proctor.engine.snapshot import Estimate
 from proctor.model import Key, Outcome, Signal, Span
+from proctor.model.keytext import UNSEEN, escaped, key_text
 
 UNKNOWN: Final = "unknown"
 

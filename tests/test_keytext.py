@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proctor.core.keytext import UNSEEN, key_text, keys_text, one_text, read_keys
 from proctor.errors import UsageError
+from proctor.model.keytext import UNSEEN, key_text, keys_text, one_text, read_keys
 
 PARTS = st.one_of(
     st.integers(), st.text(), st.text(alphabet=',;"\\ \n\u202e\x00\udc80é😀\U000e0001')
