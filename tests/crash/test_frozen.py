@@ -1,20 +1,24 @@
 """A worker that was frozen past its lease comes back to find that it may not write."""
 
-import queue
-import signal
+import os
 import threading
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
 from crash import wardrobe
+from crash.lives import PATIENCE, Life
 from crash.story import finish_rollback, finish_run, look, undisturbed
 from crash.wire import Fault
+from crash.worlds import World
 
 KINDS = ("sqlite", "postgres")
 LEASE_S = 5  # the least that proctor.toml allows
 FROZEN_AT = 8 * wardrobe.STEP  # inside the second chunk: the first is written by then
+INSIDE = ("thawed", "killed")
+if os.environ.get("PROCTOR_LONG") == "1":
+    INSIDE += ("left to the server",)  # which takes as long as it lets a transaction idle
 ENDS = ("before", "after", "cancelled", "rolled back")
 
 
@@ -35,6 +39,9 @@ def stage(make_lasting_world):
                 # While its holder still counts as alive.
                 told = world.live("cancel")["cancel"]
                 assert told["state"] == "cancelling", told
+    for then in INSIDE:
+        world = make_lasting_world("postgres", lease_s=LEASE_S)
+        found[then] = (frozen_inside(world), truth)
     return found
 
 
@@ -91,43 +98,55 @@ def test_thawed_after_a_cancel_and_a_rollback(stage, kind):
     assert world.rows() == truth.before
 
 
-def waits_for_a_lock(world):
-    """Whether somebody in this database waits for somebody else's lock."""
+@dataclass
+class Inside:
+    """A life frozen before it sends a write of its second chunk, and the word that lets it."""
+
+    world: World
+    life: Life
+    released: threading.Event
+
+
+def frozen_inside(world):
+    """Freeze a life while its transaction is open and its chunk is taken."""
+    held, released = threading.Event(), threading.Event()
+    fault = Fault(
+        at=2,
+        when="late",
+        do=lambda _: held.set(),
+        only=rb"(?s)^(?=.*\bUPDATE\b)(?=.*\bwardrobe\b)",
+        released=released,
+    )
+    world.proxy.expect(fault)
+    life = world.birth("run", env=world.through_proxy)
+    assert held.wait(PATIENCE), "it never came to a second write"
+    world.freeze(life, inside=1)
+    return Inside(world, life, released)
+
+
+@pytest.mark.parametrize("then", INSIDE)
+def test_frozen_inside_its_transaction(stage, then):
+    """The replacement waits for the transaction in doubt, however that ends, and goes on."""
+    inside, truth = stage[then]
+    world = inside.world
+    world.live("until_interrupted")
+    new = world.birth("resume")
     world.until(
         "SELECT count(*) > 0 FROM pg_stat_activity "
         "WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
-
-
-@pytest.mark.parametrize("then", ["thawed", "killed"])
-def test_frozen_inside_its_transaction(make_world, then):
-    """The replacement waits for the transaction in doubt, however that ends, and goes on."""
-    world = make_world("postgres", lease_s=LEASE_S)
-    truth = undisturbed(world)
-    world.fresh()
-    frozen, released = queue.SimpleQueue(), threading.Event()
-    write = Fault(
-        at=2,
-        when="late",
-        do=lambda _: frozen.get().signal(signal.SIGSTOP),
-        only=rb"(?s)^(?=.*\bUPDATE\b)(?=.*\bwardrobe\b)",
-        released=released,
-    )
-    world.proxy.expect(write)
-    old = world.birth("run", env=world.through_proxy)
-    frozen.put(old)
-    old.until_frozen()
-    world.live("until_interrupted")
-    new = world.birth("resume")
-    waits_for_a_lock(world)
     if then == "killed":
-        old.kill()
-    else:
-        old.thaw()
-    released.set()
+        inside.life.kill()
+    elif then == "thawed":
+        inside.life.thaw()
+    if then != "left to the server":
+        inside.released.set()
     assert new.wait()["resume"]["state"] == "succeeded"
-    if then == "thawed":
-        assert old.wait()["run"]["error"]["type"] == "Fenced"
+    if then == "left to the server":
+        inside.released.set()
+        inside.life.thaw()
+    if then != "killed":
+        assert inside.life.wait()["run"]["error"]["type"] == "Fenced"
     finish_run(world, truth)
     world.clear_audit()
     finish_rollback(world, truth)

@@ -5,9 +5,10 @@ import os
 import pytest
 
 from crash.story import books_balance
+from crash.worlds import until
 from crash.writers import Writers, follow, furnish, read_back
 
-SECONDS = 60 if os.environ.get("PROCTOR_LONG") == "1" else 8
+SECONDS = 60 if os.environ.get("PROCTOR_LONG") == "1" else 5
 ROWS = 3000
 CHUNK = 50
 
@@ -17,11 +18,11 @@ def test_no_write_of_the_application_is_lost(make_world, kind, connections):
     """P1, P4: each fill is made from the version it stands on; what never stood still is listed."""
     world = make_world(kind, "follow", chunk_rows=CHUNK)
     ids = furnish(world, ROWS)
-    slow = {"CRASH_SLOW_S": str(SECONDS / (ROWS / CHUNK))}
+    slow = {"CRASH_SLOW_S": str(SECONDS / (ROWS / CHUNK)), "CRASH_HOLD_AT": "None"}
     with Writers(world, ids, connections) as writers:
-        life = world.birth("run", "failures", env=slow)
-        while not world.live("tune", knobs={"chunk_rows": str(CHUNK)})["tune"]:
-            pass  # the run is not open yet
+        life = world.birth("run", "failures", env=slow).until_held()
+        _keep_chunks_small(world)
+        life.go_on()
         report = life.wait(patience=SECONDS * 10)
     run = report["run"]
     assert run["state"] == "succeeded", run
@@ -39,6 +40,16 @@ def test_no_write_of_the_application_is_lost(make_world, kind, connections):
     assert writers.writes > 100 * SECONDS
     assert kind == "sqlite" or listed, "with hot rows some must have been conflicted"
     _and_back(world, rows, notes)
+
+
+def _keep_chunks_small(world):
+    """Tune a run that is held, and wait until it has heard of it; it would be over in no time."""
+    world.live("tune", knobs={"chunk_rows": str(CHUNK)})
+    for _ in range(2):  # it obeys a moment after the beat that tells it
+        beat = world.query(f"SELECT heartbeat FROM {world.runs}")
+        until(
+            lambda beat=beat: world.query(f"SELECT heartbeat FROM {world.runs}") != beat, "a beat"
+        )
 
 
 def _and_back(world, rows, notes):

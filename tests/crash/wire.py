@@ -18,6 +18,7 @@ from typing import Any
 from proxy import FaultProxy, _close, _Link, _reset
 
 QUERY, PARSE, BIND, EXECUTE, SYNC = b"Q", b"P", b"B", b"E", b"S"
+PARTS = (PARSE, BIND, EXECUTE, b"D", b"C")  # of a request that Sync completes
 READY = b"Z"  # of the server: an answer is complete
 COMMITS = rb"COMMIT\s*$"
 ENDS = rb"(COMMIT|ROLLBACK)\s*$"
@@ -37,10 +38,10 @@ class Fault:
 
     async def arrival(self):
         """Wait until the late message arrives."""
-        if self.released is None:
-            await asyncio.sleep(LATE)
-        else:
-            await asyncio.to_thread(self.released.wait)
+        await asyncio.sleep(LATE)
+        # The event is set by another thread, so that only looking tells.
+        while self.released is not None and not self.released.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(LATE / 10)
 
 
 class StepProxy(FaultProxy):
@@ -89,6 +90,7 @@ class StepLink(_Link):
     def __init__(self, proxy, pair):
         super().__init__(proxy, pair)
         self.rest = b""
+        self.request = b""
         self.started = False
         self.parsed = {}
         self.bound = {}
@@ -118,17 +120,23 @@ class StepLink(_Link):
         await _close(self.server)
 
     def _take(self):
-        """What passes, the fault that stops it, and the message at which it does."""
-        passed = []
+        """What passes, the fault that stops it, and what is held back for it.
+
+        A request goes whole or not at all: a server that had half of one would be busy, not idle.
+        """
+        passed = b""
         while (message := self._whole()) is not None:
             fault = self._fault(message)
+            self.request += message
             if fault is not None and fault.when != "after":
-                held, self.rest = message + self.rest, b""
-                return b"".join(passed), fault, held
+                held = self.request + self.rest
+                self.request = self.rest = b""
+                return passed, fault, held
             self.after = self.after or fault
-            self.asked += self.started and message[:1] in (QUERY, SYNC)
-            passed.append(message)
-        return b"".join(passed), None, b""
+            if message[:1] not in PARTS:
+                self.asked += message[:1] in (QUERY, SYNC)
+                passed, self.request = passed + self.request, b""
+        return passed, None, b""
 
     async def down(self, reader):
         """Pass answers on, up to the one that must not arrive."""

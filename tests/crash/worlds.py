@@ -29,18 +29,38 @@ UPDATES = {
         CREATE TRIGGER {table}_{event} AFTER {event} ON {table}
             FOR EACH ROW EXECUTE FUNCTION {table}_{event}()""",
 }
+AFTER = ("step", "commit")
 AUDIT = "SELECT place, id FROM audit"
-REST = """
-    SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database()
+TRANSACTIONS = """
+    SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
     AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
 """
 KEYS = {"wardrobe": "id", "about": "item_id"}
+
+
+def until(happened, what, patience=PATIENCE):
+    """Ask until the answer is yes."""
+    end = time.monotonic() + patience
+    while not happened():
+        assert time.monotonic() < end, f"it never came to this: {what}"
+        time.sleep(0.01)
+
+
+def unlocked(file):
+    """Whether nobody holds an SQLite file's lock."""
+    with contextlib.closing(sqlite3.connect(file, timeout=0)) as connection:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError:
+            return False
+    return True
 
 
 class World:
     """What both kinds share; `name` is the backfill that its lives run."""
 
     kind = ""
+    runs = ""
 
     def __init__(self, lives, folder, name="normalize", rows=wardrobe.ROWS, **settings):
         self.lives = lives
@@ -49,6 +69,7 @@ class World:
         self.row_count = rows
         self.born = []
         self.config = wardrobe.write(folder, **settings)
+        self.ledger = folder / ".proctor" / settings.get("ledger", "ledger.db")
 
     def birth(self, *acts, env=None, **more):
         """A life that does these acts."""
@@ -87,22 +108,28 @@ class World:
 
     def until(self, question, patience=PATIENCE):
         """Ask the database until it says yes."""
-        end = time.monotonic() + patience
-        while not self.query(question)[0][0]:
-            assert time.monotonic() < end, f"it never came to this: {question}"
-            time.sleep(0.01)
+        until(lambda: self.query(question)[0][0], question, patience)
 
     def frozen(self, key, **more):
-        """A life frozen while the author's function has this row, and no transaction is open.
-
-        Its other threads may be in the middle of a claim just then: it is frozen again.
-        """
+        """A life frozen while the author's function has this row, and no transaction is open."""
         life = self.birth("run", env={"CRASH_HOLD_AT": str(key)}, **more).until_held()
-        life.freeze()
-        while not self.at_rest():
-            life.signal(signal.SIGCONT)
-            life.freeze()
+        self.freeze(life)
         return life
+
+    def freeze(self, life, inside=0):
+        """Freeze a life that is inside of so many transactions.
+
+        Its other threads may be in the middle of a claim, or of writing an event to the ledger,
+        just then, and would keep everybody else from it: it is frozen again.
+        """
+        life.freeze()
+        while not self._steady(inside):
+            life.signal(signal.SIGCONT)
+            until(lambda: self._steady(inside), f"just {inside} open transactions")
+            life.freeze()
+
+    def _steady(self, inside):
+        return self.at_rest(inside) and unlocked(self.ledger)
 
     def bury(self):
         """End every life that still goes on."""
@@ -134,6 +161,7 @@ class SqliteWorld(World):
     """The data in one file, beside a copy of it as it was."""
 
     kind = "sqlite"
+    runs = "proctor_runs"
 
     def __init__(self, lives, folder, name="normalize", **settings):
         super().__init__(lives, folder, name, **settings)
@@ -173,17 +201,13 @@ class SqliteWorld(World):
     def killed_at(self, step, *acts, every):
         """Whether a life was killed at its `step`-th step."""
         count = {"file": str(self.file), "kill_at": step}
-        count |= {"before": every != "step", "commits": every == "commit"}
+        count |= {"before": every not in AFTER, "commits": every == "commit"}
         return self.birth(*acts, count=count).wait() is None
 
-    def at_rest(self):
+    def at_rest(self, inside=0):
         """Whether nobody holds the file's lock."""
-        with contextlib.closing(sqlite3.connect(self.file, timeout=0)) as connection:
-            try:
-                connection.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError:
-                return False
-        return True
+        assert not inside, "a transaction that is open here locks everybody out"
+        return unlocked(self.file)
 
     def whole(self, table):
         """The query for every column of a table in the order of its key."""
@@ -211,6 +235,7 @@ class PostgresWorld(World):
     """The data in a database of its own; `through_proxy` lets a life reach it with faults."""
 
     kind = "postgres"
+    runs = "proctor.runs"
 
     def __init__(self, lives, folder, server, proxy, name="normalize", **settings):
         super().__init__(lives, folder, name, **settings)
@@ -248,21 +273,21 @@ class PostgresWorld(World):
             self.query("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
             self.create()
 
-    def at_rest(self):
-        """Whether nobody else is in a transaction, nor comes to be by a message under way."""
-        first = self.query(REST)[0][0]
+    def at_rest(self, inside=0):
+        """Whether so many transactions are open, and stay so when messages under way arrive."""
+        first = self.query(TRANSACTIONS)[0][0]
         self.query("SELECT pg_sleep(0.02)")
-        return first and self.query(REST)[0][0]
+        return first == inside == self.query(TRANSACTIONS)[0][0]
 
     def come_to_rest(self):
         """Wait until nobody else is in a transaction."""
-        self.until(REST)
+        self.until(f"SELECT 0 = ({TRANSACTIONS})")
 
     def killed_at(self, step, *acts, every):
         """Whether a life was killed at its `step`-th step."""
         life = queue.SimpleQueue()
         number, when = (step + 1) // 2, "before" if step % 2 else "after"
-        if every == "step":
+        if every in AFTER:
             number, when = step, "after"
         only = COMMITS if every == "commit" else b""
         self.proxy.expect(Fault(number, when, lambda _: life.get().signal(signal.SIGKILL), only))
