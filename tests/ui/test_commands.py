@@ -431,30 +431,3 @@ def test_a_run_is_changed_only_from_its_own_environment(shop, proctor):
         assert "belongs to environment local" in refused.err
     assert proctor("status", "--env", "other", "--json").json["runs"] == []
     assert proctor("rollback", run, "--yes").code == 0
-
-
-HOSTILE_KEYS = ["a,b", '5"', "'q'", "''x", "p;q", " x ", "", "007", "two\nlines", "C:\\dir"]
-
-
-def test_keys_of_failures_can_be_typed_back(shop, proctor):
-    """Each as it is printed, for --keys and for --from and --to; and all of them at once."""
-    with closing(sqlite3.connect(shop / "shop.db")) as connection, connection:
-        connection.execute("CREATE TABLE names (name TEXT PRIMARY KEY, low TEXT)")
-        connection.executemany("INSERT INTO names (name) VALUES (?)", [(k,) for k in HOSTILE_KEYS])
-    with (shop / "backfills.py").open("a") as file:
-        file.write(
-            '\n\n@backfill(table("names", key="name"), fills="low", version="1")\n'
-            "def names(row):\n"
-            '    """Fail."""\n'
-            '    return Refuse("no")\n'
-        )
-    run = proctor("run", "names", "--json").json["id"]
-    listed = [line for line in proctor("failures", run).out.splitlines() if "refused" in line]
-    printed = [line.rpartition("  refused")[0].strip() for line in listed if line.endswith("no")]
-    printed = [key for key in printed if key]
-    assert len(printed) == len(HOSTILE_KEYS)
-    for key in printed:
-        for typed in (["--keys", key], ["--from", key, "--to", key]):
-            assert proctor("plan", "names", *typed, "--json").json["survey"]["eligible"] == 1
-    every = proctor("plan", "names", "--keys", ",".join(printed), "--json").json
-    assert every["survey"]["eligible"] == len(HOSTILE_KEYS)

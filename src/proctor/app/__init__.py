@@ -4,7 +4,7 @@ from proctor.app.facade import App, RollbackOptions, RunOptions
 from proctor.app.wiring import open_app as open  # noqa: A004 - reads `app.open(config)`
 from proctor.engine.ensure import Ensured
 from proctor.engine.kit import Stop
-from proctor.engine.launch import Part
+from proctor.engine.part import Part
 from proctor.engine.prune import Forgetting
 from proctor.engine.run import Ended
 

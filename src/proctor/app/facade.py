@@ -19,7 +19,8 @@ from proctor.engine.digest import digest_code
 from proctor.engine.doctor import examine
 from proctor.engine.ensure import Ensured, ensure
 from proctor.engine.kit import Stop
-from proctor.engine.launch import Part, Request, give_up, launch, read_plan, resolve
+from proctor.engine.launch import Request, give_up, launch, read_plan
+from proctor.engine.part import Part, resolve
 from proctor.engine.plan import approve, make_plan, rehearse
 from proctor.engine.prune import Forgetting, Forgotten, chosen, forget
 from proctor.engine.report import make_report
@@ -120,7 +121,7 @@ class App:
         backfill = self.backfill(name)
         spec, bound = backfill.bind(params or {})
         await self.site.store.inspect(spec)
-        span = resolve(self.site, spec, part or Part())
+        span = await resolve(self.site, spec, part or Part())
         return await rehearse(self.site, backfill, spec, bound, span=span, count=sample)
 
     async def run(
@@ -286,7 +287,7 @@ class App:
 
     async def _undo_terms(self, run: Run, options: RollbackOptions) -> UndoTerms:
         spec = await self.site.store.spec_of(run.id)
-        span = resolve(self.site, spec, options.part)
+        span = await resolve(self.site, spec, options.part)
         return UndoTerms(span=span, since=options.since, dry_run=options.dry_run)
 
     async def rollback_script(self, run: str) -> AsyncIterator[str]:

@@ -17,6 +17,7 @@ from proctor.core.lifecycle import OCCUPYING
 from proctor.core.sizing import fitted
 from proctor.engine.approval import Approval, differences, hold, refuse_drift
 from proctor.engine.kit import Kit, Stop
+from proctor.engine.part import Part, resolve
 from proctor.engine.run import Ended, Worker, execute
 from proctor.engine.show import snapshot
 from proctor.engine.site import Site, dice, holder, is_dead, new_id, own
@@ -27,21 +28,6 @@ from proctor.ports import Opening, Terms
 
 LOOK_EVERY = 0.25
 """Seconds between two snapshots for whoever watches."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """A part of the key space as it was typed."""
-
-    limit: int | None = None
-    keys: tuple[str, ...] = ()
-    start: str | None = None
-    stop: str | None = None
-
-    @property
-    def whole(self) -> bool:
-        """Whether nothing was cut off."""
-        return self == Part()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,17 +53,6 @@ class Request:
         return not self.part.whole or bool(self.keys_of)
 
 
-def resolve(site: Site, spec: Spec, part: Part, keys: tuple[Any, ...] = ()) -> Span:
-    """A typed part as the store's own keys."""
-    parse = site.store.parse_key
-    return Span(
-        start=parse(spec, part.start) if part.start is not None else None,
-        stop=parse(spec, part.stop) if part.stop is not None else None,
-        keys=(*(parse(spec, k) for k in part.keys), *keys),
-        limit=part.limit,
-    )
-
-
 async def launch(
     site: Site,
     backfill: Backfill,
@@ -97,7 +72,7 @@ async def launch(
     values = request.params or (planned.params if planned else {}) or _params_of(former)
     spec, params = backfill.bind(values)
     shape = await site.store.inspect(spec)
-    span = _span(site, spec, request)
+    span = await _span(site, spec, request)
     if former is not None and not request.restart:
         span = _same_part(former, span, asked=request.asks_for_a_part)
     now = approve(spec, shape, span)
@@ -170,12 +145,12 @@ def _params_of(former: Run | None) -> dict[str, str]:
     return {name: str(value) for name, value in dict(stored).items() if value is not None}
 
 
-def _span(site: Site, spec: Spec, request: Request) -> Span:
+async def _span(site: Site, spec: Spec, request: Request) -> Span:
     """The part that was typed; without one the plan's."""
     planned = request.approval
     if planned is not None and planned.span is not None and not request.asks_for_a_part:
         return planned.span
-    return resolve(site, spec, request.part, request.keys_of)
+    return await resolve(site, spec, request.part, request.keys_of)
 
 
 def _same_part(former: Run, span: Span, *, asked: bool) -> Span:

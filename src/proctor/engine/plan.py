@@ -15,7 +15,7 @@ from proctor.core.windows import closed_until
 from proctor.engine.approval import Approval
 from proctor.engine.digest import digest_code, digest_of, digest_parts
 from proctor.engine.guardrail import guarded
-from proctor.engine.launch import Part, resolve
+from proctor.engine.part import Part, foreseen, resolve
 from proctor.engine.show import previews
 from proctor.engine.site import Site
 from proctor.engine.snapshot import DryRun, Estimate, Plan
@@ -45,7 +45,7 @@ async def make_plan(
     """Forecast a run: rows, chunks, time, log; a sample; warnings; and the digest to approve."""
     spec, bound = backfill.bind(params)
     shape = await site.store.inspect(spec)
-    span = resolve(site, spec, part)
+    span = await resolve(site, spec, part)
     survey = await site.store.survey(spec, span)
     dry = await rehearse(site, backfill, spec, bound, span=span, count=SAMPLE)
     approval = replace(approve(site, backfill, spec, shape, span), eligible=survey.eligible)
@@ -83,6 +83,7 @@ async def make_plan(
         sample=dry.previews,
         warnings=_warnings(site, shape, survey),
         throttle=signals,
+        missed=foreseen(span, survey),
     )
     site.events.emit("plan.made", backfill=backfill.name, digest=approval.digest)
     return plan, approval

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from proctor.core.same import text_of
+from proctor.engine.part import missed
 from proctor.engine.show import images, inputs, rates, shown_key
 from proctor.engine.site import Site
 from proctor.engine.snapshot import Preview, Report
@@ -49,6 +50,7 @@ async def make_report(site: Site, run: Run) -> Report:
         next_steps=await _next_steps(site, spec, run),
         warnings=_warnings(run, chunks),
         rollback=_rollback(told),
+        missed=await missed(site, spec, run, issues),
     )
 
 
@@ -123,7 +125,12 @@ async def _next_steps(site: Site, spec: Spec, run: Run) -> tuple[str, ...]:
     steps = []
     left = {r: n for r, n in (run.still_eligible or {}).items() if n and r != "arrived"}
     known = sum(left.values())
-    if survey.eligible > known:
+    if survey.eligible > known and not run.span.whole:
+        steps.append(
+            f"{survey.eligible - known:,} eligible rows were not read by this run, which covered "
+            f"a part of them: fill the others with `proctor run {run.backfill}`"
+        )
+    elif survey.eligible > known:
         steps.append(
             f"{survey.eligible - known:,} eligible rows were never read by this run: see that "
             "the application writes these fields, or run it again"

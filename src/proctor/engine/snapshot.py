@@ -67,6 +67,15 @@ class DryRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """Of the keys that `--keys` gave, those without a row, and those whose row needs nothing."""
+
+    given: int
+    not_found: int
+    not_eligible: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The reviewable forecast of a run. `parts` are the digests that an approval covers."""
 
@@ -92,6 +101,8 @@ class Plan:
     sample: tuple[Preview, ...]
     warnings: tuple[str, ...] = ()
     throttle: tuple[Signal, ...] = ()
+    missed: Missed | None = None
+    """None where no keys were given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,12 +166,15 @@ class Report:
     next_steps: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     rollback: Undone | None = None
+    missed: Missed | None = None
+    """None where no keys were given."""
 
 
 __all__ = [
     "DryRun",
     "Estimate",
     "Finding",
+    "Missed",
     "Plan",
     "Preview",
     "Report",

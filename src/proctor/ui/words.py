@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from proctor.engine.snapshot import Estimate
+from proctor.engine.snapshot import Estimate, Missed
 from proctor.model import Key, Outcome, Signal, Span
 from proctor.model.keytext import UNSEEN, escaped, key_text
 
@@ -106,6 +106,15 @@ def span(part: Span) -> str:
     if part.limit is not None:
         said.append(f"at most {plural(part.limit, 'row')}")
     return ", ".join(said)
+
+
+def missed(keys: Missed | None) -> str:
+    """What became of keys that were given and not filled; empty where there are none."""
+    if keys is None:
+        return ""
+    parts = [f"{keys.not_found:,} not found"] if keys.not_found else []
+    parts += [f"{keys.not_eligible:,} not eligible"] if keys.not_eligible else []
+    return f"{', '.join(parts)}, of {plural(keys.given, 'key')} given" if parts else ""
 
 
 def buckets(outcome: Outcome) -> str:

@@ -42,6 +42,8 @@ class Worked:
     report: Report
     files: Mapping[str, Path]
     exit_code: int
+    why: str
+    """What exit code 1 is about; empty for any other."""
     resumed: bool
     abandoned: bool
     """The second signal came: what the author's function still does is thrown away."""
@@ -115,13 +117,15 @@ def _answer(wish: Wish, done: Worked) -> None:
         "interrupted_here": done.ended.interrupted,
         "reports": done.files,
         "next_steps": done.report.next_steps,
+        "keys_missed": documents.plain(done.report.missed),
         "exit_code": done.exit_code,
+        "exit_reason": done.why,
     }
     if done.ended.error is not None:
         fault = understood(done.ended.error, wish.redact)
         document |= documents.error(fault)
         out.note(render(fault))
-    out.answer(wish, document, *runs.ended(done.report, done.files))
+    out.answer(wish, document, *runs.ended(done.report, done.files, why=done.why))
 
 
 async def _work(app: App, what: Callable[[App], Awaitable[tuple[str, RunOptions]]]) -> Worked:
@@ -156,21 +160,36 @@ async def _work(app: App, what: Callable[[App], Awaitable[tuple[str, RunOptions]
         files = keep(report, app.config.env(app.env).reports)
     except OSError as error:
         out.note(f"the reports could not be written: {error.strerror}")
-    code = ended.exit_code or (1 if over_budget(app, report) else 0)
+    over = over_budget(app, report)
+    code = ended.exit_code or (1 if over else 0)
     return Worked(
         ended=ended,
         report=report,
         files=files,
         exit_code=code,
+        why=_why(report, over) if code == 1 and ended.error is None else "",
         resumed=bool(resumed),
         abandoned=options.stop.level > 1,
     )
 
 
-def over_budget(app: App, report: Report) -> bool:
-    """Whether more rows failed than the backfill bears; also in a run too short to be paused."""
+def over_budget(app: App, report: Report) -> str:
+    """Words for more failed rows than the backfill bears, also in a run too short to be paused."""
     budget = app.backfill(report.run.backfill).budget
     books = report.run.outcome
-    return (budget.count is not None and books.failed > budget.count) or (
-        books.failed > budget.share * books.read
-    )
+    if budget.count is not None and books.failed > budget.count:
+        return f"{books.failed:,} rows failed; the error budget is {budget.count:,}"
+    if books.failed > budget.share * books.read:
+        share = books.failed / books.read
+        return (
+            f"{books.failed:,} of {books.read:,} rows failed ({share:.1%}); "
+            f"the error budget is {budget.share:.1%}"
+        )
+    return ""
+
+
+def _why(report: Report, over: str) -> str:
+    run = report.run
+    if over:
+        return f"{over}; `proctor failures {run.id}` lists them, and they are still eligible"
+    return f"the run is {run.state.value}" + (f": {run.reason}" if run.reason else "")

@@ -41,6 +41,7 @@ def plan(forecast: Plan) -> list[RenderableType]:
                 ("parameters", ", ".join(f"{k}={v}" for k, v in forecast.params.items())),
                 ("covers", words.span(forecast.span)),
                 ("rows", f"{rows}{keys}, {words.size(survey.row_bytes)} a row"),
+                ("keys missed", words.missed(forecast.missed)),
                 ("chunks", f"{chunks}, at first of {words.plural(forecast.chunk_rows, 'row')}"),
                 ("duration", words.estimate(forecast.duration)),
                 ("write-ahead log", _forecast(forecast.wal_bytes, words.size)),

@@ -91,17 +91,24 @@ def knobs(tuning: Tuning) -> str:
     return ", ".join(said)
 
 
-def ended(report: Report, files: Mapping[str, Path]) -> list[RenderableType]:
-    """How a run ended in this process, where its reports are, what to do next."""
+def ended(report: Report, files: Mapping[str, Path], *, why: str = "") -> list[RenderableType]:
+    """How a run ended in this process, where its reports are, what to do next.
+
+    `why` says what the exit code 1 is about.
+    """
     run = report.run
+    nothing = report.expected == 0 and not run.outcome.written
     return [
         Text.assemble((f"Run {run.id}  ", "bold"), state(run)),
         facts(
             (
                 ("because", words.visible(run.reason)),
+                ("nothing to do", "no row was eligible; nothing was written" if nothing else ""),
                 ("rows read", f"{_of(run)} in {words.duration(report.elapsed)}"),
                 ("buckets", words.buckets(run.outcome)),
+                ("keys missed", words.missed(report.missed)),
                 ("still eligible", words.visible(words.reasons(run.still_eligible))),
+                ("exit code 1", words.visible(why)),
                 ("report", str(files["html"]) if "html" in files else ""),
                 ("statistics", str(files["json"]) if "json" in files else ""),
             )
@@ -210,6 +217,8 @@ def hint_after(run: Run) -> str:
 def _of(run: Run) -> str:
     if run.expected is None:
         return words.count(run.outcome.read)
+    if run.outcome.read > run.expected:
+        return f"{run.outcome.read:,} ({run.expected:,} eligible at its start)"
     return f"{run.outcome.read:,} of {run.expected:,}"
 
 
