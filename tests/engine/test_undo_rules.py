@@ -155,7 +155,7 @@ async def test_a_rollback_undoes_newest_first_and_balances():
     shelf = Shelf([run()], [record(n) for n in (1, 2, 3)] + [record(4, ChunkState.CLOSED)])
     seen = []
     done = await undoer(
-        shelf, on=lambda books, so_far, all_: seen.append((books.written, so_far, all_))
+        shelf, on=lambda s: seen.append((s.undone.written, s.chunks_undone, s.chunks))
     ).rollback()
     assert shelf.asked == [3, 2, 1]
     assert done.undone == Undone(written=30, restored=27, changed=3, took=timedelta(seconds=0.3))
@@ -163,7 +163,7 @@ async def test_a_rollback_undoes_newest_first_and_balances():
     assert done.chunks == 3
     assert done.run.state is RunState.ROLLED_BACK
     assert shelf.wrote == [RunState.ROLLING_BACK, RunState.ROLLED_BACK]
-    assert seen == [(10, 1, 3), (20, 2, 3), (30, 3, 3)]
+    assert list(dict.fromkeys(seen)) == [(0, 0, 3), (10, 1, 3), (20, 2, 3), (30, 3, 3)]
 
 
 async def test_lanes_share_the_chunks():
@@ -203,6 +203,62 @@ async def test_a_rollback_keeps_its_heart_beating_and_heeds_the_throttle():
     assert shelf.beats >= 3
     assert done.undone.written == 20
     assert done.elapsed >= timedelta(seconds=2)
+
+
+async def test_the_waits_of_a_rollback_are_shown_and_told_once():
+    """Whoever looks sees why nothing moves; the record has it once, not every second."""
+    full = Signal(name="lock_waiters", value=9.0, limit=5.0)
+    shelf = Shelf([run()], [record(1)], signals=(full,))
+    seen = []
+    undoing = undoer(shelf, on=seen.append)
+    await undoing.pacing.watch(Health(at=START, signals=(full,)))
+    undoing.pacing.cause = ""
+    await undoing.rollback()
+    waiting = [s for s in seen if s.throttle_reason]
+    assert waiting[0].throttle_reason.startswith("lock_waiters is 9 of 5")
+    assert waiting[0].throttle == (full,)
+    assert waiting[0].chunks_undone == 0
+    assert seen[-1].chunks_undone == 1
+    await undoing.events.flush()
+    told = await undoing.events.ledger.events(name="run.throttled")
+    assert len(told) == 1
+
+
+async def test_a_rollback_that_is_told_to_stop_goes_on_later():
+    """The chunk in hand is finished; its row says why nobody works on it; nothing is done twice."""
+    shelf = Shelf([run()], [record(n) for n in (1, 2, 3)])
+    first = undoer(shelf)
+    seen = []
+
+    def stop(now):
+        seen.append(now)
+        if now.chunks_undone == 1 and not first.stop.level:
+            first.stop.ask("SIGINT received")
+
+    first.on = stop
+    done = await first.rollback()
+    assert done.interrupted
+    assert (done.chunks, done.undone.written) == (1, 10)
+    assert seen[-1].stopping == "SIGINT received"
+    assert done.run.state is RunState.ROLLING_BACK
+    assert done.run.reason == "SIGINT received: the same rollback goes on where it stopped"
+    rest = await undoer(shelf).rollback()
+    assert not rest.interrupted
+    assert (rest.chunks, rest.undone.written) == (2, 20)
+    assert shelf.asked == [3, 2, 1]
+    assert rest.run.state is RunState.ROLLED_BACK
+
+
+async def test_a_rollback_that_waits_can_be_stopped():
+    """A signal at its limit must not keep Ctrl-C from being heard."""
+    full = Signal(name="lock_waiters", value=9.0, limit=5.0)
+    shelf = Shelf([run()], [record(1)], signals=(full,))
+    undoing = undoer(shelf)
+    await undoing.pacing.watch(await shelf.health())
+    undoing.stop.ask("SIGTERM received")
+    done = await undoing.rollback()
+    assert done.interrupted
+    assert shelf.asked == []
 
 
 async def test_a_dry_run_moves_no_state():

@@ -16,7 +16,8 @@ STATUS_FIELDS = {
     *("id", "backfill", "version", "env", "target", "fills", "state", "interrupted", "reason"),
     *("expected", "read", "buckets", "still_eligible", "params", "span", "tuning", "created"),
     *("started", "ended", "heartbeat", "holder", "at", "elapsed_seconds", "rows_per_second"),
-    *("eta_seconds", "chunks_applied", "chunk_rows", "workers", "throttle", "throttle_reason"),
+    *("eta_seconds", "chunks_applied", "chunks_undone", "chunk_rows", "workers", "throttle"),
+    "throttle_reason",
 }
 
 

@@ -125,3 +125,35 @@ def test_a_killed_run_is_resumed_to_the_same_end(slow, spawn, proctor, table):
     assert ended.code == 0, ended.err
     assert ended.json["resumed"] is True
     assert ended.json["read"] == sum(ended.json["buckets"].values()) == 1000
+
+
+def test_a_rollback_can_be_stopped_watched_and_gone_on_with(shop, spawn, proctor, table):
+    """Ctrl-C finishes the chunk in hand: exit 130; whoever watched saw it; the rest comes back."""
+    before = table()
+    config = (shop / "proctor.toml").read_text()
+    (shop / "proctor.toml").write_text(f"{config}\n[run]\nchunk_rows = 10\nworkers = 1\n")
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    with (shop / "proctor.toml").open("a") as file:
+        file.write("pause_s = 60\n")
+    process = spawn("rollback", run, "--yes", "--json")
+    assert process.stderr.readline().startswith("undone ")
+    watcher = spawn("watch", run)
+    seen = watcher.stderr.readline()
+    assert "rolling_back: undone " in seen
+    assert "waiting" not in seen
+    watcher.send_signal(signal.SIGINT)
+    watcher.communicate(timeout=20)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    stopped = json.loads(out)
+    assert "stopping" in err
+    assert process.returncode == 130
+    assert stopped["interrupted_here"] is True
+    assert stopped["run"]["state"] == "rolling_back"
+    assert "SIGINT received" in stopped["run"]["reason"]
+    (shop / "proctor.toml").write_text(config)
+    rest = proctor("rollback", run, "--yes", "--json")
+    assert rest.code == 0, rest.err
+    assert rest.json["run"]["state"] == "rolled_back"
+    assert stopped["undone"]["restored"] + rest.json["undone"]["restored"] == 986
+    assert table() == before

@@ -7,9 +7,16 @@ from datetime import timedelta
 
 from rich.console import Console
 
-from proctor.engine.snapshot import Estimate
+from proctor.engine.snapshot import Estimate, Undoing
 from proctor.model import RunState, Undone
 from proctor.ui import live
+
+
+class Terminal(io.StringIO):
+    """A stream at which somebody looks."""
+
+    def isatty(self):
+        return True
 
 
 def later(seen, seconds, **changes):
@@ -94,13 +101,60 @@ def test_nothing_left_is_not_forecast(seen):
     assert "left" not in live.line(replace(seen, eta=none))
 
 
+def undoing(done, **more):
+    books = Undone(written=100 * done, restored=100 * done - 1, changed=1)
+    return Undoing(undone=books, chunks_undone=done, chunks=10, **more)
+
+
+def test_a_rollback_says_why_it_waits_and_why_it_stops(seen):
+    """As a run does: in the line and on the screen, with the signals."""
+    waiting = undoing(5, throttle_reason="lag 12 of 10 s", stopping="SIGINT received")
+    out = io.StringIO()
+    with live.UndoView(out) as view:
+        view(waiting)
+        view.say("stopping")
+    assert (
+        out.getvalue()
+        .splitlines()[0]
+        .endswith("waiting: lag 12 of 10 s; stopping: SIGINT received")
+    )
+    assert out.getvalue().splitlines()[-1] == "stopping"
+    screen = Terminal()
+    with live.UndoView(screen) as view:
+        view(replace(waiting, throttle=seen.throttle))
+        view.say("the chunk in hand is being finished")
+    for said in (
+        "waiting: lag 12 of 10 s",
+        "stopping: SIGINT received",
+        "replication lag: not watched",
+        "the chunk in hand is being finished",
+    ):
+        assert said in screen.getvalue(), said
+
+
+def test_a_rollback_that_is_watched_counts_chunks(seen):
+    """Rows read say nothing of how far it is."""
+    rolling = replace(
+        seen,
+        run=replace(seen.run, state=RunState.ROLLING_BACK, reason="what it wrote is to be undone"),
+        chunks_applied=10,
+        chunks_undone=4,
+        throttle_reason="lag 12 of 10 s",
+    )
+    assert live.line(rolling).startswith("rolling_back: undone 4 of 10 chunks (40.0 %); ")
+    assert "waiting: lag 12 of 10 s; what it wrote is to be undone" in live.line(rolling)
+    console = Console(file=io.StringIO(), width=160)
+    console.print(live.panel(rolling))
+    assert "undone 4 of 10 chunks (40.0 %)" in console.file.getvalue()
+
+
 def test_a_rollback_shows_its_pace_and_the_time_left():
     """Half of it in ten seconds: about ten more, as a range."""
     out, clock = io.StringIO(), iter((0.0, 10.0, 11.0, 20.0))
     with live.UndoView(out, now=lambda: next(clock)) as view:
-        view(Undone(written=500, restored=499, changed=1), 5, 10)
-        view(Undone(written=600, restored=599, changed=1), 6, 10)  # too soon for another line
-        view(Undone(written=1000, restored=999, changed=1), 10, 10)
+        view(undoing(5))
+        view(undoing(6))  # too soon for another line
+        view(undoing(10))
     first, last = out.getvalue().splitlines()
     assert first.startswith("undone 5 of 10 chunks (50.0 %); 50 rows/s; 8.0 s to 13 s left; ")
     assert first.endswith("restored 499, left alone 1, gone 0, blocked 0")

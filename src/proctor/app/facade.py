@@ -20,6 +20,7 @@ from proctor.engine.doctor import examine
 from proctor.engine.ensure import Ensured, ensure
 from proctor.engine.kit import Stop
 from proctor.engine.launch import Request, give_up, launch, read_plan
+from proctor.engine.onlook import Onlooker
 from proctor.engine.part import Part, resolve
 from proctor.engine.plan import approve, make_plan, rehearse
 from proctor.engine.prune import Forgetting, Forgotten, chosen, forget
@@ -34,6 +35,7 @@ from proctor.engine.snapshot import (
     Report,
     Rollback,
     Snapshot,
+    Undoing,
     Verification,
 )
 from proctor.engine.spread import spread
@@ -41,7 +43,7 @@ from proctor.engine.undo import Undoer
 from proctor.engine.verify import verify
 from proctor.engine.worker import work
 from proctor.errors import NotConfirmed, UsageError
-from proctor.model import Bucket, ChunkState, Issue, Run, RunState, Undone
+from proctor.model import Bucket, ChunkState, Issue, Run, RunState
 from proctor.ports import Event, UndoTerms
 
 WATCH_EVERY = 0.5
@@ -74,6 +76,7 @@ class RollbackOptions:
     part: Part = field(default_factory=Part)
     since: datetime | None = None
     confirmed: bool = False
+    stop: Stop = field(default_factory=Stop)
 
 
 @dataclass(slots=True)
@@ -196,16 +199,21 @@ class App:
         found = await store.run(run)
         chunks = await store.chunks(found.id)
         applied = sum(1 for c in chunks if c.state is ChunkState.APPLIED)
-        return [snapshot(found, now, pace=Pace(), chunks=applied)]
+        seen = snapshot(found, now, pace=Pace(), chunks=applied)
+        return [replace(seen, chunks_undone=sum(c.undone for c in chunks))]
 
     async def watch(self, run: str) -> AsyncIterator[Snapshot]:
-        """Snapshots of a run in any process, until it is no longer active."""
-        pace, site = Pace(), self.site
+        """Snapshots of a run in any process, until it is no longer active.
+
+        Its throttle is measured here, by the same signals: what only its own process can tell,
+        such as its waits for a SQLite file, is not seen.
+        """
+        site = self.site
+        backfill = self.backfills.get((await site.store.run(run)).backfill)
+        onlooker = Onlooker.of(site, backfill.signals if backfill else ())
         while True:
             found = await site.store.run(run)
-            now = site.clock.now()
-            pace.mark(now, found.outcome.read)
-            yield snapshot(found, now, pace=pace)
+            yield await onlooker.look(found)
             ended = found.state not in (
                 RunState.QUEUED,
                 RunState.RUNNING,
@@ -261,7 +269,7 @@ class App:
         self,
         run: str,
         options: RollbackOptions,
-        on: Callable[[Undone, int, int], None] = lambda _undone, _done, _all: None,
+        on: Callable[[Undoing], None] = lambda _seen: None,
     ) -> Rollback:
         """Undo what a run wrote, from the target alone."""
         found = await self._own(run)
@@ -280,6 +288,7 @@ class App:
             pacing=self.site.pacing(),
             dice=dice,
             lanes=self.site.settings.lanes,
+            stop=options.stop,
             on=on,
         )
         async with self.site.events.flushing():

@@ -37,6 +37,7 @@ EVENTS: dict[str, bool] = {
     "run.verified": True,
     "rollback.started": True,
     "rollback.finished": True,
+    "rollback.stopped": True,
     "script.written": True,
     "images.pruned": True,
 }

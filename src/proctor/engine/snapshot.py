@@ -37,6 +37,23 @@ class Snapshot:
     throttle: tuple[Signal, ...] = ()
     throttle_reason: str = ""
     """Why the run waits at this moment, with numbers; empty when it does not."""
+    chunks_undone: int = 0
+    """Of the run, where one run was asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undoing:
+    """A rollback at one moment, in the process that carries it."""
+
+    undone: Undone
+    """The books so far, with the rows that were pruned."""
+    chunks_undone: int
+    chunks: int
+    throttle: tuple[Signal, ...] = ()
+    throttle_reason: str = ""
+    """Why it waits at this moment, with numbers; empty when it does not."""
+    stopping: str = ""
+    """Why no further chunk is begun; empty while it goes on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +156,8 @@ class Rollback:
     elapsed: timedelta
     pruned: int = 0
     """How many of the blocked rows had their undo data pruned."""
+    interrupted: bool = False
+    """Somebody said stop before the last chunk: the same command goes on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,5 +199,6 @@ __all__ = [
     "Report",
     "Rollback",
     "Snapshot",
+    "Undoing",
     "Verification",
 ]

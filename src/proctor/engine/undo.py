@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -14,8 +13,9 @@ from proctor.core.retry import Do, next_step
 from proctor.engine.calm import calm
 from proctor.engine.events import Events
 from proctor.engine.heart import BEAT_EVERY
-from proctor.engine.pacing import Pacing
-from proctor.engine.snapshot import Rollback
+from proctor.engine.kit import Stop
+from proctor.engine.pacing import CHECK_EVERY, Pacing
+from proctor.engine.snapshot import Rollback, Undoing
 from proctor.errors import EngineError, HeldError, IllegalMove, ProctorError, Unreachable
 from proctor.model import ChunkRecord, ChunkState, Run, RunState, Undone
 from proctor.ports import Clock, Store, UndoTerms
@@ -39,14 +39,19 @@ class Undoer:
     pacing: Pacing
     dice: Callable[[], float]
     lanes: int = 2
-    on: Callable[[Undone, int, int], None] = lambda _undone, _done, _all: None
+    stop: Stop = field(default_factory=Stop)
+    on: Callable[[Undoing], None] = lambda _seen: None
     total: Undone = field(default_factory=Undone)
     done: int = 0
+    chunks: int = 0
     lost: int = 0
     """Rows written whose before-images were pruned."""
 
     async def rollback(self) -> Rollback:
         """Undo every applied chunk of the run that the terms cover; the books balance.
+
+        Told to stop, it finishes the chunks in hand and leaves the run rolling back, so that
+        the same command goes on; told twice, it abandons them.
 
         Raises IllegalMove for an active run and HeldError when a newer run on the same fields
         must be undone first.
@@ -59,14 +64,16 @@ class Undoer:
         lost = forgotten(chunks)
         self.total, self.lost = self.total + lost, lost.written
         await self._all([c for c in chunks if undoable(c)])
+        interrupted = self.done < self.chunks
         if not self.terms.dry_run:
-            await self._end()
+            await (self._stopped() if interrupted else self._end())
         return Rollback(
             run=await self.store.run(self.run.id),
             undone=self.total,
             chunks=self.done,
             dry_run=self.terms.dry_run,
             pruned=self.lost,
+            interrupted=interrupted,
             elapsed=timedelta(seconds=self.clock.monotonic() - started),
         )
 
@@ -84,12 +91,30 @@ class Undoer:
                 if self.run.state in OCCUPYING
                 else "nothing to do",
             )
-        run = await self.store.move(self.run.id, RunState.ROLLING_BACK, among=BEFORE_ROLLBACK)
+        run = await self.store.move(
+            self.run.id,
+            RunState.ROLLING_BACK,
+            among=BEFORE_ROLLBACK,
+            reason=RUN_MOVES[self.run.state, RunState.ROLLING_BACK],
+        )
         self.events.emit("rollback.started", run.id, was=self.run.state.value, **_terms(self.terms))
         return run
 
+    async def _stopped(self) -> None:
+        """Say on the run's row why nobody works on it; it stays as it is, to be gone on with."""
+        rolling = RunState.ROLLING_BACK
+        why = f"{self.stop.reason}: the same rollback goes on where it stopped"
+        await self.store.move(self.run.id, rolling, among=[rolling], reason=why)
+        self.events.emit(
+            "rollback.stopped",
+            self.run.id,
+            why=self.stop.reason,
+            chunks=self.done,
+            left=self.chunks - self.done,
+        )
+
     async def _end(self) -> None:
-        whole = self.terms.span.whole and self.terms.since is None and not self.pruned
+        whole = self.terms.whole and not self.pruned
         then = RunState.ROLLED_BACK if whole else RunState.CANCELLED
         await self.store.move(
             self.run.id,
@@ -111,33 +136,63 @@ class Undoer:
     async def _all(self, chunks: Sequence[ChunkRecord]) -> None:
         """Newest first; several at once, since a run writes a row at most once."""
         todo = sorted(chunks, key=lambda c: c.chunk.number, reverse=True)
-        queue = iter(todo)
+        self.chunks = len(todo)
+        working = asyncio.create_task(self._lanes(iter(todo)))
+        beside = [asyncio.create_task(t) for t in (self._beats(), self._heed(working))]
+        try:
+            await working
+        except asyncio.CancelledError:
+            if self.stop.level < 2:  # it was not our own word
+                raise
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
-        async def lane() -> None:
-            for record in queue:
-                await self.pacing.wait()
-                await self.pacing.before_write()
-                undone = await self._one(record.chunk.number)
-                self.total += undone
-                self.done += 1
-                self.pacing.wrote(
-                    keys=undone.written, took=undone.took, rows=undone.restored, bytes_read=0
-                )
-                self.events.emit("chunk.undone", self.run.id, chunk=record.chunk.number)
-                self.on(self.total, self.done, len(todo))
-
-        heart = asyncio.create_task(self._beats())
+    async def _lanes(self, queue: Iterator[ChunkRecord]) -> None:
         try:
             with calm():
                 async with asyncio.TaskGroup() as group:
                     for _ in range(self.lanes):
-                        group.create_task(lane())
+                        group.create_task(self._lane(queue))
         except* ProctorError as broken:
             raise first_of(broken) from None
-        finally:
-            heart.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await heart
+
+    async def _lane(self, queue: Iterator[ChunkRecord]) -> None:
+        """Undo one chunk after the other, until there are none or somebody says stop."""
+        while await self.pacing.wait() and await self.pacing.before_write():
+            record = None if self.stop.level else next(queue, None)
+            if record is None:
+                return
+            undone = await self._one(record.chunk.number)
+            self.total += undone
+            self.done += 1
+            self.pacing.wrote(
+                keys=undone.written, took=undone.took, rows=undone.restored, bytes_read=0
+            )
+            self.events.emit("chunk.undone", self.run.id, chunk=record.chunk.number)
+            self._show()
+
+    async def _heed(self, working: asyncio.Task[None]) -> None:
+        """Stop when somebody says so: first with the chunks in hand, then without them."""
+        await self.stop.heard.wait()
+        self.pacing.stopped.set()
+        self._show()
+        while self.stop.level < 2:
+            await self.clock.sleep(CHECK_EVERY)
+        working.cancel()
+
+    def _show(self) -> None:
+        self.on(
+            Undoing(
+                undone=self.total,
+                chunks_undone=self.done,
+                chunks=self.chunks,
+                throttle=self.pacing.signals,
+                throttle_reason=self.pacing.reason,
+                stopping=self.stop.reason if self.stop.level else "",
+            )
+        )
 
     async def _beats(self) -> None:
         """Keep the heart beating and the throttle fed while the lanes work."""
@@ -145,12 +200,14 @@ class Undoer:
             try:
                 if not self.terms.dry_run:
                     await self.store.beat(self.run, [], LEASE)
-                pressure = await self.pacing.watch(await self.store.health())
+                cause = self.pacing.cause
+                await self.pacing.watch(await self.store.health())
             except (EngineError, Unreachable) as error:
                 self.events.emit("run.beat_missed", self.run.id, why=error.what)
             else:
-                if pressure.reason and pressure.duty <= 0:
-                    self.events.emit("run.throttled", self.run.id, why=pressure.reason)
+                if self.pacing.cause and self.pacing.cause != cause:
+                    self.events.emit("run.throttled", self.run.id, why=self.pacing.reason)
+                self._show()
             await self.clock.sleep(BEAT_EVERY)
 
     async def _one(self, number: int) -> Undone:

@@ -92,6 +92,7 @@ def snapshot(seen: Snapshot) -> dict[str, Any]:
         "rows_per_second": seen.rate,
         "eta_seconds": _range(seen.eta),
         "chunks_applied": seen.chunks_applied,
+        "chunks_undone": seen.chunks_undone,
         "chunk_rows": seen.chunk_rows,
         "workers": seen.workers,
         "throttle": [plain(s) | {"load": s.load} for s in seen.throttle],
@@ -116,6 +117,7 @@ def rollback(ended: Rollback) -> dict[str, Any]:
     return {
         "run": run(ended.run),
         "dry_run": ended.dry_run,
+        "interrupted_here": ended.interrupted,
         "chunks": ended.chunks,
         "elapsed_seconds": plain(ended.elapsed),
         "undone": undone(ended.undone),

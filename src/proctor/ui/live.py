@@ -16,8 +16,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from proctor.engine.snapshot import Estimate, Snapshot
-from proctor.model import Bucket, RunState, Undone
+from proctor.engine.snapshot import Estimate, Snapshot, Undoing
+from proctor.model import Bucket, RunState
 from proctor.ui import words
 
 LINE_EVERY: Final = timedelta(seconds=3)
@@ -154,18 +154,21 @@ class LiveView:
 
 
 class UndoView:
-    """A rollback as it goes: chunks undone, where their rows ended, rate and time left."""
+    """A rollback as it goes: chunks undone, where their rows ended, rate, time left, waits."""
 
     def __init__(self, stream: TextIO | None = None, now: Callable[[], float] = monotonic) -> None:
         self._stream = sys.stderr if stream is None else stream
         self._now = now
         self._begun = now()
         self._shown: float | None = None
+        self._done = -1
+        """Chunks undone when it was last shown."""
+        self._said = ""
         self._drawn: RenderableType = Text()
         self._live = (
             Live(
                 console=Console(file=self._stream),
-                get_renderable=lambda: self._drawn,
+                get_renderable=self._draw,
                 refresh_per_second=4,
                 redirect_stdout=False,
             )
@@ -189,9 +192,25 @@ class UndoView:
         if self._live is not None:
             self._live.stop()
 
-    def __call__(self, undone: Undone, done: int, chunks: int) -> None:
+    def _draw(self) -> RenderableType:
+        if not self._said:
+            return self._drawn
+        return Group(self._drawn, Text(self._said, style="bold yellow"))
+
+    def say(self, sentence: str) -> None:
+        """Show a sentence beside it, such as an answer to Ctrl-C."""
+        self._said = sentence
+        if self._live is None:
+            self._write(sentence)
+
+    def _write(self, sentence: str) -> None:
+        self._stream.write(sentence + "\n")
+        self._stream.flush()
+
+    def __call__(self, seen: Undoing) -> None:
         """Show the rollback as it is now."""
         now = self._now()
+        undone, done, chunks = seen.undone, seen.chunks_undone, seen.chunks
         took = max(now - self._begun, 1e-6)
         pace = [words.rate(undone.written / took)]
         if 0 < done < chunks:
@@ -209,20 +228,25 @@ class UndoView:
         bar = ProgressBar(total=max(chunks, 1), completed=done, width=36, complete_style="magenta")
         grid = Table.grid(padding=(0, 2))
         grid.add_row(bar, share, *pace)
-        self._drawn = Group(grid, Text(books))
+        waits = [f"waiting: {words.visible(seen.throttle_reason)}"] if seen.throttle_reason else []
+        stops = [f"stopping: {words.visible(seen.stopping)}"] if seen.stopping else []
+        rows: list[RenderableType] = [grid, Text(books)]
+        rows.append(Text(waits[0], style="yellow") if waits else Text("not waiting", style="dim"))
+        if seen.throttle:
+            rows.append(Text(" · ".join(words.gauge(s) for s in seen.throttle), style="dim"))
+        rows += [Text(why, style="yellow") for why in stops]
+        self._drawn = Group(*rows)
         late = self._shown is None or now - self._shown >= LINE_EVERY.total_seconds()
-        if self._live is None and (late or done == chunks):
+        last = done == chunks and done != self._done
+        self._done = done
+        if self._live is None and (late or last):
             self._shown = now
-            self._stream.write(f"undone {'; '.join((share, *pace, books))}\n")
-            self._stream.flush()
+            self._write(f"undone {'; '.join((share, *pace, books, *waits, *stops))}")
 
 
 def line(seen: Snapshot) -> str:
     """A snapshot in one plain line."""
-    expected = _expected(seen)
-    read = seen.run.outcome.read
-    of = f" of {expected:,} ({words.share(min(read, expected), expected)})" if expected else ""
-    parts = [f"{_state(seen)}: processed {read:,}{of}"]
+    parts = [f"{_state(seen)}: {_progress(seen)}"]
     if seen.rate is not None:
         parts.append(words.rate(seen.rate))
     if left := _left(seen):
@@ -233,6 +257,15 @@ def line(seen: Snapshot) -> str:
     if seen.run.reason:
         parts.append(words.visible(seen.run.reason))
     return "; ".join(parts)
+
+
+def _progress(seen: Snapshot) -> str:
+    if seen.run.state is RunState.ROLLING_BACK:
+        done, chunks = seen.chunks_undone, seen.chunks_applied
+        return f"undone {done:,} of {words.plural(chunks, 'chunk')} ({words.share(done, chunks)})"
+    expected, read = _expected(seen), seen.run.outcome.read
+    of = f" of {expected:,} ({words.share(min(read, expected), expected)})" if expected else ""
+    return f"processed {read:,}{of}"
 
 
 def panel(seen: Snapshot) -> RenderableType:
@@ -255,7 +288,10 @@ def panel(seen: Snapshot) -> RenderableType:
 def _bar(seen: Snapshot) -> RenderableType:
     read, expected = seen.run.outcome.read, _expected(seen)
     done = Text(f"{read:,}")
-    if expected:
+    if seen.run.state is RunState.ROLLING_BACK:
+        read, expected = seen.chunks_undone, seen.chunks_applied
+        done = Text(_progress(seen))
+    elif expected:
         done = Text(f"{read:,} / {expected:,}  {words.share(min(read, expected), expected)}")
     grid = Table.grid(padding=(0, 2))
     grid.add_column(width=36)

@@ -102,6 +102,8 @@ def rollback(
     )
     done = with_app(wish, lambda app: _undo(app, record.id, options))
     answer(wish, documents.rollback(done), *shown(done))
+    if done.interrupted:
+        return 130
     return 0 if dry_run or not (done.undone.changed or done.undone.blocked) else 1
 
 
@@ -205,10 +207,11 @@ async def _undo(app: App, run: str, options: RollbackOptions) -> Rollback:
     from proctor.ui import out
     from proctor.ui.live import UndoView
     from proctor.ui.reports.files import keep
+    from proctor.ui.session import listening
 
-    with UndoView() as view:
+    with UndoView() as view, listening(options.stop, view.say):
         done = await app.rollback(run, options, view)
-    if not options.dry_run:
+    if not (options.dry_run or done.interrupted):
         try:
             keep(await app.report(run), app.config.env(app.env).reports)
         except OSError as error:

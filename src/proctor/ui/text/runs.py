@@ -170,6 +170,8 @@ def rollback(done: Rollback) -> list[RenderableType]:
     undone = done.undone
     would = "would be " if done.dry_run else ""
     title = "Dry run of the rollback" if done.dry_run else "Rolled back"
+    if done.interrupted:
+        title = f"Stopped before its end, the same command goes on: {title.lower()}"
     drawn: list[RenderableType] = [
         heading(
             f"{title}: run {done.run.id}",
