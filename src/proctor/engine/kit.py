@@ -13,6 +13,7 @@ from proctor.authoring import Backfill
 from proctor.core.pace import Pace
 from proctor.engine.events import Events
 from proctor.engine.pacing import Pacing
+from proctor.engine.turns import Gate
 from proctor.model import Key, Outcome, Run, Spec
 from proctor.ports import Clock, Store, Terms
 
@@ -50,6 +51,7 @@ class Kit:
     worker: str
     lease_for: timedelta
     lanes: int = 1
+    """Chunks that may be written at once, and pages that may be computed at once."""
     until: datetime | None = None
     """When this process stops claiming: the end of a slice, or `--until`."""
     stop: Stop = field(default_factory=Stop)
@@ -69,6 +71,18 @@ class Kit:
     """Why no further chunk may be claimed; set once, by whoever finds out first."""
     first: bool = True
     """No page of this run was settled yet: a bug in every answer is the author's, at once."""
+    writing: Gate = field(init=False)
+    """Turns at the target: as many connections work on rows as there are lanes."""
+    computing: Gate = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.writing = Gate(lambda: self.lanes)
+        self.computing = Gate(lambda: self.lanes)
+
+    @property
+    def hands(self) -> int:
+        """Chunks in hand: one is read and computed while the others are written."""
+        return self.lanes if self.spec.sql else self.lanes + 1
 
     @property
     def seen(self) -> Outcome:

@@ -10,6 +10,7 @@ from proctor.core.settle import settle
 from proctor.engine.compute import compute
 from proctor.engine.kit import Kit
 from proctor.engine.show import shown_key
+from proctor.engine.turns import Turn
 from proctor.model import Applied, Bucket, Lease, Outcome, Page, Settled, Spec
 from proctor.model.keytext import key_text
 
@@ -25,20 +26,27 @@ class Processed:
     page: Page | None = None
 
 
-async def process(lease: Lease, kit: Kit) -> Processed:
-    """Read, compute, settle, judge and apply one chunk; no transaction is open while computing."""
+async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
+    """Read, compute, settle, judge and apply one chunk; no transaction is open while computing.
+
+    The lane's turn at the target ends with the read, and is still held after the write.
+    """
     if not await kit.pacing.wait():
         return Processed(applied=None, verdict=SHUT)
+    await turn.take()
     if kit.spec.sql:
         return await _inside(lease, kit)
     page = await kit.store.read(kit.spec, lease)
-    answers = await compute(kit.backfill, page, params=kit.params, now=kit.run.created)
+    turn.give()
+    async with kit.computing:
+        answers = await compute(kit.backfill, page, params=kit.params, now=kit.run.created)
     settled = settle(page, answers, kit.spec, strict=kit.first and kit.seen.read == 0)
     # What is to be written counts as written, or a few bad rows would be all that were read.
     verdict = judge(kit, settled.outcome.plus(Bucket.WRITTEN, len(settled.index)))
     if not verdict.go:
         told = Verdict(verdict.word, f"{verdict.reason}; {examples(settled, kit.spec)}")
         return Processed(applied=None, verdict=told, page=page)
+    await turn.take()
     if not await kit.pacing.before_write():
         return Processed(applied=None, verdict=SHUT, page=page)
     applied = await kit.store.apply(kit.spec, lease, settled, kit.terms)

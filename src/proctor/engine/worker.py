@@ -15,6 +15,7 @@ from proctor.engine.calm import calm
 from proctor.engine.heart import beat, beats, hear
 from proctor.engine.kit import Kit
 from proctor.engine.process import Processed, process
+from proctor.engine.turns import Turn
 from proctor.errors import ConnectionLost, EngineError, Fenced, Unreachable
 from proctor.model import ChunkState, Lease
 
@@ -60,7 +61,7 @@ class Work:
         while not kit.idle:
             if self.queue:
                 lease = self.queue.popleft()
-                if len(self.queue) < kit.lanes and not self.exhausted:
+                if len(self.queue) < kit.hands and not self.exhausted:
                     self._claim_ahead()
                 return lease
             if self.exhausted:
@@ -76,7 +77,7 @@ class Work:
 
     async def _claim(self) -> None:
         async with self.claiming:
-            if len(self.queue) >= self.kit.lanes or self.exhausted or self.kit.idle:
+            if len(self.queue) >= self.kit.hands or self.exhausted or self.kit.idle:
                 return
             kit = self.kit
             rows = kit.pacing.chunk_rows()
@@ -97,7 +98,7 @@ class Work:
                 kit.run,
                 kit.spec,
                 kit.worker,
-                count=kit.lanes * AHEAD,
+                count=kit.hands * AHEAD,
                 rows=rows,
                 lease_for=kit.lease_for,
             )
@@ -140,7 +141,7 @@ class Work:
         try:
             while True:
                 if not self.kit.idle and not self.exhausted:
-                    for number in sorted(set(range(self.kit.lanes)) - set(lanes.values())):
+                    for number in sorted(set(range(self.kit.hands)) - set(lanes.values())):
                         lanes[asyncio.create_task(self.lane(number))] = number
                 if not lanes or self._abandoned():
                     break
@@ -181,27 +182,32 @@ class Work:
 
     async def lane(self, number: int) -> None:
         """Carry chunks until there are none, or until fewer lanes are asked for."""
-        while number < self.kit.lanes and (lease := await self.next_lease()) is not None:
-            await self.carry(lease)
+        turn = Turn(self.kit.writing)
+        try:
+            while number < self.kit.hands and (lease := await self.next_lease()) is not None:
+                await self.carry(lease, turn)
+        finally:
+            turn.give()
 
-    async def carry(self, lease: Lease) -> None:
+    async def carry(self, lease: Lease, turn: Turn) -> None:
         """One chunk and the chunks of its moved rows, through every retry."""
         current: Lease | None = lease
         while current is not None and not self.kit.halt.startswith("fenced"):
             number = current.chunk.number
             self.held[number] = current
             try:
-                current = await self._once(current)
+                current = await self._once(current, turn)
             finally:
                 del self.held[number]
 
-    async def _once(self, lease: Lease) -> Lease | None:
+    async def _once(self, lease: Lease, turn: Turn) -> Lease | None:
         """Try a chunk until it is settled, handed on or given up; its retry lease, if any."""
         kit, attempt = self.kit, 1
         while True:
             try:
-                done = await process(lease, kit)
+                done = await process(lease, kit, turn)
             except (EngineError, Unreachable) as error:
+                turn.give()
                 step = next_step(error, attempt, kit.dice())
                 kit.events.emit(
                     "chunk.retried",
