@@ -173,7 +173,7 @@ def test_failures_are_listed_with_reasons_and_without_values(shop, proctor):
     assert len(found) == len(REFUSED) + len(SKIPPED)
     shown = proctor("failures", run, "--limit", "1").out
     assert "ask at the desk" not in shown
-    assert len(shown.splitlines()) == 2
+    assert "and 13 more: --limit 14 lists them" in shown
 
 
 def test_failed_rows_are_tried_again(shop, proctor, table):
@@ -432,3 +432,29 @@ def test_a_run_is_changed_only_from_its_own_environment(shop, proctor):
         assert "belongs to environment local" in refused.err
     assert proctor("status", "--env", "other", "--json").json["runs"] == []
     assert proctor("rollback", run, "--yes").code == 0
+
+
+def test_failures_are_put_together_by_cause(shop, proctor):
+    """Words that quote their row make no group of their own; a limit says that there are more."""
+    source = (shop / "backfills.py").read_text()
+    broken = source.replace(
+        '    email = row["email"]\n',
+        '    if row["id"] <= 30:\n        return Refuse(f"odd order {row[\'id\']}")\n'
+        '    if row["id"] in (40, 41):\n        raise ValueError(f"odd {row[\'email\']}")\n'
+        '    email = row["email"]\n',
+    )
+    (shop / "backfills.py").write_text(broken)
+    run = proctor("run", "normalize_email", "--from", "1", "--to", "400", "--json").json["id"]
+    ended = proctor("failures", run, "--limit", "3")
+    assert re.search("30 +refused +odd order … +odd order 1 +1,2,3,4,5 …", ended.out)
+    assert re.search(
+        r"2 +failed +ValueError at backfills.py:\d+ +ValueError: odd .* 40,41", ended.out
+    )
+    assert "and 34 more: --limit 37 lists them" in ended.out
+    told = proctor("failures", run, "--limit", "3", "--json").json
+    assert len(told["failures"]) == 3
+    assert told["total"] == 37
+    assert [group["count"] for group in told["groups"]] == [30, 4, 2, 1]
+    assert told["groups"][2]["keys"] == [[40], [41]]
+    by_reason = proctor("report", run, "--json").json["failures"]["by_reason"]
+    assert [n for why, n in by_reason.items() if why.startswith("failed: ValueError at")] == [2]

@@ -18,6 +18,7 @@ from proctor.engine.control import change_knobs, pause
 from proctor.engine.digest import digest_code
 from proctor.engine.doctor import examine
 from proctor.engine.ensure import Ensured, ensure
+from proctor.engine.groups import grouped
 from proctor.engine.kit import Stop
 from proctor.engine.launch import Request, give_up, launch, read_plan
 from proctor.engine.onlook import Onlooker
@@ -36,6 +37,7 @@ from proctor.engine.snapshot import (
     Rollback,
     Snapshot,
     Undoing,
+    Unwritten,
     Verification,
 )
 from proctor.engine.spread import spread
@@ -241,10 +243,15 @@ class App:
 
     async def failures(self, run: str, *, limit: int | None = None) -> list[Issue]:
         """Rows that were read and not written, with reasons; unchanged ones are well."""
+        return list((await self.unwritten(run)).issues[:limit])
+
+    async def unwritten(self, run: str) -> Unwritten:
+        """The same, put together by cause."""
         found = await self.site.store.run(run)
         spec = await self.site.store.spec_of(found.id)
-        told = (await self._unwritten(found.id))[:limit]
-        return [replace(i, key=shown_key(i.key, spec)) for i in told]
+        told = await self._unwritten(found.id)
+        shown = tuple(replace(i, key=shown_key(i.key, spec)) for i in told)
+        return Unwritten(run=found, issues=shown, groups=grouped(shown))
 
     async def _own(self, run: str) -> Run:
         """A run that may be changed from here: one of this environment."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from proctor.core.same import text_of
+from proctor.engine.groups import grouped
 from proctor.engine.part import missed
 from proctor.engine.show import images, inputs, rates, shown_key
 from proctor.engine.site import Site
@@ -55,10 +55,10 @@ async def make_report(site: Site, run: Run) -> Report:
 
 
 def _by_reason(issues: Sequence[Issue]) -> dict[str, int]:
-    counts = Counter(
-        f"{i.bucket.value}: {i.reason}" if i.reason else i.bucket.value for i in issues
-    )
-    return dict(counts.most_common(50))
+    return {
+        f"{group.bucket.value}: {group.what}" if group.what else group.bucket.value: group.count
+        for group in grouped(issues)[:50]
+    }
 
 
 def _throttled(told: Sequence[Event]) -> tuple[tuple[datetime, str], ...]:

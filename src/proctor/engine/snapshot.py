@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from proctor.model import ChunkRecord, Issue, Key, Run, Shape, Signal, Span, Survey, Undone
+from proctor.model import Bucket, ChunkRecord, Issue, Key, Run, Shape, Signal, Span, Survey, Undone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +81,27 @@ class DryRun:
     counts: Mapping[str, int]
     per_row: timedelta
     """Mean time of the author's function for one row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueGroup:
+    """Rows that were not written for the same cause: the first of them, and the first keys."""
+
+    bucket: Bucket
+    what: str
+    """What their reasons have in common; empty where there is none."""
+    count: int
+    example: Issue
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unwritten:
+    """Every row that a run read and did not write, except those that already held the value."""
+
+    run: Run
+    issues: tuple[Issue, ...]
+    groups: tuple[IssueGroup, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +214,7 @@ __all__ = [
     "DryRun",
     "Estimate",
     "Finding",
+    "IssueGroup",
     "Missed",
     "Plan",
     "Preview",
@@ -200,5 +222,6 @@ __all__ = [
     "Rollback",
     "Snapshot",
     "Undoing",
+    "Unwritten",
     "Verification",
 ]

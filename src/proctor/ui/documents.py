@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from proctor.engine.snapshot import Estimate, Rollback, Snapshot, Verification
+from proctor.engine.snapshot import Estimate, Rollback, Snapshot, Unwritten, Verification
 from proctor.errors import ProctorError
 from proctor.model import ABSENT, Outcome, Run, Undone
 
@@ -121,6 +121,16 @@ def rollback(ended: Rollback) -> dict[str, Any]:
         "chunks": ended.chunks,
         "elapsed_seconds": plain(ended.elapsed),
         "undone": undone(ended.undone),
+    }
+
+
+def unwritten(found: Unwritten, limit: int | None) -> dict[str, Any]:
+    """Rows that were read and not written: all of them, or `limit`; and their causes."""
+    return {
+        "run": found.run.id,
+        "total": len(found.issues),
+        "groups": plain(found.groups),
+        "failures": plain(found.issues[:limit]),
     }
 
 

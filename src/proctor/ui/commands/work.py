@@ -186,7 +186,12 @@ def resume(
     ),
 )
 @run_argument()
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="List at most N rows.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="List at most N rows.  [default: 100; all with --json]",
+)
 @click.option("--retry", is_flag=True, help="Run the failed rows again, as a new run.")
 @yes_option
 @wishes
@@ -194,14 +199,14 @@ def resume(
 def failures(wish: Wish, run: str, *, limit: int | None, retry: bool, yes: bool) -> int:
     """List the rows that a run read and did not write, with reasons; or try them again."""
     from proctor.app import RunOptions
-    from proctor.ui import out
+    from proctor.ui import documents, out
     from proctor.ui.commands.carry import Typed, carry, name_of, permitted
     from proctor.ui.session import with_app
-    from proctor.ui.text.runs import issues
+    from proctor.ui.text.issues import issues
 
     if not retry:
-        found = with_app(wish, lambda app: app.failures(run, limit=limit))
-        out.answer(wish, {"run": run, "failures": found}, *issues(run, found))
+        found = with_app(wish, lambda app: app.unwritten(run))
+        out.answer(wish, documents.unwritten(found, limit), *issues(found, limit))
         return 0
     if limit is not None:
         raise UsageError("--limit lists; it does not go with --retry", fix="leave one of them out")

@@ -10,9 +10,9 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from proctor.engine.snapshot import Report, Rollback, Snapshot, Verification
-from proctor.model import Issue, Run, RunState, Tuning
+from proctor.model import Run, RunState, Tuning
 from proctor.ui import words
-from proctor.ui.live import COLOURS, STATE_COLOURS
+from proctor.ui.live import STATE_COLOURS
 from proctor.ui.text.blocks import facts, heading, listing, table
 
 LISTED: Final = 20
@@ -123,21 +123,6 @@ def _blocked(done: Rollback) -> str:
     parts = [f"{refused:,} refused by the server"] if refused else []
     parts += [f"{done.pruned:,} whose undo data was pruned"] if done.pruned else []
     return ", ".join(parts)
-
-
-def issues(run: str, found: Sequence[Issue]) -> list[RenderableType]:
-    """Rows that were read and not written."""
-    if not found:
-        return [Text(f"run {run}: no row that was settled is without its fill")]
-    rows = (
-        (
-            words.key(issue.key),
-            Text(issue.bucket.value, style=COLOURS[issue.bucket]),
-            words.visible(issue.reason),
-        )
-        for issue in found
-    )
-    return [table(("key", "bucket", "reason"), rows)]
 
 
 def verification(seen: Verification) -> list[RenderableType]:
