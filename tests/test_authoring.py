@@ -168,6 +168,8 @@ def has_body(row):
         (lambda: backfill(T, fills="a", undo_for=30)(fill), "undo_for is a time", "timedelta"),
         (lambda: backfill(T, fills="a", budget=0.1)(fill), "ErrorBudget", "ErrorBudget(share"),
         (lambda: backfill(T, fills="a", concurrency=0)(fill), "in flight", "concurrency=8"),
+        (lambda: backfill(T, fills="a", bisect=False)(fill), "in halves", "batch=10"),
+        (lambda: backfill(T, fills="a", batch=2, bisect=0)(fill), "in halves", "bisect=False"),
         (lambda: backfill(T, fills="a", watch=["x"])(fill), "watch= takes", "Watch("),
         (lambda: backfill(T, fills="a", depends="no.txt")(fill), "beside the module", "depends="),
         (lambda: backfill(GUARDED, fills="a")(fill), "another table to write", "into=table("),

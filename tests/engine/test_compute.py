@@ -89,6 +89,62 @@ async def test_a_list_function_gets_groups_in_order():
 
 
 @pytest.mark.parametrize("is_async", [False, True])
+async def test_a_group_that_raises_is_called_in_halves_until_the_bad_row_is_alone(is_async):
+    """Nine good rows are not lost with one bad one, and each is given as it was read."""
+    calls = []
+
+    def several(rows):
+        calls.append([row["id"] for row in rows])
+        for row in rows:
+            row["n"] += 1  # a function may do with its rows what it likes
+            row["deep"].append("seen")
+        if any(row["id"] == 5 for row in rows):
+            raise ValueError(f"cannot do {len(rows)}")
+        return [{"x": (row["n"], row["deep"])} for row in rows]
+
+    async def several_async(rows):
+        return several(rows)
+
+    rows = [{"id": i, "n": i, "deep": []} for i in range(9)]
+    answers = await computed(several_async if is_async else several, rows, batch=8)
+    assert [a for a in answers if isinstance(a, Failure)] == [answers[5]]
+    assert answers[5].reason.startswith("ValueError: cannot do 1 at test_compute.py:")
+    assert [a["x"] for i, a in enumerate(answers) if i != 5] == [
+        (i + 1, ["seen"]) for i in range(9) if i != 5
+    ]
+    halves = [[0, 1, 2, 3, 4, 5, 6, 7], [0, 1, 2, 3], [4, 5, 6, 7], [4, 5], [4], [5], [6, 7]]
+    assert sorted(calls) == sorted([*halves, [8]])
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_group_may_be_all_or_nothing(is_async):
+    """With bisect=False a call that raises is not made again."""
+    calls = []
+
+    def several(rows):
+        calls.append(len(rows))
+        raise ValueError("the service is gone")
+
+    async def several_async(rows):
+        return several(rows)
+
+    made = several_async if is_async else several
+    answers = await computed(made, rows_of(5), batch=3, bisect=False)
+    assert [type(a) for a in answers] == [Failure] * 5
+    assert calls == [3, 2]
+
+
+async def test_rows_that_cannot_be_kept_for_a_second_call_fail_together():
+    """In a test of the author's, a row may hold anything."""
+
+    def several(rows):
+        raise ValueError("no")
+
+    answers = await computed(several, [{"id": i, "f": lambda: 1} for i in (1, 2)], batch=2)
+    assert [type(a) for a in answers] == [Failure, Failure]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
 async def test_too_few_or_too_many_answers_fail_the_group(is_async):
     """Nothing can be matched to its row, so nothing of the group is written; others are."""
 

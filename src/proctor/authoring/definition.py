@@ -46,6 +46,8 @@ class Backfill:
     spec: Spec
     function: Callable[..., Any] | None
     batch: int | None
+    bisect: bool
+    """Whether a group that raises is called again in halves, to find the rows that do it."""
     is_async: bool
     takes_ctx: bool
     params: type[pydantic.BaseModel] | None
@@ -95,6 +97,7 @@ class Policies(TypedDict, total=False):
     missing: str | None
     stamp: str | None
     batch: int | None
+    bisect: bool
     checks: Sequence[Check]
     params: type[pydantic.BaseModel] | None
     sensitive: str | Sequence[str]
@@ -132,6 +135,7 @@ def backfill(
     missing: str | None = None,
     stamp: str | None = None,
     batch: int | None = None,
+    bisect: bool = True,
     checks: Sequence[Check] = (),
     params: type[pydantic.BaseModel] | None = None,
     sensitive: str | Sequence[str] = (),
@@ -152,7 +156,7 @@ def backfill(
     The function gets one row, a dict of column name to value, and returns a mapping of exactly
     the fills, or `Skip(why)`, or `Refuse(why)`; raising marks the row failed. A second
     parameter is given the `Context`. It may be async. With `batch=n` it gets a list of at most
-    n rows and returns a list of answers in the same order.
+    n rows and returns a list of answers in order; one that raises is tried again in halves.
 
     fills: columns of the target, or `column.path` inside a JSON column.
     sql: instead of a function, one SQL expression over the source's columns for the one fill,
@@ -164,8 +168,7 @@ def backfill(
     missing: an SQL condition over the target that makes a row eligible; None: any fill is null.
     stamp: a column of the target that takes the version; rows of another version are eligible.
     checks: functions of (row, answer); a text or False refuses the row, True or None passes.
-    params: a pydantic model of the parameters; `ctx.params`, and `:name` in SQL.
-    sensitive: fields that no face ever shows.
+    params: a pydantic model: `ctx.params`, `:name` in SQL; sensitive: fields never shown.
     undo_for: how long before-images are kept; preserve: columns that a trigger would touch.
     budget: how many failed rows a run bears; concurrency: async calls in flight for a chunk.
     depends: files, beside the module, whose content changes what the function computes.
@@ -224,6 +227,7 @@ def _define(words: Given, function: Any, place: Place) -> Backfill:
         spec=spec,
         function=None if spec.sql else function,
         batch=words.batch,
+        bisect=words.bisect,
         is_async=call.is_async,
         takes_ctx=call.takes_ctx,
         params=words.params,

@@ -49,6 +49,7 @@ class Given:
     missing: Any
     stamp: Any
     batch: Any
+    bisect: Any
     checks: Any
     params: Any
     sensitive: Any
@@ -284,6 +285,12 @@ def _policy(given: Given, place: Place, no: Refusal) -> Policy:
             "concurrency is how many async calls are in flight",
             f"concurrency={given.concurrency!r}",
             "concurrency=8",
+        )
+    if type(given.bisect) is not bool or not (given.bisect or given.batch):
+        raise no(
+            "bisect= says whether a list of rows that fails is tried again in halves",
+            f"bisect={given.bisect!r}" + ("" if given.batch else " without batch="),
+            "batch=10, bisect=False",
         )
     signals = (given.watch,) if isinstance(given.watch, Watch) else tuple(given.watch)
     if not all(isinstance(signal, Watch) for signal in signals):

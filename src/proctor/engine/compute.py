@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -148,20 +149,43 @@ class Caller:
         for start in range(0, len(self.page.keys), size):
             yield slice(start, min(start + size, len(self.page.keys)))
 
-    def group(self, at: slice) -> list[Answered]:
-        """One group of a list function."""
+    def group(self, at: slice, given: list[Row] | None = None) -> list[Answered]:
+        """One group of a list function; in halves where it raises, down to the row that does."""
+        rows = self.rows(at) if given is None else given
+        spare = self._spare(rows)
         try:
-            return self._shared(self._call(self.rows(at), self.page.keys[at.start]), at)
+            return self._shared(self._call(rows, self.page.keys[at.start]), at)
         except Exception as error:  # noqa: BLE001 - as above
-            return self._all_failed(error, at)
+            failed = self._all_failed(error, at)
+        if spare is None:
+            return failed
+        return [a for half, some in _halves(at, spare) for a in self.group(half, some)]
 
-    async def group_async(self, at: slice) -> list[Answered]:
-        """One group of an asynchronous list function."""
+    async def group_async(self, at: slice, given: list[Row] | None = None) -> list[Answered]:
+        """One group of an asynchronous list function; in halves as above."""
+        rows = self.rows(at) if given is None else given
+        spare = self._spare(rows)
         try:
-            return self._shared(await self._call(self.rows(at), self.page.keys[at.start]), at)
+            return self._shared(await self._call(rows, self.page.keys[at.start]), at)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as above
             _pass_on_cancelling(error)
-            return self._all_failed(error, at)
+            failed = self._all_failed(error, at)
+        if spare is None:
+            return failed
+        return [a for half, some in _halves(at, spare) for a in await self.group_async(half, some)]
+
+    def _spare(self, rows: list[Row]) -> bytes | None:
+        """The rows as they were read, for a second call: the first may have changed them.
+
+        None where there will be none. Pickled, for that costs a tenth of a deep copy, and only
+        what raises is read again.
+        """
+        if not self.backfill.bisect or len(rows) < 2:
+            return None
+        try:
+            return pickle.dumps(rows, pickle.HIGHEST_PROTOCOL)
+        except Exception:  # noqa: BLE001 - a value of a test's own that cannot be pickled
+            return None
 
     def rows(self, at: slice = slice(None)) -> list[Row]:
         """The rows to hand over."""
@@ -238,6 +262,14 @@ class Caller:
                 name = getattr(check, "__name__", type(check).__name__)
                 return Refuse(self.discreet(word or f"refused by the check {name}", i, answer))
         return answer
+
+
+def _halves(at: slice, spare: bytes) -> Iterator[tuple[slice, list[Row]]]:
+    """Both halves of a group, with their rows as they were read."""
+    rows: list[Row] = pickle.loads(spare)  # noqa: S301 - written by this object, a moment ago
+    middle = len(rows) // 2
+    yield slice(at.start, at.start + middle), rows[:middle]
+    yield slice(at.start + middle, at.stop), rows[middle:]
 
 
 def _kept(answer: Any) -> Answered:
