@@ -15,7 +15,16 @@ WRITTEN = 1000 - len(REFUSED) - len(SKIPPED)
 STATUS_FIELDS = {
     *("id", "backfill", "version", "env", "target", "fills", "state", "interrupted", "reason"),
     *("expected", "read", "buckets", "still_eligible", "params", "span", "tuning", "created"),
-    *("started", "ended", "heartbeat", "holder", "at", "elapsed_seconds", "rows_per_second"),
+    *(
+        "started",
+        "ended",
+        "heartbeat",
+        "holder",
+        "at",
+        "elapsed_seconds",
+        "heartbeat_age_seconds",
+        "rows_per_second",
+    ),
     *("eta_seconds", "chunks_applied", "chunks_undone", "chunk_rows", "workers", "throttle"),
     "throttle_reason",
 }

@@ -157,3 +157,26 @@ def test_a_rollback_can_be_stopped_watched_and_gone_on_with(shop, spawn, proctor
     assert rest.json["run"]["state"] == "rolled_back"
     assert stopped["undone"]["restored"] + rest.json["undone"]["restored"] == 986
     assert table() == before
+
+
+def test_a_killed_run_is_seen_as_such_at_once(slow, spawn, proctor):
+    """Its lease need not end first: this machine can tell that its process is gone."""
+    process = spawn("run", "normalize_email")
+    begun(process)
+    (alive,) = proctor("status", "--json").json["runs"]
+    assert (alive["state"], alive["interrupted"]) == ("running", False)
+    process.kill()
+    process.wait()
+    (dead,) = proctor("status", "--json").json["runs"]
+    assert (dead["state"], dead["interrupted"]) == ("running", True)
+    assert dead["heartbeat_age_seconds"] < 30
+    run = dead["id"]
+    shown = " ".join(proctor("status", run).out.split())
+    assert f"Run {run} interrupted" in shown
+    assert "no process works on it, no heartbeat for " in shown
+    assert f"`proctor resume {run}` takes over" in shown
+    assert proctor("watch", run).code == 1
+    slow.touch()
+    ended = proctor("resume", run)
+    assert ended.code == 0, ended.err
+    assert f"resuming run {run}, which was interrupted" in ended.err

@@ -200,3 +200,15 @@ def test_a_rollback_lists_what_it_left_alone(run):
     assert "nothing was written" in text
     assert "would be restored  4" in text
     assert "changed since" in text
+
+
+def test_a_run_that_is_not_heard_of_says_when_it_can_be_taken_over(seen):
+    """A beat comes every second: five without one are news, a lease of them the end."""
+    quiet = replace(seen, silent_for=timedelta(seconds=4), lease_left=timedelta(seconds=26))
+    assert runs.silence(seen) == runs.silence(quiet) == ""
+    silent = replace(seen, silent_for=timedelta(seconds=12), lease_left=timedelta(seconds=18))
+    assert runs.silence(silent) == (
+        "no heartbeat for 12 s: its process may be dead; "
+        f"`proctor resume {seen.run.id}` takes over after 18 s"
+    )
+    assert f"{seen.run.id}: no heartbeat for 12 s" in shown(runs.runs([silent]))

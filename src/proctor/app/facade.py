@@ -28,7 +28,7 @@ from proctor.engine.prune import Forgetting, Forgotten, chosen, forget
 from proctor.engine.report import make_report
 from proctor.engine.run import Ended, Worker
 from proctor.engine.show import shown_key, snapshot
-from proctor.engine.site import Site, dice, own
+from proctor.engine.site import Site, as_it_is, dice, own
 from proctor.engine.snapshot import (
     DryRun,
     Finding,
@@ -197,12 +197,16 @@ class App:
         store, now = self.site.store, self.site.clock.now()
         if run is None:
             mine = [r for r in await store.runs() if r.env == self.env]
-            return [snapshot(r, now, pace=Pace()) for r in mine]
+            return [self._seen(r, now) for r in mine]
         found = await store.run(run)
         chunks = await store.chunks(found.id)
         applied = sum(1 for c in chunks if c.state is ChunkState.APPLIED)
-        seen = snapshot(found, now, pace=Pace(), chunks=applied)
+        seen = self._seen(found, now, chunks=applied)
         return [replace(seen, chunks_undone=sum(c.undone for c in chunks))]
+
+    def _seen(self, run: Run, at: datetime, *, chunks: int = 0) -> Snapshot:
+        lease_for = self.site.settings.lease_for
+        return snapshot(as_it_is(run), at, pace=Pace(), chunks=chunks, lease_for=lease_for)
 
     async def watch(self, run: str) -> AsyncIterator[Snapshot]:
         """Snapshots of a run in any process, until it is no longer active.
@@ -214,7 +218,7 @@ class App:
         backfill = self.backfills.get((await site.store.run(run)).backfill)
         onlooker = Onlooker.of(site, backfill.signals if backfill else ())
         while True:
-            found = await site.store.run(run)
+            found = as_it_is(await site.store.run(run))
             yield await onlooker.look(found)
             ended = found.state not in (
                 RunState.QUEUED,

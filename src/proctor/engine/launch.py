@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from proctor.authoring import Backfill
-from proctor.core.lifecycle import OCCUPYING
+from proctor.core.lifecycle import ACTIVE, OCCUPYING
 from proctor.core.sizing import fitted
 from proctor.engine.approval import Approval, differences, hold, refuse_drift
 from proctor.engine.kit import Kit, Stop
@@ -92,13 +92,19 @@ async def launch(
         version=backfill.version,
         accepted=list(opening.accept),
         approved_by_plan=request.approval.digest if request.approval else None,
-        was=former.state.value if former else None,
+        was=_was(former) if former else None,
         part=not opening.span.whole,
     )
     kit = _kit(site, backfill, request, run=run, spec=spec, params=params, code=now.parts["code"])
     kit.pacing.sizing = fitted(kit.pacing.sizing, row_bytes)
     async with _shown(site, kit, on), site.events.flushing():
         return await execute(kit, work, sweeps=run.span.limit is None)
+
+
+def _was(former: Run) -> str:
+    """The state that a run is resumed from, as people know it."""
+    active = former.state in ACTIVE
+    return "interrupted" if active else former.state.value
 
 
 def _permit(site: Site, request: Request, now: Approval) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from proctor.core.lifecycle import ACTIVE
 from proctor.core.pace import Pace
 from proctor.core.same import text_of
 from proctor.engine.pacing import Pacing
@@ -36,10 +37,14 @@ def snapshot(
     chunks: int = 0,
     pacing: Pacing | None = None,
     lanes: int = 0,
+    lease_for: timedelta | None = None,
 ) -> Snapshot:
     """The run at this moment, for every face alike."""
     began = run.started or run.created
     ended = run.ended if run.state not in (RunState.RUNNING, RunState.ROLLING_BACK) else None
+    silent = None
+    if run.state in ACTIVE and run.heartbeat is not None:
+        silent = max(timedelta(0), at - run.heartbeat)
     eta = pace.eta(max(0, run.expected - run.outcome.read)) if run.expected is not None else None
     return Snapshot(
         run=run,
@@ -53,6 +58,8 @@ def snapshot(
         workers=lanes or None,
         throttle=pacing.signals if pacing else (),
         throttle_reason=pacing.reason if pacing else "",
+        silent_for=silent,
+        lease_left=lease_for - silent if silent is not None and lease_for is not None else None,
     )
 
 

@@ -18,7 +18,7 @@ from proctor.core.windows import Window
 from proctor.engine.events import Events
 from proctor.engine.pacing import Pacing
 from proctor.errors import UsageError
-from proctor.model import Holder, Run, Signal
+from proctor.model import Holder, Run, RunState, Signal
 from proctor.ports import Clock, Store
 
 Source = Callable[[], Awaitable[Signal]]
@@ -126,6 +126,14 @@ def is_dead(other: Holder) -> bool:
         # Another boot of this machine, or another container: only the lease can tell.
         return False
     return _birth(other.pid) != other.started
+
+
+def as_it_is(run: Run) -> Run:
+    """The run; interrupted also before its lease ends where its process is certainly gone."""
+    worked_on = run.state in (RunState.RUNNING, RunState.PAUSING, RunState.CANCELLING)
+    if worked_on and run.holder is not None and is_dead(run.holder):
+        return replace(run, interrupted=True)
+    return run
 
 
 def _birth(pid: int) -> str:

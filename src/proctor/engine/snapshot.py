@@ -39,6 +39,10 @@ class Snapshot:
     """Why the run waits at this moment, with numbers; empty when it does not."""
     chunks_undone: int = 0
     """Of the run, where one run was asked for."""
+    silent_for: timedelta | None = None
+    """Since the last heartbeat of an active run, by this machine's clock."""
+    lease_left: timedelta | None = None
+    """After how much more silence another process may take an active run over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

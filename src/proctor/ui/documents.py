@@ -88,6 +88,7 @@ def snapshot(seen: Snapshot) -> dict[str, Any]:
     return run(seen.run) | {
         "at": plain(seen.at),
         "expected": seen.expected if seen.expected is not None else seen.run.expected,
+        "heartbeat_age_seconds": plain(seen.silent_for),
         "elapsed_seconds": plain(seen.elapsed),
         "rows_per_second": seen.rate,
         "eta_seconds": _range(seen.eta),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,8 @@ from proctor.ui import words
 from proctor.ui.live import STATE_COLOURS
 from proctor.ui.text.blocks import facts, heading, listing, table
 
+SILENT: Final = timedelta(seconds=5)
+"""A heartbeat comes every second: after so long something may be wrong."""
 LISTED: Final = 20
 """Runs that a list shows; `--json` has all of them."""
 
@@ -45,6 +48,8 @@ def runs(seen: Sequence[Snapshot]) -> list[RenderableType]:
     )
     heads = ("run", "backfill", "state", "read", "of", "buckets", "started", "took")
     drawn: list[RenderableType] = [table(heads, rows, right="read,of")]
+    told = [f"  {s.run.id}: {said}" for s in seen[:LISTED] if (said := silence(s))]
+    drawn += [Text(line, style="yellow") for line in told]
     if len(seen) > LISTED:
         drawn.append(Text(f"  and {len(seen) - LISTED:,} older ones; --json has all", style="dim"))
     return drawn
@@ -70,10 +75,32 @@ def one(seen: Snapshot) -> list[RenderableType]:
                 ("ended", words.moment(run.ended) if run.ended else ""),
                 ("took", words.duration(seen.elapsed)),
                 ("held by", words.visible(str(run.holder)) if run.holder else "nobody"),
-                ("heartbeat", words.moment(run.heartbeat) if run.heartbeat else ""),
+                ("heartbeat", _heartbeat(seen)),
+                ("attention", silence(seen)),
             )
         ),
     ]
+
+
+def _heartbeat(seen: Snapshot) -> str:
+    if seen.run.heartbeat is None:
+        return ""
+    ago = f", {words.duration(seen.silent_for)} ago" if seen.silent_for is not None else ""
+    return words.moment(seen.run.heartbeat) + ago
+
+
+def silence(seen: Snapshot) -> str:
+    """Words for an active run of which nothing is heard; empty where all is well."""
+    run, silent = seen.run, seen.silent_for
+    if silent is None or not (run.interrupted or silent >= SILENT):
+        return ""
+    takes_over = "rollback" if run.state is RunState.ROLLING_BACK else "resume"
+    command = f"`proctor {takes_over} {run.id}` takes over"
+    if run.interrupted:
+        return f"no process works on it, no heartbeat for {words.duration(silent)}: {command}"
+    left = seen.lease_left
+    when = f" after {words.duration(left)}" if left is not None and left > timedelta(0) else ""
+    return f"no heartbeat for {words.duration(silent)}: its process may be dead; {command}{when}"
 
 
 def knobs(tuning: Tuning) -> str:
