@@ -85,14 +85,20 @@ def dry_run(found: DryRun) -> list[RenderableType]:
         title,
         previews(found.previews),
         Text(),
-        facts((("would be", counts), ("function", f"{words.duration(found.per_row)} a row"))),
+        facts(
+            (
+                ("would be", counts),
+                ("function", f"{words.duration(found.per_row)} a row"),
+                ("not tried", "what only the database can refuse: constraints, triggers"),
+            )
+        ),
     ]
 
 
 def previews(rows: Sequence[Preview]) -> RenderableType:
     """One line a field; rows that would not be written say why."""
     return table(
-        ("key", "bucket", "field", "before", "after"),
+        ("key", "would be", "field", "before", "after"),
         (line for row in rows for line in _preview(row)),
     )
 
