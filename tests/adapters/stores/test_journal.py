@@ -1,5 +1,8 @@
 """The undo blob gives back exactly what was put in, and is small."""
 
+import json
+import zlib
+
 import pytest
 
 from hypothesis import given
@@ -10,7 +13,8 @@ from proctor.errors import TargetError
 from proctor.model import ABSENT
 
 TEXT = st.text(st.characters(exclude_categories=()), max_size=8)  # lone surrogates and NUL too
-IMAGE = st.none() | st.just(ABSENT) | TEXT
+MARKS = st.text("\x1d\x1e\x1f", min_size=1, max_size=3)  # which the blob uses itself
+IMAGE = st.none() | st.just(ABSENT) | TEXT | MARKS
 KEY_PART = st.integers(-(2**63), 2**63 - 1) | TEXT
 
 
@@ -51,6 +55,19 @@ def lists(undo):
 def test_a_blob_unpacks_to_what_was_packed(undo):
     """Null, absent, empty, NUL, lone surrogates, every key: nothing is mixed up or lost."""
     assert lists(unpack(pack(undo))) == lists(undo)
+
+
+def test_a_blob_of_the_first_version_is_still_read():
+    """Undo data outlives the Proctor that wrote it."""
+    body = {
+        "fields": ["x"],
+        "rows": 2,
+        "keys": [["+", 4, 3]],
+        "before": [None],
+        "after": [["a", "b"]],
+    }
+    old = unpack(b"PU\x01" + zlib.compress(json.dumps(body).encode()))
+    assert lists(old) == [("x",), [(4,), (7,)], [None, None], ["a", "b"], [], ()]
 
 
 @given(undos(), st.data())

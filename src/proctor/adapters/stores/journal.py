@@ -1,8 +1,9 @@
 """The undo blob of one chunk: keys, before- and after-images, packed in columns.
 
-Layout: the two bytes ``PU``, one byte of version, then zlib-compressed JSON. A column of one
-field packs several times smaller and faster than a row at a time, and most columns are all
-null, which costs nothing.
+Layout: the two bytes ``PU``, one byte of version, then zlib-compressed text: JSON, and behind it
+the columns of plain images, each after one separator and its images after another. A column of
+one field packs several times smaller and faster than a row at a time, most columns are all null,
+which costs nothing, and images are most often JSON themselves, full of quotes to escape.
 """
 
 from __future__ import annotations
@@ -11,21 +12,28 @@ import hashlib
 import json
 import zlib
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from operator import sub
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from proctor.errors import TargetError
 from proctor.model import ABSENT, Image, Journalled, Key
 
 MAGIC: Final = b"PU"
-VERSION: Final = 1
+VERSION: Final = 2
+COLUMN: Final = "\x1e"
+"""Stands before each column behind the JSON, which escapes control characters."""
+CELL: Final = "\x1f"
+NULL: Final = "\x1d"
+"""A null among the images of a column."""
+APART: Final = 1
+"""In place of a column: it stands behind the JSON, in the order of these marks."""
 DIGEST_OVER: Final = 32
 """Bytes of an after-image above which a store may keep its digest instead."""
 
-_TEXT: Final = frozenset({str})
+_PLAIN: Final = frozenset({str, type(None)})
 
 Images: TypeAlias = Sequence[Image]
 """One field of many rows."""
@@ -52,18 +60,19 @@ class Undo:
 
 def pack(undo: Undo) -> bytes:
     """Press one chunk's undo data into a blob."""
+    apart: list[str] = []
     body = {
         "fields": undo.fields,
         "rows": len(undo.keys),
         "keys": _pack_keys(undo.keys),
-        "before": [_pack_column(c) for c in undo.before],
-        "after": [_pack_column(c) for c in undo.after],
+        "before": [_pack_column(c, apart) for c in undo.before],
+        "after": [_pack_column(c, apart) for c in undo.after],
     }
     if undo.inserted:
         body["inserted"] = list(undo.inserted)
         body["columns"] = undo.columns
-        body["whole"] = [_pack_column(c) for c in undo.whole]
-    return MAGIC + bytes([VERSION]) + squeeze(body)
+        body["whole"] = [_pack_column(c, apart) for c in undo.whole]
+    return MAGIC + bytes([VERSION]) + _press(COLUMN.join([_json(body), *apart]))
 
 
 def assemble(
@@ -94,16 +103,17 @@ def unpack(blob: bytes) -> Undo:
             found="it is damaged" if blob[:2] != MAGIC else f"it has version {blob[2]}",
             fix=f"use the Proctor that wrote it; this one reads up to version {VERSION}",
         )
-    body = unsqueeze(blob[3:])
+    head, *columns = _text(blob[3:]).split(COLUMN)
+    body, apart = json.loads(head), iter(columns)
     rows, inserted = body["rows"], body.get("inserted", ())
     return Undo(
         fields=tuple(body["fields"]),
         keys=_unpack_keys(body["keys"], rows),
-        before=[_unpack_column(c, rows) for c in body["before"]],
-        after=[_unpack_column(c, rows) for c in body["after"]],
+        before=[_unpack_column(c, rows, apart) for c in body["before"]],
+        after=[_unpack_column(c, rows, apart) for c in body["after"]],
         inserted=inserted,
         columns=tuple(body.get("columns", ())),
-        whole=[_unpack_column(c, len(inserted)) for c in body.get("whole", ())],
+        whole=[_unpack_column(c, len(inserted), apart) for c in body.get("whole", ())],
     )
 
 
@@ -147,7 +157,11 @@ def digest(image: Image) -> Image:
 
 def squeeze(body: Any) -> bytes:
     """JSON, compressed at the fastest level; text may hold lone surrogates."""
-    return _press(json.dumps(body, ensure_ascii=False, separators=(",", ":"), check_circular=False))
+    return _press(_json(body))
+
+
+def _json(body: Any) -> str:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), check_circular=False)
 
 
 def _press(text: str) -> bytes:
@@ -156,16 +170,29 @@ def _press(text: str) -> bytes:
 
 def unsqueeze(blob: bytes) -> Any:
     """The other way round."""
-    return json.loads(zlib.decompress(blob).decode("utf-8", "surrogatepass"))
+    return json.loads(_text(blob))
 
 
-def _pack_column(column: Images) -> Any:
-    """A list of text and null; null for a column of nulls; an object where paths are absent."""
+def _text(blob: bytes) -> str:
+    return zlib.decompress(blob).decode("utf-8", "surrogatepass")
+
+
+def _pack_column(column: Images, apart: list[str]) -> Any:
+    """What stands for a column in the JSON; plain text and nulls go `apart`.
+
+    Null for a column of nulls; an object where paths are absent; else a list.
+    """
     rows = len(column)
-    if _TEXT.issuperset(map(type, column)) and rows:
-        return column  # by type, for a comparison of each with ABSENT costs ten times as much
     if column.count(None) == rows:
         return None
+    # By type, for a comparison of each with ABSENT costs ten times as much.
+    if _PLAIN.issuperset(map(type, column)):
+        cells = [NULL if v is None else v for v in column] if None in column else column
+        joined = CELL.join(cast("Sequence[str]", cells))
+        if _is_clean(joined, rows - 1, column.count(None)):
+            apart.append(joined)
+            return APART
+        return column if isinstance(column, list | tuple) else list(column)
     if absent := column.count(ABSENT):
         if absent == rows:
             return 0
@@ -174,9 +201,19 @@ def _pack_column(column: Images) -> Any:
     return column if isinstance(column, list | tuple) else list(column)
 
 
-def _unpack_column(packed: Any, rows: int) -> Images:
+def _is_clean(joined: str, cells: int, nulls: int) -> bool:
+    """Whether the separators in a joined column are only those that joining put there."""
+    counts = joined.count(CELL), joined.count(NULL), joined.count(COLUMN)
+    return counts == (cells, nulls, 0)
+
+
+def _unpack_column(packed: Any, rows: int, apart: Iterator[str]) -> Images:
     if packed is None:
         return [None] * rows
+    if packed == APART:
+        joined = next(apart)
+        cells: list[Image] = list(joined.split(CELL))
+        return [None if v == NULL else v for v in cells] if NULL in joined else cells
     if packed == 0:
         return [ABSENT] * rows
     if isinstance(packed, dict):
