@@ -287,6 +287,15 @@ async def test_a_rollback_in_part_does_not_call_the_run_rolled_back(terms):
     assert RunState.CANCELLED in BEFORE_ROLLBACK
 
 
+@pytest.mark.parametrize("state", [RunState.SUCCEEDED, RunState.ROLLING_BACK])
+async def test_a_run_that_had_succeeded_is_succeeded_again_after_a_part(state):
+    """Also where the part was interrupted: only a run that came to its end knows what it left."""
+    shelf = Shelf([run(state=state, still_eligible={"skipped": 0})], [record(1)])
+    done = await undoer(shelf, UndoTerms(since=START)).rollback()
+    assert done.run.state is RunState.SUCCEEDED
+    assert done.run.reason.startswith("rolled back in part: ")
+
+
 @pytest.mark.parametrize("state", sorted(set(RunState) - set(BEFORE_ROLLBACK)))
 async def test_an_active_or_finished_rollback_is_refused(state):
     """Nothing is undone, and who must stop it first is told how."""

@@ -102,3 +102,16 @@ def test_exit_code_1_says_what_it_is_about(shop, proctor):
     again = proctor("run", "normalize_email", "--keys", "5,11", "--json")
     assert again.json["exit_code"] == again.code == 1
     assert "1 of 2 rows failed (50.0%)" in again.json["exit_reason"]
+
+
+def test_a_run_undone_in_part_is_still_what_it_was(shop, proctor):
+    """It succeeded, and says how many rows are undone; the rest can be undone later."""
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    assert proctor("rollback", run, "--to", "10", "--yes").code == 0
+    assert proctor("rollback", run, "--from", "11", "--to", "30", "--yes").code == 0
+    (seen,) = proctor("status", run, "--json").json["runs"]
+    assert seen["state"] == "succeeded"
+    assert seen["reason"] == "rolled back in part: 30 of the 986 rows written were restored"
+    assert "30 eligible rows were rolled back, or never read" in proctor("report", run).out
+    assert proctor("rollback", run, "--yes", "--json").json["undone"]["restored"] == 956
+    assert proctor("status", run, "--json").json["runs"][0]["state"] == "rolled_back"

@@ -26,7 +26,8 @@ RUN_MOVES: dict[tuple[RunState, RunState], str] = {
     (RunState.FAILED, RunState.CANCELLED): "given up after a failure",
     (RunState.ROLLING_BACK, RunState.ROLLING_BACK): "a rollback goes on where it stopped",
     (RunState.ROLLING_BACK, RunState.ROLLED_BACK): "every applied chunk is undone",
-    (RunState.ROLLING_BACK, RunState.CANCELLED): "only a part of it was to be undone",
+    (RunState.ROLLING_BACK, RunState.SUCCEEDED): "a part was undone of a run that had succeeded",
+    (RunState.ROLLING_BACK, RunState.CANCELLED): "a part was undone of a run that had not",
 } | {
     (state, RunState.ROLLING_BACK): "what it wrote is to be undone"
     for state in (RunState.PAUSED, RunState.CANCELLED, RunState.FAILED, RunState.SUCCEEDED)

@@ -12,6 +12,7 @@ from proctor.engine.part import missed
 from proctor.engine.show import images, inputs, rates, shown_key
 from proctor.engine.site import Site
 from proctor.engine.snapshot import Preview, Report
+from proctor.engine.undo import IN_PART
 from proctor.model import ChunkRecord, Issue, Journalled, Row, Run, RunState, Span, Spec, Undone
 from proctor.ports import Event
 
@@ -125,7 +126,11 @@ async def _next_steps(site: Site, spec: Spec, run: Run) -> tuple[str, ...]:
     steps = []
     left = {r: n for r, n in (run.still_eligible or {}).items() if n and r != "arrived"}
     known = sum(left.values())
-    if survey.eligible > known and not run.span.whole:
+    if survey.eligible > known and run.reason.startswith(IN_PART):
+        steps.append(
+            f"{survey.eligible - known:,} eligible rows were rolled back, or never read by this run"
+        )
+    elif survey.eligible > known and not run.span.whole:
         steps.append(
             f"{survey.eligible - known:,} eligible rows were not read by this run, which covered "
             f"a part of them: fill the others with `proctor run {run.backfill}`"

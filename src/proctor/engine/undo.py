@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from proctor.ports import Clock, Store, UndoTerms
 
 LEASE = timedelta(seconds=30)
 """For how long a beat of a rollback keeps the run."""
+IN_PART = "rolled back in part"
+"""How the reason of a run begins of which only some rows were undone."""
 BEFORE_ROLLBACK = tuple(
     sorted({a for a, b in RUN_MOVES if b is RunState.ROLLING_BACK}, key=lambda s: s.value)
 )
@@ -115,13 +118,13 @@ class Undoer:
 
     async def _end(self) -> None:
         whole = self.terms.whole and not self.pruned
-        then = RunState.ROLLED_BACK if whole else RunState.CANCELLED
-        await self.store.move(
-            self.run.id,
-            then,
-            among=[RunState.ROLLING_BACK],
-            reason="rolled back" if whole else f"rolled back in part{self.pruned}",
-        )
+        then = RunState.ROLLED_BACK
+        if not whole:
+            # Only a run that had come to its end knows what it left eligible.
+            done = self.run.still_eligible is not None
+            then = RunState.SUCCEEDED if done else RunState.CANCELLED
+        reason = "rolled back" if whole else await self._partly()
+        await self.store.move(self.run.id, then, among=[RunState.ROLLING_BACK], reason=reason)
         self.events.emit(
             "rollback.finished",
             self.run.id,
@@ -132,6 +135,15 @@ class Undoer:
             gone=self.total.gone,
             blocked=self.total.blocked,
         )
+
+    async def _partly(self) -> str:
+        """What a part of an undo came to, together with the parts before it."""
+        before = 0
+        with contextlib.suppress(ProctorError):  # without the ledger's record: this part alone
+            told = await self.events.ledger.events(run=self.run.id, name="rollback.finished")
+            before = sum(int(event.data.get("restored", 0)) for event in told)
+        rows, written = before + self.total.restored, self.run.outcome.written
+        return f"{IN_PART}: {rows:,} of the {written:,} rows written were restored{self.pruned}"
 
     async def _all(self, chunks: Sequence[ChunkRecord]) -> None:
         """Newest first; several at once, since a run writes a row at most once."""
