@@ -66,6 +66,9 @@ async def test_without_asking_the_run_is_refused_with_both_ways_out(poor, tmp_pa
     assert "progress = 'ledger'" in warnings
     assert not found["backfill normalise"].ok
     assert "progress = 'ledger'" in found["backfill normalise"].fix
+    assert f'GRANT CREATE ON DATABASE "{poor.rpartition("/")[2]}" TO "' in (
+        found["backfill normalise"].fix
+    )
     assert "GRANT CREATE ON DATABASE" in caught.value.fix
     assert 'progress = "ledger"' in caught.value.fix
     assert filled(poor) == 0

@@ -86,8 +86,8 @@ async def _backfill(site: Site, backfill: Backfill) -> Finding:
         return Finding(
             subject=subject,
             ok=False,
-            detail="this role may not create Proctor's tables beside the data",
-            fix="GRANT CREATE ON DATABASE … TO the role, or set progress = 'ledger' for this env",
+            detail="Proctor's tables may not be made beside the data",
+            fix=f"{shape.to_create}; or set progress = 'ledger' for this environment",
         )
     words = f"{shape.identity}: table, key and fields fit"
     if shape.warnings:

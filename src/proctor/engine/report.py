@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -13,6 +15,7 @@ from proctor.engine.show import images, inputs, rates, shown_key
 from proctor.engine.site import Site
 from proctor.engine.snapshot import Preview, Report
 from proctor.engine.undo import IN_PART
+from proctor.errors import ProctorError
 from proctor.model import ChunkRecord, Issue, Journalled, Row, Run, RunState, Span, Spec, Undone
 from proctor.ports import Event
 
@@ -147,7 +150,7 @@ async def _next_steps(site: Site, spec: Spec, run: Run) -> tuple[str, ...]:
             "`missing=` or `where=` can leave them out for good"
         )
     if not survey.eligible:
-        steps += _constrain(site, spec)
+        steps += await _constrain(site, spec)
     if run.outcome.failed:
         steps.append(
             f"{run.outcome.failed:,} rows failed: `proctor failures {run.id}`, mend the cause, "
@@ -157,19 +160,23 @@ async def _next_steps(site: Site, spec: Spec, run: Run) -> tuple[str, ...]:
     return tuple(steps)
 
 
-def _constrain(site: Site, spec: Spec) -> list[str]:
+async def _constrain(site: Site, spec: Spec) -> list[str]:
     """The safe way to make the fields mandatory, where the store has one."""
+    table = ""
+    if site.dialect == "postgres":
+        with contextlib.suppress(ProctorError):  # the table is another than it was
+            table = (await site.store.inspect(spec)).target_sql
     columns = [f for f in spec.fills if "." not in f]
-    if site.dialect != "postgres" or not columns:
+    if not table or not columns:
         return ["no eligible row is left: the fields may be made mandatory"]
-    return [_constraint(spec.target, column) for column in columns]
+    return [_constraint(table, spec.target, column) for column in columns]
 
 
-def _constraint(table: str, column: str) -> str:
+def _constraint(table: str, named: str, column: str) -> str:
     """Four statements that never scan the table under a lock that stops writers."""
     name, field = (
         '"' + text.replace('"', '""') + '"'
-        for text in (f"{table.rpartition('.')[2]}_{column}_present", column)
+        for text in (f"{named.rpartition('.')[2]}_{column}_present", column)
     )
     alter = f"ALTER TABLE {table}"
     return "; ".join(

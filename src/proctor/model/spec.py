@@ -91,7 +91,8 @@ class Shape:
 
     `digest` covers columns, types, constraints and triggers of every table touched.
     `warnings` are sentences for the plan; `identity` names the database and table without
-    secrets; `can_create` says whether Proctor's own tables may live beside the data.
+    secrets; `can_create` says whether Proctor's own tables may live beside the data, and
+    `to_create` what to do where they may not. `target_sql` is the target as SQL names it.
     """
 
     identity: str
@@ -100,7 +101,9 @@ class Shape:
     digest: str
     warnings: tuple[str, ...] = ()
     can_create: bool = True
+    to_create: str = ""
     server: str = ""
+    target_sql: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from urllib.parse import quote
+
 import psycopg
 import pytest
 
@@ -184,6 +186,42 @@ class TestRoles:
         assert name in denied.value.fix
         case.sql(*denied.value.fix.split("; "))
         await store.inspect(spec)
+
+    async def test_grants_name_odd_names_so_that_they_can_be_run(self, case, pg_server):
+        """Quotes, semicolons and capitals in schema, table, column and role: each GRANT works."""
+        schema, table, field = 'we"ird; Schema', 'we"ird; Table', 'nor"mal; X'
+        role = f'o"dd; {case.url.rpartition("/")[2]}'
+        quoted = {n: '"' + n.replace('"', '""') + '"' for n in (schema, table, field, role)}
+        place = f"{quoted[schema]}.{quoted[table]}"
+        case.sql(
+            f"CREATE SCHEMA {quoted[schema]}",
+            f"CREATE TABLE {place} (id int PRIMARY KEY, style text, {quoted[field]} text)",
+            f"INSERT INTO {place} VALUES (1, 'A', NULL)",
+            f"CREATE ROLE {quoted[role]} LOGIN",
+        )
+        url = pg_server.url(case.url.rpartition("/")[2], user=quote(role))
+        spec = table_spec(source=f"{schema}.{table}", fills=(field,))
+        try:
+            store = await case.store(url)
+            named = []
+            for _ in range(4):
+                try:
+                    shape = await store.inspect(spec)
+                    break
+                except Denied as denied:
+                    named.append(denied.fix.replace("the role of this connection", quoted[role]))
+                    case.sql(named[-1])
+            assert len(named) == 2  # the table's privileges, then the schema's
+            assert not shape.can_create
+            assert shape.target_sql == place
+            case.sql(shape.to_create.partition("; or, ")[0])
+            assert (await store.inspect(spec)).can_create
+            run, applied = await fill(store, spec, lambda row: row["style"])
+            assert applied.outcome.written == 1
+            assert (await take_back(store, run)).restored == 1
+        finally:
+            await store.aclose()
+            case.sql(f"DROP OWNED BY {quoted[role]}", f"DROP ROLE {quoted[role]}")
 
     async def test_a_role_that_may_not_create_tables_is_found_out_in_the_plan(self, case, worker):
         """And opening a run says what to grant, after which it works."""

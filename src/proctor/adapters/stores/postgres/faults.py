@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import psycopg
 
+from proctor.adapters.stores.postgres.literal import ident
 from proctor.errors import (
     Busy,
     ConnectionLost,
@@ -92,13 +93,14 @@ def unreachable(error: psycopg.Error) -> OperatorError:
 def denied(error: psycopg.Error) -> Denied:
     """Which privilege is missing, as far as the server says."""
     said = _first_line(error)
-    match = re.search(r"permission denied for (\w+) (\S+)", said)
+    match = re.search(r"permission denied for (materialized view|\w+) (.+)", said)
     fix = "grant the role what it needs on this object"
     if match:
         kind, name = match.groups()
-        kind = "TABLE" if kind in ("relation", "view") else kind.upper()
+        kind = "TABLE" if kind in ("relation", "view", "materialized view") else kind.upper()
         verbs = {"TABLE": "SELECT, UPDATE", "SCHEMA": "USAGE", "DATABASE": "CREATE"}
-        fix = f"GRANT {verbs.get(kind, 'EXECUTE')} ON {kind} {name} TO the role of this connection"
+        verb = verbs.get(kind, "USAGE" if kind == "SEQUENCE" else "EXECUTE")
+        fix = f"GRANT {verb} ON {kind} {ident(name)} TO the role of this connection"
     return Denied("the role may not do this", found=said, fix=fix)
 
 

@@ -9,11 +9,12 @@ from typing import Final
 
 import psycopg
 
-from proctor.adapters.stores.postgres import reading
+from proctor.adapters.stores.postgres import reading, tables
 from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.catalog import Field, Relation
 from proctor.adapters.stores.postgres.faults import denied, structural
 from proctor.adapters.stores.postgres.inside import Inside
+from proctor.adapters.stores.postgres.literal import ident, idents
 from proctor.adapters.stores.postgres.pool import Transaction
 from proctor.errors import Denied, TargetError
 from proctor.model import Chunk, Column, Guard, Shape, Source
@@ -72,7 +73,9 @@ async def inspect(work: Transaction, binding: Binding) -> Shape:
         digest=hashlib.sha256("\n".join(body).encode()).hexdigest(),
         warnings=tuple(warnings),
         can_create=can_create,
+        to_create=tables.grants(database, role),
         server=f"PostgreSQL {version}",
+        target_sql=target.sql,
     )
 
 
@@ -175,16 +178,17 @@ def _refuse_privileges(binding: Binding, role: str) -> None:
     grants = []
     reads = {target.sql: target} if not binding.source else {binding.source.sql: binding.source}
     reads[target.sql] = target
+    to = ident(role)
     grants += [
-        f'GRANT SELECT ON {name} TO "{role}"' for name, table in reads.items() if not table.readable
+        f"GRANT SELECT ON {name} TO {to}" for name, table in reads.items() if not table.readable
     ]
     written = {f.field.name: f.field for f in binding.writes}
     written |= {n: target.fields[n] for n in binding.spec.preserve}
-    locked = [f'"{name}"' for name, field in written.items() if not field.writable]
+    locked = [name for name, field in written.items() if not field.writable]
     if locked:
-        grants.append(f'GRANT UPDATE ({", ".join(locked)}) ON {target.sql} TO "{role}"')
+        grants.append(f"GRANT UPDATE ({idents(locked)}) ON {target.sql} TO {to}")
     if binding.apart and not target.insertable:
-        grants.append(f'GRANT INSERT ON {target.sql} TO "{role}"')
+        grants.append(f"GRANT INSERT ON {target.sql} TO {to}")
     if grants:
         raise Denied(
             f"the role {role} may not read and fill {target.schema}.{target.name}",

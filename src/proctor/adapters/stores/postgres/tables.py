@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from proctor.adapters.stores import records
-from proctor.adapters.stores.postgres.literal import text
+from proctor.adapters.stores.postgres.literal import ident, text
 from proctor.adapters.stores.postgres.pool import Transaction
 from proctor.errors import Denied, TargetError
 from proctor.model import (
@@ -93,15 +93,22 @@ def newer(version: int) -> TargetError:
     )
 
 
+def grants(database: str, role: str) -> str:
+    """What lets a role keep Proctor's tables in a database."""
+    to = ident(role)
+    return (
+        f"GRANT CREATE ON DATABASE {ident(database)} TO {to}; or, where the schema is there: "
+        f"GRANT USAGE ON SCHEMA proctor TO {to}; GRANT ALL ON ALL TABLES IN SCHEMA proctor TO {to}"
+    )
+
+
 def not_allowed(database: str, role: str, said: str) -> Denied:
     """The role may not make or use the schema."""
     return Denied(
         "the role may not keep Proctor's tables in this database",
         found=f"{role}: {said}",
-        fix=f'GRANT CREATE ON DATABASE "{database}" TO "{role}"; or, where the schema is there: '
-        f'GRANT USAGE ON SCHEMA proctor TO "{role}"; GRANT ALL ON ALL TABLES IN SCHEMA proctor '
-        f'TO "{role}". Where no table may be made here: progress = "ledger" in this '
-        f"environment's section of proctor.toml (docs/ledger-mode.md says what that loses)",
+        fix=f'{grants(database, role)}. Where no table may be made here: progress = "ledger" in '
+        "this environment's section of proctor.toml (docs/ledger-mode.md says what that loses)",
     )
 
 

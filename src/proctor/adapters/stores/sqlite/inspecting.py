@@ -11,7 +11,7 @@ from typing import Any
 
 from proctor.adapters.stores.sqlite import catalog, tables
 from proctor.adapters.stores.sqlite.aggregate import expressions
-from proctor.adapters.stores.sqlite.catalog import Table
+from proctor.adapters.stores.sqlite.catalog import Table, ident
 from proctor.adapters.stores.sqlite.frame import Frame
 from proctor.adapters.stores.sqlite.keys import KeyColumn
 from proctor.adapters.stores.sqlite.rows import framed
@@ -45,6 +45,8 @@ def inspect(session: Session, spec: Spec) -> Shape:
             digest=_digest(connection, frame),
             warnings=tuple(_warnings(session, connection, frame)),
             can_create=os.access(session.path, os.W_OK) and os.access(session.path.parent, os.W_OK),
+            to_create="let this user write to the file and to its folder",
+            target_sql=ident(frame.target.name),
             server=f"SQLite {sqlite3.sqlite_version}",
         )
 
