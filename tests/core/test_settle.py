@@ -174,12 +174,28 @@ def test_strict_stops_at_a_bug_in_every_answer():
 
 
 def test_strict_lets_rows_fail_that_fail_differently():
-    """One good row, two ways to fail, or a single row that raised: bad rows, not a bug."""
+    """Half of the rows good, two ways to raise, one row that raised: bad rows, not a bug."""
     assert settled([{"stile": 1}, {"style": 2}], strict=True).outcome.failed == 1
-    assert settled([{"stile": 1}, None], strict=True).outcome.failed == 2
+    ways = [Failure(f"{kind} at b.py:1", cause=f"{kind} at b.py:1") for kind in ("A", "B")]
+    assert settled(ways, strict=True).outcome.failed == 2
     raised = Failure("ValueError: a at f.py:1", cause="ValueError at f.py:1")
     assert settled([raised], strict=True).outcome.failed == 1
     assert settled([Skip("a"), raised], strict=True).outcome.failed == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "good", "bug"), [(10, 0, True), (6, 4, True), (5, 5, False), (1, 9, False)]
+)
+def test_strict_stops_where_most_answers_cannot_be_written(bad, good, bug):
+    """Undeclared fields and wrong types lie in the code, whatever the rows; nothing is written."""
+    answers = [{"stile": 1} if n % 2 else float("nan") for n in range(bad)] + [{"style": 1}] * good
+    if not bug:
+        assert settled(answers, strict=True).outcome.failed == bad
+        return
+    with pytest.raises(AnswerError, match=f"{bad} of the 10 rows") as caught:
+        settled(answers, strict=True)
+    assert caught.value.found
+    assert "return" in caught.value.fix
 
 
 def test_strict_knows_one_bug_by_its_place_and_not_by_its_message():

@@ -65,6 +65,24 @@ def test_a_wrong_answer(shop, proctor, table, command, case):
     assert table() == before
 
 
+@pytest.mark.parametrize("command", ["plan", "dry-run", "run"])
+def test_mostly_wrong_answers(shop, proctor, table, command):
+    """Six rows of ten: the function is wrong, not the rows."""
+    before = table()
+    odd = '    if row["id"] % 10 < 6:\n        return {"emial": 1}\n    email = row["email"]'
+    edited(shop, '    email = row["email"]', odd)
+    refused(proctor(command, "normalize_email", "--from", "1"), "left out", "return {")
+    assert table() == before
+
+
+def test_one_wrong_answer_is_a_failed_row(shop, proctor):
+    odd = '    if row["id"] == 7:\n        return {"emial": 1}\n    email = row["email"]'
+    edited(shop, '    email = row["email"]', odd)
+    ended = proctor("run", "normalize_email", "--json")
+    assert (ended.code, ended.json["state"]) == (0, "succeeded")
+    assert ended.json["buckets"]["failed"] == 1
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

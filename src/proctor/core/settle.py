@@ -26,9 +26,9 @@ def settle(page: Page, answers: Sequence[Answered], spec: Spec, *, strict: bool 
 
     A row is written when its answer holds exactly the fills, in values that can be stored;
     the stamp's value is the spec's version. Every other row becomes an issue and is counted.
-    With `strict` (the first page of a run, a plan, a dry run) a page whose every answer is
-    bad in the same way raises AnswerError: that is a bug of the author, and nothing is
-    written.
+    With `strict` (the first page of a run, a plan, a dry run) AnswerError is raised, and nothing
+    is written, where every answer is bad in the same way, or most cannot be written for what
+    they are: that is a bug of the author.
     """
     if len(answers) != len(page.keys):
         raise EngineError("a page and its answers are not in step")
@@ -37,8 +37,8 @@ def settle(page: Page, answers: Sequence[Answered], spec: Spec, *, strict: bool 
     if position:
         position, columns = _without(position, columns, faults)
     issues, counts = _issues(page, answers, faults)
-    if strict and faults and len(faults) == len(page.keys):
-        _refuse(faults, spec)
+    if strict and faults:
+        _refuse(faults, len(page.keys), spec)
     stamp = [[spec.version] * len(position)] if spec.stamp else []
     return Settled(
         page=page,
@@ -121,20 +121,28 @@ def _issues(
     return issues, dict(Counter(issue.bucket.value for issue in issues))
 
 
-def _refuse(faults: Mapping[int, Failure], spec: Spec) -> None:
-    """Raise when all failed in one way; one row that raised is just a bad row."""
-    ways = {failure.way for failure in faults.values()}
+def _refuse(faults: Mapping[int, Failure], rows: int, spec: Spec) -> None:
+    """Raise where the function itself is wrong; a few bad rows, or one that raised, are just that.
+
+    What it raises may lie in the rows unless all raise alike; what it returns lies in its code.
+    """
+    odd = [failure for failure in faults.values() if not failure.cause]
+    if 2 * len(odd) > rows:
+        (reason, _), *others = Counter(failure.reason for failure in odd).most_common()
+        of = f"{len(odd):,} of the {rows:,} rows" if rows > 1 else "the row"
+        raise AnswerError(
+            f"the function of {spec.backfill} returns what cannot be written for {of} it was given",
+            found=f"most often: {reason}" if others else reason,
+            fix=f"for every row {spelling(spec.fills).right}, Skip(why) or Refuse(why)",
+        )
     first = next(iter(faults.values()))
-    if len(ways) > 1 or (first.cause and len(faults) == 1):
-        return
-    rows = f"each of the {len(faults):,} rows" if len(faults) > 1 else "the row"
-    raise AnswerError(
-        f"the function of {spec.backfill} fails in the same way for {rows} it was given",
-        found=first.reason,
-        fix="mend the function; for rows that it cannot do it returns Skip(why) or Refuse(why)"
-        if first.cause
-        else f"for every row {spelling(spec.fills).right}, Skip(why) or Refuse(why)",
-    )
+    if 1 < len(faults) == rows and len({failure.way for failure in faults.values()}) == 1:
+        raise AnswerError(
+            f"the function of {spec.backfill} fails in the same way for each of the {rows:,} rows "
+            "it was given",
+            found=first.reason,
+            fix="mend the function; for rows that it cannot do it returns Skip(why) or Refuse(why)",
+        )
 
 
 @dataclass(frozen=True, slots=True)
