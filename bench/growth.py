@@ -17,9 +17,9 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
 import rounds
 
-from postgres import SETTINGS, Bench, bare, ours, said
+from postgres import SETTINGS, Bench, bare, ours
 
-NAMES = ("Proctor, two lanes", "L1")
+NAMES = ("Proctor, two workers", "L1")
 
 
 def measured(rows, count, buffers):
@@ -27,7 +27,7 @@ def measured(rows, count, buffers):
     settings = [s for s in SETTINGS if not s.startswith("shared_buffers")]
     bench = Bench(rows, settings=(*settings, f"shared_buffers={buffers}"))
     try:
-        paths = dict(zip(NAMES, (ours(lanes=2), bare("L1")), strict=True))
+        paths = dict(zip(NAMES, (ours(workers=2), bare("L1")), strict=True))
         return rounds.interleave(paths, count, bench.fresh)
     finally:
         bench.server.close()
@@ -63,10 +63,9 @@ def main():
         for buffers in asked.buffers.split(","):
             held = ratios[buffers, big] / ratios[buffers, small]
             label = f"x L1 at {big:,} / at {small:,}, {buffers}"
-            print(f"| {label} | {held:.2f} | >= 0.85 | {said(held >= 0.85)} |")
-    print(
-        f"| peak memory at any size | {max(peaks):.0f} MB | <= 150 MB | {said(max(peaks) <= 150)} |"
-    )
+            print(rounds.row(label, f"{held:.2f}", ">= 0.85", held >= 0.85))
+    most = max(peaks)
+    print(rounds.row("peak memory at any size", f"{most:.0f} MB", "<= 150 MB", most <= 150))
 
 
 if __name__ == "__main__":

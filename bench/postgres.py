@@ -96,37 +96,43 @@ def measure_sql(bench, count):
         "L0": bare("L0"),
         "L1": bare("L1"),
         "two L1": bare("L1", 2),
-        "Proctor, one lane": ours(lanes=1),
-        "Proctor, two lanes": ours(lanes=2),
-        "Proctor, two processes": ours(lanes=1, processes=2),
-        "Proctor sql=, one lane": ours(lanes=1, backfill="normalize_sql"),
-        "Proctor sql=, two lanes": ours(lanes=2, backfill="normalize_sql"),
+        "Proctor, one worker": ours(workers=1),
+        "Proctor, two workers": ours(workers=2),
+        "Proctor, two processes": ours(workers=1, processes=2),
+        "Proctor sql=, one worker": ours(workers=1, backfill="normalize_sql"),
+        "Proctor sql=, two workers": ours(workers=2, backfill="normalize_sql"),
     }
     logged = {
         name: (lambda url, path=path: bench.logged(path, url)) for name, path in paths.items()
     }
     found = rounds.interleave(logged, count, bench.fresh)
     best = max(
-        ("Proctor, two lanes", "Proctor, two processes"),
+        ("Proctor, two workers", "Proctor, two processes"),
         key=lambda name: rounds.ratio(found, name, "two L1")[0],
     )
-    share = max(r["undo_share"] for r in found["Proctor, one lane"])
+    share = max(r["undo_share"] for r in found["Proctor, one worker"])
     yield rounds.line(
-        "Python function, one connection / L1", found, "Proctor, one lane", "L1", 0.75
+        "Python function, one worker on one connection / L1",
+        found,
+        "Proctor, one worker",
+        "L1",
+        0.75,
     )
-    yield rounds.line("one process, overlapped / L0", found, "Proctor, two lanes", "L0", 1.1)
+    yield rounds.line("one process, two workers / L0", found, "Proctor, two workers", "L0", 1.1)
     yield rounds.line(f"best on 2 cores ({best[9:]}) / two L1", found, best, "two L1", 0.75)
-    yield rounds.line("`sql=`, one connection / L1", found, "Proctor sql=, one lane", "L1", 0.85)
-    yield rounds.line("`sql=`, two / two L1", found, "Proctor sql=, two lanes", "two L1", 0.85)
-    peak = max(r["peak_mb"] for r in found["Proctor, two lanes"])
-    yield f"| undo data / write-ahead log | {share:.1%} | <= 2 % | {said(share <= 0.02)} |"
-    yield f"| peak memory of a worker | {peak:.0f} MB | <= 150 MB | {said(peak <= 150)} |"
+    yield rounds.line("`sql=`, one connection / L1", found, "Proctor sql=, one worker", "L1", 0.85)
+    yield rounds.line(
+        "`sql=`, two connections / two L1", found, "Proctor sql=, two workers", "two L1", 0.85
+    )
+    peak = max(r["peak_mb"] for r in found["Proctor, two workers"])
+    yield rounds.row("undo data / write-ahead log", f"{share:.1%}", "<= 2 %", share <= 0.02)
+    yield rounds.row("peak memory of a worker", f"{peak:.0f} MB", "<= 150 MB", peak <= 150)
 
 
 def measure_peers(bench, count):
     """Proctor against what people use today, in one process each."""
     paths = {
-        "Proctor, two lanes": ours(lanes=2),
+        "Proctor, two workers": ours(workers=2),
         "SQLAlchemy bulk update": peer("sqlalchemy", PEER_ROWS * 10),
         "Django bulk_update": peer("django", PEER_ROWS * 2),
         "naive loop": peer("naive", PEER_ROWS * 2),
@@ -145,7 +151,7 @@ def measure_peers(bench, count):
         "naive loop": 1,
     }
     for name, goal in goals.items():
-        yield rounds.line(f"Proctor / {name}", found, "Proctor, two lanes", name, goal)
+        yield rounds.line(f"Proctor / {name}", found, "Proctor, two workers", name, goal)
 
 
 @contextlib.contextmanager
@@ -164,18 +170,15 @@ def maintenance_tasks():
 
 def measure_undo(bench, count):
     """Rollback against the fill that it undoes, both overlapped; random values' undo data."""
-    found = rounds.interleave({"fill": ours(lanes=2, rollback=True)}, count, bench.fresh)
-    shares = sorted(r["seconds"] / r["rollback_seconds"] for r in found["fill"])
-    middle = shares[len(shares) // 2]
-    told = f"{middle:.2f} [{shares[0]:.2f}-{shares[-1]:.2f}]"
-    yield f"| rollback / fill, rows a second | {told} | >= 1 | {said(middle >= 1)} |"
+    found = rounds.interleave({"fill": ours(workers=2, rollback=True)}, count, bench.fresh)
+    yield rounds.at_least("rollback / fill, rows a second", rounds.backwards(found["fill"]), 1)
     noise = Bench(min(bench.rows, 200_000), random_before=True)
     try:
-        result = noise.logged(ours(lanes=1), noise.fresh())
+        result = noise.logged(ours(workers=1), noise.fresh())
     finally:
         noise.server.close()
     share = result["undo_share"]
-    yield f"| undo data / log, incompressible | {share:.1%} | <= 8 % | {said(share <= 0.08)} |"
+    yield rounds.row("undo data / log, incompressible", f"{share:.1%}", "<= 8 %", share <= 0.08)
 
 
 def measure_latency(bench, count):
@@ -186,15 +189,10 @@ def measure_latency(bench, count):
         far.latency = 0.0005  # each way
         for name, proxy in (("no latency", near), ("1 ms", far)):
             paths[name] = lambda url, proxy=proxy: rounds.run_path(
-                "ours", lanes=2, url=url.replace(f":{server.port}/", f":{proxy.port}/")
+                "ours", workers=2, url=url.replace(f":{server.port}/", f":{proxy.port}/")
             )
         found = rounds.interleave(paths, count, bench.fresh)
     yield rounds.line("with 1 ms of latency / without", found, "1 ms", "no latency", 0.8)
-
-
-def said(met):
-    """Met or missed."""
-    return "met" if met else "**missed**"
 
 
 PARTS = {

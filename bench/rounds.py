@@ -43,15 +43,34 @@ def interleave(paths, rounds, prepare):
 def ratio(found, mine, theirs):
     """(median, least, most) of mine / theirs inside each round."""
     pairs = zip(found[mine], found[theirs], strict=True)
-    values = sorted(a["rate"] / b["rate"] for a, b in pairs)
-    return statistics.median(values), values[0], values[-1]
+    return spread(a["rate"] / b["rate"] for a, b in pairs)
+
+
+def backwards(results):
+    """(median, least, most) of the rows a second of each rollback / of the fill before it."""
+    return spread(r["seconds"] / r["rollback_seconds"] for r in results)
+
+
+def spread(values):
+    """(median, least, most)."""
+    ordered = sorted(values)
+    return statistics.median(ordered), ordered[0], ordered[-1]
 
 
 def line(label, found, mine, theirs, goal):
-    """One line of the table, as Markdown."""
-    middle, least, most = ratio(found, mine, theirs)
-    met = "met" if middle >= goal else "**missed**"
-    return f"| {label} | {middle:.2f} [{least:.2f}-{most:.2f}] | >= {goal:g} | {met} |"
+    """The row of a ratio between two paths."""
+    return at_least(label, ratio(found, mine, theirs), goal)
+
+
+def at_least(label, measured, goal):
+    """The row of a ratio: (median, least, most)."""
+    middle, least, most = measured
+    return row(label, f"{middle:.2f} [{least:.2f}-{most:.2f}]", f">= {goal:g}", middle >= goal)
+
+
+def row(label, told, goal, met):
+    """One line of a table, as Markdown."""
+    return f"| {label} | {told} | {goal} | {'met' if met else '**missed**'} |"
 
 
 def machine():

@@ -47,6 +47,7 @@ def main():
             "one UPDATE in SQL": bare("sql"),
             "Proctor, Python function": ours(rollback=True),
             "Proctor, sql=": ours(backfill="normalize_sql"),
+            "Proctor, sql=, never resting": ours(backfill="normalize_sql", throttle={"duty": 1.0}),
         }
         found = rounds.interleave(paths, asked.rounds, fresh)
     print(f"\nSQLite, {asked.rows:,} rows, {asked.rounds} rounds,", end=" ")
@@ -55,6 +56,9 @@ def main():
     names = list(paths)
     print(rounds.line("Python function / one UPDATE calling it", found, names[2], names[0], 0.6))
     print(rounds.line("`sql=` / one UPDATE", found, names[3], names[1], 0.5))
+    label = "the same with `duty = 1`: others never get a turn"
+    print(rounds.line(label, found, names[4], names[1], 0.5))
+    print(rounds.at_least("rollback / fill, rows a second", rounds.backwards(found[names[2]]), 1))
 
 
 main()

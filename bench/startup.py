@@ -121,9 +121,8 @@ def line(label, found, goal):
     walls = sorted(wall * 1000 for wall, _ in found)
     spent = statistics.median(s * 1000 for _, s in found)
     middle = statistics.median(walls)
-    met = "met" if middle <= goal else "**missed**"
     told = f"{middle:.0f} ms [{walls[0]:.0f}-{walls[-1]:.0f}], processor {spent:.0f} ms"
-    return f"| {label} | {told} | <= {goal} ms | {met} |"
+    return rounds.row(label, told, f"<= {goal} ms", middle <= goal)
 
 
 def main():

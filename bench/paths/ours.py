@@ -56,7 +56,7 @@ async def fill(config):
     from proctor.config import load
 
     async with app.open(load(config)) as here:
-        options = app.RunOptions(workers=words.get("lanes"), processes=words.get("processes", 1))
+        options = app.RunOptions(workers=words.get("workers"), processes=words.get("processes", 1))
         began = time.perf_counter()
         ended = await here.run(words.get("backfill", "normalize"), options)
         seconds = time.perf_counter() - began
