@@ -30,6 +30,7 @@ from proctor.model import (
     RunState,
     Signal,
     Span,
+    Tuning,
     Undone,
 )
 from proctor.ports import UndoTerms
@@ -203,6 +204,16 @@ async def test_a_rollback_keeps_its_heart_beating_and_heeds_the_throttle():
     assert shelf.beats >= 3
     assert done.undone.written == 20
     assert done.elapsed >= timedelta(seconds=2)
+
+
+async def test_a_rollback_follows_the_knobs_of_its_run():
+    """An operator slows it down while it goes on, as a run."""
+    shelf = Shelf([run(tuning=Tuning(pause=timedelta(seconds=30)))], [record(n) for n in (1, 2)])
+    undoing = undoer(shelf)
+    done = await undoing.rollback()
+    assert undoing.pacing.tuning.pause == timedelta(seconds=30)
+    assert done.undone.written == 20
+    assert done.elapsed >= timedelta(seconds=30)
 
 
 async def test_the_waits_of_a_rollback_are_shown_and_told_once():

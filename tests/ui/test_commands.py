@@ -315,11 +315,11 @@ def test_a_report_with_json_is_the_statistics(shop, proctor):
     assert proctor("report", run, "--json", "--format", "html").code == 2
 
 
-@pytest.mark.parametrize("word", ["pause", "resume"])
-def test_a_finished_run_takes_no_orders(shop, proctor, word):
+@pytest.mark.parametrize("words", [["pause"], ["resume"], ["tune", "chunk_rows=10"]])
+def test_a_finished_run_takes_no_orders(shop, proctor, words):
     """Exit 3, and it says what the run is."""
     run = proctor("run", "normalize_email", "--json").json["id"]
-    ended = proctor(word, run)
+    ended = proctor(words[0], run, *words[1:])
     assert ended.code == 3
     assert "succeeded" in ended.err
 

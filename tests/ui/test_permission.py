@@ -146,3 +146,39 @@ def test_an_open_environment_asks_only_before_taking_back(proctor, at_terminal, 
     assert table() == after
     assert at_terminal("y", "rollback", run)[0] == 0
     assert table() != after
+
+
+def test_a_rollback_takes_the_plan_of_its_dry_run(production, shop, proctor, table):
+    """Where nobody sits at a terminal: the plan is of this run and part, as it was looked at."""
+    before = table()
+    assert proctor("plan", "normalize_email", *production, "--out", "plan.json").code == 0
+    run = proctor("run", "normalize_email", *production, "--plan", "plan.json", "--json").json["id"]
+    refused = proctor("rollback", run, *production, "--yes")
+    assert refused.code == 3
+    assert "--dry-run --out FILE" in refused.err
+    assert proctor("rollback", run, *production, "--dry-run", "--out", "undo.json").code == 0
+    kept = json.loads((shop / "undo.json").read_text())
+    assert kept["rollback"]["counts"]["restored"] == 986
+    for wrong, code in (("plan.json", 2), ("other.json", 2), ("edited.json", 3)):
+        text = json.dumps(kept).replace('"restored": 986', '"restored": 1')
+        (shop / "edited.json").write_text(text)
+        assert proctor("rollback", run, *production, "--plan", wrong).code == code
+    other = ("--plan", "undo.json", "--from", "5")
+    assert proctor("rollback", run, *production, *other).code == 3
+    assert table() != before
+    assert proctor("rollback", run, *production, "--plan", "undo.json").code == 0
+    assert table() == before
+    told = proctor("report", run, *production).out
+    assert f"approved\\_by\\_plan={kept['digest']}" in told
+
+
+def test_a_rollback_in_part_is_planned_in_part(production, shop, proctor):
+    """The plan's own part is undone, though none is typed."""
+    assert proctor("plan", "normalize_email", *production, "--out", "plan.json").code == 0
+    run = proctor("run", "normalize_email", *production, "--plan", "plan.json", "--json").json["id"]
+    words = ("rollback", run, *production)
+    assert proctor(*words, "--to", "10", "--out", "undo.json").code == 2
+    assert proctor(*words, "--to", "10", "--dry-run", "--out", "undo.json").code == 0
+    done = proctor(*words, "--plan", "undo.json", "--json")
+    assert done.json["undone"]["restored"] == 10
+    assert done.json["run"]["state"] == "succeeded"

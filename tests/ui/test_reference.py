@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
+from proctor.errors import ProctorError
 from proctor.ui.cli import cli
 from proctor.ui.commands.teaching import Taught
 
@@ -60,3 +61,31 @@ def test_every_command_teaches(name):
 def test_commands_of_later_issues_are_not_there():
     """No stub is called done."""
     assert set(COMMANDS) & {"check", "audit", "coverage", "rollout", "approve", "serve"} == set()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_heading_shows_every_argument(name):
+    """As the command's own help spells them, in their order."""
+    (heading,) = re.findall(rf"^### `proctor ({name}(?: [^`]*)?)`$", REFERENCE, flags=re.MULTILINE)
+    command = COMMANDS[name]
+    context = click.Context(command, info_name=name)
+    pieces = [p for p in command.collect_usage_pieces(context) if p != "[OPTIONS]"]
+    assert bare(heading) == bare(" ".join([name, *pieces]))
+
+
+def bare(usage):
+    """A usage without the marks for a choice and for more of the same."""
+    return re.sub(r"[{}\[\].…]", "", usage).split()
+
+
+def test_every_exit_code_is_told():
+    """On the page and in the help: those that an error can have, and what ends without one."""
+    page = REFERENCE.partition("## Exit codes")[2].partition("\n## ")[0]
+    possible = {0, 1, 130} | {error.exit_code for error in errors_under(ProctorError)}
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)} == possible
+    assert {int(code) for code in re.findall(r"\b(\d+) [a-z]", cli.epilog or "")} == possible
+
+
+def errors_under(error):
+    """An error and everything that it stands for."""
+    return [error, *(below for kind in error.__subclasses__() for below in errors_under(kind))]

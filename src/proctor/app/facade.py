@@ -42,6 +42,7 @@ from proctor.engine.snapshot import (
 )
 from proctor.engine.spread import spread
 from proctor.engine.undo import Undoer
+from proctor.engine.undoplan import UndoPlan
 from proctor.engine.verify import verify
 from proctor.engine.worker import work
 from proctor.errors import NotConfirmed, UsageError
@@ -78,6 +79,8 @@ class RollbackOptions:
     part: Part = field(default_factory=Part)
     since: datetime | None = None
     confirmed: bool = False
+    plan: Path | None = None
+    """What a dry run wrote, and somebody approved."""
     stop: Stop = field(default_factory=Stop)
 
 
@@ -284,21 +287,25 @@ class App:
     ) -> Rollback:
         """Undo what a run wrote, from the target alone."""
         found = await self._own(run)
-        if self.site.protected and not (options.dry_run or options.confirmed):
+        approved = UndoPlan.read(options.plan) if options.plan else None
+        if self.site.protected and not (options.dry_run or options.confirmed or approved):
             raise NotConfirmed(
                 f"environment {self.env} is protected",
-                found="no YES was typed",
-                fix="look at it with --dry-run first, then type YES when asked",
+                found="no YES was typed and no plan was given",
+                fix=f"look at it with `proctor rollback {found.id} --dry-run --out FILE`, then "
+                "type YES when asked, or give --plan FILE",
             )
+        terms = await self._undo_terms(found, options)
         undoer = Undoer(
             store=self.site.store,
             run=found,
-            terms=await self._undo_terms(found, options),
+            terms=approved.terms_for(found, terms) if approved else terms,
             events=self.site.events,
             clock=self.site.clock,
             pacing=self.site.pacing(),
             dice=dice,
             lanes=self.site.settings.lanes,
+            approved=approved.digest if approved else None,
             stop=options.stop,
             on=on,
         )

@@ -59,7 +59,7 @@ class Approval:
                 files={str(k): str(v) for k, v in found.get("files", {}).items()},
                 eligible=int(eligible) if eligible is not None else None,
                 params={k: str(v) for k, v in (found.get("params") or {}).items()},
-                span=_span(found["span"]) if survey and found.get("span") else None,
+                span=span_of(found["span"]) if survey and found.get("span") else None,
             )
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise UsageError(
@@ -77,7 +77,7 @@ class Approval:
         return approval
 
 
-def _span(found: Mapping[str, Any]) -> Span:
+def span_of(found: Mapping[str, Any]) -> Span:
     """A part of the key space as a plan file holds it."""
     start, stop = found.get("start"), found.get("stop")
     return Span(

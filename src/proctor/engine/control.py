@@ -8,8 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 from proctor.engine.site import Site, is_dead
-from proctor.errors import UsageError
+from proctor.errors import IllegalMove, UsageError
 from proctor.model import Run, RunState, Tuning
+
+OVER = frozenset({RunState.SUCCEEDED, RunState.CANCELLED, RunState.ROLLED_BACK})
+"""States in which a run neither goes on nor can be resumed."""
 
 
 async def pause(site: Site, run: Run) -> Run:
@@ -27,7 +30,13 @@ async def pause(site: Site, run: Run) -> Run:
 
 
 async def change_knobs(site: Site, run: Run, changes: Mapping[str, str]) -> Run:
-    """Change knobs by name; the holder follows within a second."""
+    """Change knobs by name; the holder follows within a second. IllegalMove for an ended run."""
+    if run.state in OVER:
+        raise IllegalMove(
+            f"run {run.id} has no more use for knobs",
+            found=f"it is {run.state.value}",
+            fix="tune a run, or its rollback, while it goes on or before it is resumed",
+        )
     after = await site.store.tune(run.id, tuned(run.tuning, changes))
     site.events.emit("run.tuned", run.id, before=plain(run.tuning), after=plain(after.tuning))
     await site.events.flush()

@@ -46,7 +46,7 @@ async def _ledger(site: Site) -> Finding:
     return Finding(
         subject="ledger",
         ok=True,
-        detail=f"reachable, {chain.events:,} events in an unbroken chain, {when}",
+        detail=f"reachable, {_plural(chain.events, 'event')} in an unbroken chain, {when}",
     )
 
 
@@ -60,7 +60,7 @@ async def _store(site: Site) -> list[Finding]:
         Finding(
             subject=f"store of {site.env}",
             ok=True,
-            detail=f"reachable; {len(runs)} runs on record"
+            detail=f"reachable; {_plural(len(runs), 'run')} on record"
             + ("; protected" if site.protected else ""),
         )
     ]
@@ -91,8 +91,12 @@ async def _backfill(site: Site, backfill: Backfill) -> Finding:
         )
     words = f"{shape.identity}: table, key and fields fit"
     if shape.warnings:
-        words += f"; {len(shape.warnings)} warnings in its plan"
+        words += f"; {_plural(len(shape.warnings), 'warning')} in its plan"
     return Finding(subject=subject, ok=True, detail=words)
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _bad(subject: str, error: ProctorError) -> Finding:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from proctor.model import Bucket, ChunkRecord, Issue, Key, Run, Shape, Signal, Span, Survey, Undone
+from proctor.ports import UndoTerms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +180,8 @@ class Rollback:
     chunks: int
     dry_run: bool
     elapsed: timedelta
+    terms: UndoTerms = field(default_factory=UndoTerms)
+    """Which rows it was about."""
     pruned: int = 0
     """How many of the blocked rows had their undo data pruned."""
     interrupted: bool = False

@@ -211,7 +211,7 @@ class Undoer:
         while True:
             try:
                 if not self.terms.dry_run:
-                    await self.store.beat(self.run, [], LEASE)
+                    self.pacing.tuning = (await self.store.beat(self.run, [], LEASE)).tuning
                 cause = self.pacing.cause
                 await self.pacing.watch(await self.store.health())
             except (EngineError, Unreachable) as error:

@@ -212,7 +212,7 @@ class UndoView:
         now = self._now()
         undone, done, chunks = seen.undone, seen.chunks_undone, seen.chunks
         took = max(now - self._begun, 1e-6)
-        pace = [words.rate(undone.written / took)]
+        pace = [words.rate(undone.written / took)] if undone.written else []
         if 0 < done < chunks:
             left = took * (chunks - done) / done
             # Chunks differ in size, and the throttle may change its mind.

@@ -44,6 +44,8 @@ def _range(command: click.decorators.FC) -> click.decorators.FC:
         "proctor rollback 261122-0a1b2c3d --dry-run",
         "proctor rollback 261122-0a1b2c3d",
         "proctor rollback 261122-0a1b2c3d --from 1000 --to 1999",
+        "proctor rollback 261122-0a1b2c3d -e production --dry-run --out undo.json",
+        "proctor rollback 261122-0a1b2c3d -e production --plan undo.json",
         "proctor rollback 261122-0a1b2c3d --sql undo.sql",
     ),
 )
@@ -51,6 +53,18 @@ def _range(command: click.decorators.FC) -> click.decorators.FC:
 @click.option("--dry-run", is_flag=True, help="Say what would be restored; write nothing.")
 @_range
 @click.option("--since", metavar="T", help="Only what was written at this moment or later.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="With --dry-run: write its result as JSON, to be reviewed and given to --plan.",
+)
+@click.option(
+    "--plan",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Undo what this dry run showed; a protected environment takes it for the typed YES.",
+)
 @click.option(
     "--sql",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -69,30 +83,41 @@ def rollback(
     start: str | None,
     stop: str | None,
     since: str | None,
+    out: Path | None,
+    plan: Path | None,
     sql: Path | None,
     yes: bool,
 ) -> int:
     """Undo exactly what a run wrote; exit 1 when a row had to be left alone."""
     from proctor.app import RollbackOptions
+    from proctor.engine.undoplan import UndoPlan
     from proctor.ui import documents
-    from proctor.ui.out import answer
+    from proctor.ui.out import answer, note
     from proctor.ui.session import with_app
     from proctor.ui.text.runs import rollback as shown
 
     if sql is not None:
-        if any((dry_run, keys, start, stop, since)):
+        if any((dry_run, keys, start, stop, since, plan)):
             raise UsageError(
                 "--sql writes the undo of the whole run",
-                found="it was given together with a part or --dry-run",
+                found="it was given together with a part, --plan or --dry-run",
                 fix="leave them out; the script itself may be cut by a person",
             )
         return _script(wish, run, sql)
+    if out is not None and not dry_run:
+        raise UsageError(
+            "--out keeps what a dry run shows",
+            found="--out without --dry-run",
+            fix="add --dry-run; the plan is then given to --plan",
+        )
     record = with_app(wish, lambda app: _record(app, run))
     options = RollbackOptions(
         dry_run=dry_run,
         part=part_of(_columns(record), None, keys, start, stop),
         since=moment(since, "--since") if since else None,
+        plan=plan,
         confirmed=dry_run
+        or plan is not None
         or _confirmed(
             wish,
             yes=yes,
@@ -101,6 +126,9 @@ def rollback(
         ),
     )
     done = with_app(wish, lambda app: _undo(app, record.id, options))
+    if out is not None and not done.interrupted:
+        documents.write(UndoPlan.of(done).document(), out)
+        note(f"written to {out}; undo it with: proctor rollback {run} -e {wish.env} --plan {out}")
     answer(wish, documents.rollback(done), *shown(done))
     if done.interrupted:
         return 130
