@@ -42,6 +42,8 @@ class Undoer:
     pacing: Pacing
     dice: Callable[[], float]
     lanes: int = 2
+    approved: str | None = None
+    """The digest of the plan that it was approved by."""
     stop: Stop = field(default_factory=Stop)
     on: Callable[[Undoing], None] = lambda _seen: None
     total: Undone = field(default_factory=Undone)
@@ -75,6 +77,7 @@ class Undoer:
             undone=self.total,
             chunks=self.done,
             dry_run=self.terms.dry_run,
+            terms=self.terms,
             pruned=self.lost,
             interrupted=interrupted,
             elapsed=timedelta(seconds=self.clock.monotonic() - started),
@@ -100,7 +103,13 @@ class Undoer:
             among=BEFORE_ROLLBACK,
             reason=RUN_MOVES[self.run.state, RunState.ROLLING_BACK],
         )
-        self.events.emit("rollback.started", run.id, was=self.run.state.value, **_terms(self.terms))
+        self.events.emit(
+            "rollback.started",
+            run.id,
+            was=self.run.state.value,
+            **_terms(self.terms),
+            approved_by_plan=self.approved,
+        )
         return run
 
     async def _stopped(self) -> None:
