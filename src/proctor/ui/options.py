@@ -155,7 +155,7 @@ def run_argument(*, required: bool = True) -> Callable[[F], F]:
     """The id of a run, or an unambiguous beginning of it."""
     return click.argument(
         "run",
-        metavar="RUN",
+        metavar="RUN" if required else "[RUN]",
         required=required,
         shell_complete=lambda context, _param, typed: _runs(context, typed),
     )
