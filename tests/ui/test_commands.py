@@ -467,3 +467,54 @@ def test_failures_are_put_together_by_cause(shop, proctor):
     assert told["groups"][2]["keys"] == [[40], [41]]
     by_reason = proctor("report", run, "--json").json["failures"]["by_reason"]
     assert [n for why, n in by_reason.items() if why.startswith("failed: ValueError at")] == [2]
+
+
+INTO = """
+
+@backfill(
+    table("customers", key="id"), fills="low", into=table("names", key="customer"), version="1"
+)
+def names(row):
+    \"\"\"Lower-case names, apart.\"\"\"
+    return {"low": row["name"].lower()}
+"""
+
+
+def test_a_target_of_its_own_is_shown_with_its_source(shop, proctor):
+    """Else nobody sees from the plan which table is read."""
+    with closing(sqlite3.connect(shop / "shop.db")) as connection, connection:
+        connection.execute("CREATE TABLE names (customer INTEGER PRIMARY KEY, low TEXT)")
+    with (shop / "backfills.py").open("a") as file:
+        file.write(INTO)
+    assert "names, from customers" in proctor("list").out
+    assert re.search("reads +customers\n", proctor("plan", "names").out)
+    assert proctor("plan", "names", "--json").json["source"] == "customers"
+    assert "reads" not in proctor("plan", "normalize_email").out
+
+
+def test_a_path_in_a_pipe_is_not_folded(shop, proctor):
+    """It is copied from there; nothing is at the end of the line."""
+    deep = shop / ("long" * 20) / ("deeper" * 15)
+    deep.mkdir(parents=True)
+    for name in ("shop.db", "proctor.toml", "backfills.py"):
+        (deep / name).write_bytes((shop / name).read_bytes())
+    ended = proctor("run", "normalize_email", "--config", deep / "proctor.toml")
+    assert ended.code == 0
+    run = re.search("Run (\\S+)", ended.out)[1]
+    path = deep / ".proctor" / "reports" / run / "report.html"
+    assert path.exists()
+    assert f"{path}\n" in ended.out
+
+
+def test_a_dry_rollback_does_not_say_that_it_undoes(shop, proctor):
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    ended = proctor("rollback", run, "--dry-run")
+    assert "looked at 2 of 2 chunks" in ended.err
+    assert "would be restored 986" in ended.err
+    assert "undone" not in ended.err
+
+
+def test_one_row_is_a_row(shop, proctor):
+    """Numbers agree with their nouns."""
+    run = proctor("run", "normalize_email", "--keys", "211", "--json").json
+    assert any(step.startswith("1 row without the fill (1 refused)") for step in run["next_steps"])

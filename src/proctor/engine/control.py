@@ -31,13 +31,14 @@ async def pause(site: Site, run: Run) -> Run:
 
 async def change_knobs(site: Site, run: Run, changes: Mapping[str, str]) -> Run:
     """Change knobs by name; the holder follows within a second. IllegalMove for an ended run."""
+    knobs = tuned(run.tuning, changes)
     if run.state in OVER:
         raise IllegalMove(
             f"run {run.id} has no more use for knobs",
             found=f"it is {run.state.value}",
             fix="tune a run, or its rollback, while it goes on or before it is resumed",
         )
-    after = await site.store.tune(run.id, tuned(run.tuning, changes))
+    after = await site.store.tune(run.id, knobs)
     site.events.emit("run.tuned", run.id, before=plain(run.tuning), after=plain(after.tuning))
     await site.events.flush()
     return after

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from proctor.authoring import Backfill
+from proctor.engine.show import plural
 from proctor.engine.site import Site
 from proctor.model import Run, Span
 
@@ -33,7 +34,8 @@ async def ensure(site: Site, backfill: Backfill, params: Mapping[str, str]) -> E
     latest = runs[0] if runs else None
     if not survey.eligible:
         return Ensured(remaining=0, run=latest, reason="no eligible row is left")
-    why = f"{survey.eligible:,} rows are still eligible"
+    are = "is" if survey.eligible == 1 else "are"
+    why = f"{plural(survey.eligible, 'row')} {are} still eligible"
     if latest is None:
         why += "; it was never run here"
     elif latest.still_eligible:

@@ -16,7 +16,7 @@ from proctor.engine.approval import Approval
 from proctor.engine.digest import digest_code, digest_of, digest_parts
 from proctor.engine.guardrail import guarded
 from proctor.engine.part import Part, foreseen, resolve
-from proctor.engine.show import previews
+from proctor.engine.show import previews, source_of
 from proctor.engine.site import Site
 from proctor.engine.snapshot import DryRun, Estimate, Plan
 from proctor.model import OUTCOME_FIELDS, Page, Settled, Shape, Span, Spec, Survey
@@ -83,6 +83,7 @@ async def make_plan(
         sample=dry.previews,
         warnings=_warnings(site, shape, survey),
         throttle=signals,
+        source=source_of(spec),
         missed=foreseen(span, survey),
     )
     site.events.emit("plan.made", backfill=backfill.name, digest=approval.digest)

@@ -11,7 +11,7 @@ from datetime import datetime
 from proctor.core.same import text_of
 from proctor.engine.groups import grouped
 from proctor.engine.part import missed
-from proctor.engine.show import images, inputs, rates, shown_key
+from proctor.engine.show import images, inputs, plural, rates, shown_key
 from proctor.engine.site import Site
 from proctor.engine.snapshot import Preview, Report
 from proctor.engine.undo import IN_PART
@@ -146,15 +146,15 @@ async def _next_steps(site: Site, spec: Spec, run: Run) -> tuple[str, ...]:
     if known:
         told = ", ".join(f"{n:,} {reason}" for reason, n in left.items())
         steps.append(
-            f"{told} rows stay without the fill: `proctor failures {run.id}` lists them, and "
-            "`missing=` or `where=` can leave them out for good"
+            f"{plural(known, 'row')} without the fill ({told}): `proctor failures {run.id}` lists "
+            "them, and `missing=` or `where=` can leave them out for good"
         )
     if not survey.eligible:
         steps += await _constrain(site, spec)
     if run.outcome.failed:
         steps.append(
-            f"{run.outcome.failed:,} rows failed: `proctor failures {run.id}`, mend the cause, "
-            f"`proctor failures {run.id} --retry`"
+            f"{plural(run.outcome.failed, 'row')} failed: `proctor failures {run.id}`, mend the "
+            f"cause, `proctor failures {run.id} --retry`"
         )
     steps.append(f"see that it holds: `proctor verify {run.id}`")
     return tuple(steps)
@@ -215,7 +215,9 @@ def _warnings(run: Run, chunks: Sequence[ChunkRecord]) -> tuple[str, ...]:
         found.append(f"{len(codes)} versions of the code wrote rows: changes were accepted")
     pruned = sum(1 for c in chunks if c.outcome.written and not c.has_undo)
     if pruned:
-        found.append(f"{pruned:,} chunks can no longer be undone: their images were pruned")
+        found.append(f"{plural(pruned, 'chunk')} can no longer be undone: their images were pruned")
     if run.outcome.conflicted:
-        found.append(f"{run.outcome.conflicted:,} rows kept changing while they were computed")
+        found.append(
+            f"{plural(run.outcome.conflicted, 'row')} kept changing while they were computed"
+        )
     return tuple(found)

@@ -21,6 +21,7 @@ from proctor.model import (
     Run,
     RunState,
     Settled,
+    Source,
     Spec,
 )
 
@@ -119,6 +120,18 @@ def shown_key(key: Key, spec: Spec) -> Key:
         MASK if is_hidden(part.column, hidden) else value
         for part, value in zip(spec.key, key, strict=True)
     )
+
+
+def source_of(spec: Spec) -> str:
+    """Where the rows come from; empty where that is the table that is filled."""
+    if spec.kind is Source.QUERY:
+        return "a query"
+    return "" if spec.source == spec.target else spec.source
+
+
+def plural(number: int, noun: str) -> str:
+    """A number with its noun: 1 row, 3,421 rows."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def cut(text: str, most: int = SHOWN) -> str:

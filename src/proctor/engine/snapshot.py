@@ -144,6 +144,8 @@ class Plan:
     sample: tuple[Preview, ...]
     warnings: tuple[str, ...] = ()
     throttle: tuple[Signal, ...] = ()
+    source: str = ""
+    """Where the rows come from; empty where that is the target."""
     missed: Missed | None = None
     """None where no keys were given."""
 

@@ -22,7 +22,6 @@ from rich.text import Text
 from proctor.engine.snapshot import Snapshot
 from proctor.errors import ProctorError, UsageError
 from proctor.model import Bucket, Outcome, Run
-from proctor.ui.out import WIDTH_OF_PIPES
 
 LOOK_EVERY: Final = 0.02
 """Seconds between two looks at the run that is to be killed."""
@@ -30,6 +29,8 @@ KILL_AT: Final = 0.4
 """The share of its rows at which it dies: chunks are not small, so it ends up about half-way."""
 PATIENCE: Final = 60.0
 """Seconds after which a run that does not come that far is a fault."""
+WIDTH: Final = 120
+"""Columns of the story where no terminal says how many there are."""
 HERE: Final = Path(__file__).parent
 
 
@@ -63,7 +64,7 @@ class Stage:
         shutil.copytree(example(scenario), folder, dirs_exist_ok=True, ignore=keep)
         console = Console(stderr=quiet, highlight=False, emoji=False, markup=False)
         if not console.is_terminal:
-            console.width = WIDTH_OF_PIPES  # as wide as what the commands print there
+            console.width = WIDTH  # for people who read it later
         try:
             yield cls(folder=folder.resolve(), console=console, quiet=quiet)
         finally:

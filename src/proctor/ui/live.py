@@ -156,9 +156,16 @@ class LiveView:
 class UndoView:
     """A rollback as it goes: chunks undone, where their rows ended, rate, time left, waits."""
 
-    def __init__(self, stream: TextIO | None = None, now: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        now: Callable[[], float] = monotonic,
+        *,
+        dry_run: bool = False,
+    ) -> None:
         self._stream = sys.stderr if stream is None else stream
         self._now = now
+        self._dry_run = dry_run
         self._begun = now()
         self._shown: float | None = None
         self._done = -1
@@ -221,7 +228,8 @@ class UndoView:
             )
             pace.append(f"{words.estimate(range_left)} left")
         share = f"{done:,} of {words.plural(chunks, 'chunk')} ({words.share(done, chunks)})"
-        books = (
+        books = "would be " if self._dry_run else ""
+        books += (
             f"restored {undone.restored:,}, left alone {undone.changed:,}, gone {undone.gone:,}, "
             f"blocked {undone.blocked:,}"
         )
@@ -241,7 +249,8 @@ class UndoView:
         self._done = done
         if self._live is None and (late or last):
             self._shown = now
-            self._write(f"undone {'; '.join((share, *pace, books, *waits, *stops))}")
+            verb = "looked at" if self._dry_run else "undone"
+            self._write(f"{verb} {'; '.join((share, *pace, books, *waits, *stops))}")
 
 
 def line(seen: Snapshot) -> str:

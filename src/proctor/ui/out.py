@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from proctor.ui.options import Wish
 
-WIDTH_OF_PIPES: Final = 120
-"""Columns where no terminal says how many there are."""
+WIDTH_OF_PIPES: Final = 2000
+"""Columns where no terminal says how many: nothing is folded, so that a path or key stays whole."""
 
 
 def answer(wish: Wish, document: Any, *shown: RenderableType) -> None:

@@ -167,6 +167,7 @@ def prune(
 ) -> None:
     """Forget undo data: past its time, or by age, run, table or key."""
     from proctor.app import Forgetting
+    from proctor.engine.show import plural
     from proctor.ui.out import answer
     from proctor.ui.session import with_app
 
@@ -180,11 +181,13 @@ def prune(
         for p in plan
     ]
     if dry_run or not plan:
-        said = f"up to {rows:,} rows of {len(plan):,} runs would be forgotten; nothing was written"
+        some = f"{plural(rows, 'row')} of {plural(len(plan), 'run')}"
+        said = f"up to {some} would be forgotten; nothing was written"
         answer(wish, {"rows": 0, "would_forget": rows, "runs": told}, _lines(told, said))
         return
     names = ", ".join(part.run.id for part in plan[:5]) + (" …" if len(plan) > 5 else "")
-    what = f"Forget the undo data of up to {rows:,} rows ({names})? It can never be rolled back."
+    some = f"{plural(rows, 'row')} ({names})"
+    what = f"Forget the undo data of up to {some}? It can never be rolled back."
     if not _confirmed(wish, yes=yes, what=what):
         raise NotConfirmed(
             f"environment {wish.env} is protected",
@@ -192,7 +195,7 @@ def prune(
             fix="run it at a terminal and type YES when asked",
         )
     done = with_app(wish, lambda app: app.prune(plan))
-    said = f"{done:,} rows can no longer be undone"
+    said = f"{plural(done, 'row')} can no longer be undone"
     answer(wish, {"rows": done, "runs": told}, _lines(told, said))
 
 
@@ -237,7 +240,7 @@ async def _undo(app: App, run: str, options: RollbackOptions) -> Rollback:
     from proctor.ui.reports.files import keep
     from proctor.ui.session import listening
 
-    with UndoView() as view, listening(options.stop, view.say):
+    with UndoView(dry_run=options.dry_run) as view, listening(options.stop, view.say):
         done = await app.rollback(run, options, view)
     if not (options.dry_run or done.interrupted):
         try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from rich.console import RenderableType
 from rich.text import Text
 
+from proctor.engine.show import source_of
 from proctor.engine.snapshot import DryRun, Finding, Plan, Preview
 from proctor.model import Bucket
 from proctor.ui import words
@@ -37,6 +38,7 @@ def plan(forecast: Plan) -> list[RenderableType]:
         facts(
             (
                 ("fills", f"{', '.join(forecast.fills)} of {forecast.target}"),
+                ("reads", words.visible(forecast.source)),
                 ("database", _database(forecast)),
                 ("parameters", ", ".join(f"{k}={v}" for k, v in forecast.params.items())),
                 ("covers", words.span(forecast.span)),
@@ -140,7 +142,7 @@ def backfills(known: Mapping[str, Backfill]) -> RenderableType:
                 Text(b.name, style="bold"),
                 b.version,
                 ", ".join(b.spec.fills),
-                b.spec.target,
+                b.spec.target + (f", from {source_of(b.spec)}" if source_of(b.spec) else ""),
                 b.doc.strip().partition("\n")[0],
             )
             for b in known.values()
