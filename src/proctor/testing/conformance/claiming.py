@@ -207,6 +207,21 @@ class Claiming:
         with pytest.raises(Fenced):
             await store.reclaim(old, LEASE)
 
+    async def test_a_lease_of_the_past_neither_opens_nor_cuts_the_chunk(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """Whoever was too slow takes nothing from the one who has the chunk now."""
+        await make_items(harness, range(4))
+        spec = items_spec()
+        run = await begin(store, spec)
+        old = await claim_one(store, run, spec, lease_for=OVER)
+        new = await claim_one(store, run, spec, worker="worker-2")
+        await store.release([old])
+        with pytest.raises(Fenced):
+            await store.split(old, None)
+        (held,) = await store.chunks(run.id)
+        assert (held.state, held.worker, held.fence) == (ChunkState.CLAIMED, "worker-2", new.fence)
+
     @pytest.mark.parametrize("with_page", [True, False])
     async def test_a_slow_chunk_is_cut_in_two(
         self, harness: Harness, store: Store, with_page: bool

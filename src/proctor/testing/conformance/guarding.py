@@ -189,26 +189,28 @@ class Guarding:
 
     async def test_source_and_target_are_both_guarded(self, harness: Harness, store: Store) -> None:
         """A change of either since the read sends the row back."""
-        await make_items(harness, [1, 2, 3, 4])
-        await harness.sql(ABOUT, "INSERT INTO about VALUES (1, NULL, 'a', NULL)")
+        await make_items(harness, [1, 2, 3, 4, 5])
+        there = "INSERT INTO about VALUES (1, NULL, 'a', NULL), (5, NULL, 'a', NULL)"
+        await harness.sql(ABOUT, there)
         spec = items_spec(into="about", into_key=("item",), stamp="version")
         run = await begin(store, spec)
         lease = await claim_one(store, run, spec)
         page = await store.read(spec, lease)
         await harness.sql(
             "UPDATE about SET version = 'b' WHERE item = 1",
-            "UPDATE items SET style = 'Edited' WHERE id = 2",
+            "UPDATE items SET style = 'Edited' WHERE id IN (2, 5)",
             "DELETE FROM items WHERE id = 3",
         )
         applied = await store.apply(spec, lease, answered(page, spec), TERMS)
         assert applied.outcome == Outcome(read=2, written=1, gone=1)
         assert applied.retry is not None
-        assert applied.retry.chunk.keys == ((1,), (2,))
+        assert applied.retry.chunk.keys == ((1,), (2,), (5,))
         await process(store, spec, applied.retry)
         assert await harness.fetch("SELECT item, normal FROM about ORDER BY item") == [
             (1, "style 1"),
             (2, "edited"),
             (4, "style 4"),
+            (5, "edited"),
         ]
 
     async def test_rows_of_a_query_fill_another_table(self, harness: Harness, store: Store) -> None:
@@ -277,7 +279,7 @@ class Guarding:
         """A trigger that changes the filled field again does not hide the row from undo."""
         await harness.sql(
             "CREATE TABLE items (id INTEGER PRIMARY KEY, style TEXT, normal INTEGER)",
-            "INSERT INTO items VALUES (1, '41', 40)",
+            "INSERT INTO items VALUES (1, '90', 40)",
         )
         await harness.stamp_writes("items", "normal")
         spec = items_spec(missing="1 = 1")
@@ -287,4 +289,4 @@ class Guarding:
         (number,) = [c.chunk.number for c in await store.chunks(run.id)]
         seen = await store.verify(run, number)
         assert (seen.written, seen.restored, seen.changed) == (1, 1, 0)
-        assert now != 40
+        assert now == 41, "the trigger must leave something else than what was written"
