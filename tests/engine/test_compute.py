@@ -116,6 +116,19 @@ async def test_a_group_that_raises_is_called_in_halves_until_the_bad_row_is_alon
     assert sorted(calls) == sorted([*halves, [8]])
 
 
+async def test_a_service_that_is_down_is_asked_for_each_row_of_one_group_only():
+    """Halving that saved nothing is not tried on the page's other groups."""
+    calls = []
+
+    def several(rows):
+        calls.append(len(rows))
+        raise ValueError("the service is gone")
+
+    answers = await computed(several, rows_of(12), batch=4)
+    assert [type(a) for a in answers] == [Failure] * 12
+    assert calls == [4, 2, 1, 1, 2, 1, 1, 4, 4]
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_a_group_may_be_all_or_nothing(is_async):
     """With bisect=False a call that raises is not made again."""

@@ -107,6 +107,8 @@ class Caller:
     page: Page
     params: Any
     now: datetime
+    fruitless: bool = False
+    """Halving a group has found no row that it could save: others are not worth as many calls."""
 
     def plainly(self) -> list[Answered]:
         """Row by row without a context: the tight loop."""
@@ -159,7 +161,9 @@ class Caller:
             failed = self._all_failed(error, at)
         if spare is None:
             return failed
-        return [a for half, some in _halves(at, spare) for a in self.group(half, some)]
+        saved = [a for half, some in _halves(at, spare) for a in self.group(half, some)]
+        self._learn(saved)
+        return saved
 
     async def group_async(self, at: slice, given: list[Row] | None = None) -> list[Answered]:
         """One group of an asynchronous list function; in halves as above."""
@@ -172,7 +176,14 @@ class Caller:
             failed = self._all_failed(error, at)
         if spare is None:
             return failed
-        return [a for half, some in _halves(at, spare) for a in await self.group_async(half, some)]
+        saved = [a for h, some in _halves(at, spare) for a in await self.group_async(h, some)]
+        self._learn(saved)
+        return saved
+
+    def _learn(self, saved: list[Answered]) -> None:
+        """A service that is down fails for every row; one that is up fails for some."""
+        if len(saved) == self.backfill.batch:
+            self.fruitless = all(isinstance(answer, Failure) for answer in saved)
 
     def _spare(self, rows: list[Row]) -> bytes | None:
         """The rows as they were read, for a second call: the first may have changed them.
@@ -180,7 +191,7 @@ class Caller:
         None where there will be none. Pickled, for that costs a tenth of a deep copy, and only
         what raises is read again.
         """
-        if not self.backfill.bisect or len(rows) < 2:
+        if not self.backfill.bisect or len(rows) < 2 or self.fruitless:
             return None
         try:
             return pickle.dumps(rows, pickle.HIGHEST_PROTOCOL)
