@@ -180,3 +180,22 @@ def test_a_killed_run_is_seen_as_such_at_once(slow, spawn, proctor):
     ended = proctor("resume", run)
     assert ended.code == 0, ended.err
     assert f"resuming run {run}, which was interrupted" in ended.err
+
+
+def test_another_run_on_the_field_is_refused_and_looking_is_not(slow, spawn, shop, proctor):
+    """One run at a time, whatever rows: it says so. A plan, a dry run and a script need no slot."""
+    done = proctor("run", "normalize_email", "--limit", "5", "--json").json["id"]
+    with (shop / "backfills.py").open("a") as file:
+        file.write(
+            '\n\n@backfill(table("customers", key="id"), fills="email_normalized", version="1")\n'
+            'def other(row):\n    """Lower."""\n    return {"email_normalized": "x"}\n'
+        )
+    begun(spawn("run", "normalize_email", "--to", "500"))
+    refused = proctor("run", "other", "--from", "600")
+    assert refused.code == 3
+    assert "one run at a time" in refused.err
+    assert "also where the rows are others" in refused.err
+    for words in (("plan", "other"), ("dry-run", "other", "--from", "600")):
+        assert proctor(*words).code == 0
+    assert proctor("rollback", done, "--sql", "undo.sql").code == 0
+    slow.touch()

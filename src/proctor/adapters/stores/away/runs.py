@@ -152,7 +152,8 @@ def active(run: Run, why: str) -> RunActive:
     return RunActive(
         f"run {run.id} of {run.backfill} is in the way: {why}",
         found=f"it is {run.state.value}, held by {who} since {since}{alive}",
-        fix=f"wait for it, resume it, or cancel it: proctor cancel {run.id}",
+        fix="one run at a time may write a target's field, also where the rows are others: "
+        f"wait for it, resume it, or cancel it: proctor cancel {run.id}",
     )
 
 

@@ -140,7 +140,8 @@ def _occupied(run: Run, shared: str) -> RunActive:
     return RunActive(
         f"run {run.id} of {run.backfill} holds {run.target}.{shared}",
         found=f"{run.state.value} since {since}, held by {who}, last heartbeat {beat}",
-        fix=f"wait for it, resume it, or give it up: proctor cancel {run.id}",
+        fix="one run at a time may write a target's field, also where the rows are others: "
+        f"wait for it, resume it, or cancel it: proctor cancel {run.id}",
     )
 
 
