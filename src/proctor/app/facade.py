@@ -188,7 +188,11 @@ class App:
         found = await self._unwritten(run)
         keys = tuple(i.key for i in found if i.bucket is Bucket.FAILED)
         if not keys:
-            raise UsageError(f"run {run} has no failed rows", fix="there is nothing to retry")
+            raise UsageError(
+                f"run {run} has no failed rows",
+                found="every row that it read was settled otherwise",
+                fix="there is nothing to retry; proctor failures RUN lists the others",
+            )
         return keys
 
     async def ensure(self, name: str, *, params: Mapping[str, str] | None = None) -> Ensured:

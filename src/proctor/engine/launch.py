@@ -127,7 +127,11 @@ async def _former(site: Site, backfill: Backfill, request: Request) -> Run | Non
     if request.resume:
         run = await site.store.run(request.resume)
         if run.backfill != backfill.name:
-            raise UsageError(f"run {run.id} is not a run of {backfill.name}", found=run.backfill)
+            raise UsageError(
+                f"run {run.id} is not a run of {backfill.name}",
+                found=run.backfill,
+                fix=f"name that one, or see `proctor status` for the runs of {backfill.name}",
+            )
         own(site, run)
     else:
         runs = await site.store.runs(backfill=backfill.name)
@@ -305,4 +309,8 @@ def read_plan(path: Path) -> Approval:
     try:
         return Approval.parse(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError("the plan file cannot be read", found=str(error.strerror)) from error
+        raise UsageError(
+            "the plan file cannot be read",
+            found=f"{path}: {error.strerror}",
+            fix="make one with `proctor plan NAME --out FILE`",
+        ) from error

@@ -180,7 +180,11 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
                 f"{option} takes KEY=VALUE", found=repr(text), fix=f"write {option} name=value"
             )
         if name in found:
-            raise UsageError(f"{name} was given twice", found=f"{found[name]!r} and {value!r}")
+            raise UsageError(
+                f"{name} was given twice",
+                found=f"{found[name]!r} and {value!r}",
+                fix="say it once",
+            )
         found[name.strip()] = value
     return found
 
@@ -234,7 +238,9 @@ def length(text: str, option: str) -> timedelta:
     try:
         return timedelta(**{_UNITS[match[2]]: int(match[1])})
     except OverflowError as error:
-        raise UsageError(f"{option} is too long", found=repr(text)) from error
+        raise UsageError(
+            f"{option} is too long", found=repr(text), fix="write 30d, 12h, 90m or 4w"
+        ) from error
 
 
 def moment(text: str, option: str) -> datetime:

@@ -269,7 +269,9 @@ def _script(wish: Wish, run: str, path: Path) -> int:
         ) from error
     except OSError as error:
         raise UsageError(
-            "the script cannot be written", found=f"{path}: {error.strerror}"
+            "the script cannot be written",
+            found=f"{path}: {error.strerror}",
+            fix="name a file in a folder that you may write to",
         ) from error
     try:
         with script:

@@ -136,7 +136,9 @@ def report(wish: Wish, run: str, *, form: str | None, out: Path | None) -> None:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(
-            "the report cannot be written", found=f"{out}: {error.strerror}"
+            "the report cannot be written",
+            found=f"{out}: {error.strerror}",
+            fix="name a file in a folder that you may write to",
         ) from error
     answer(wish, {"run": run, "format": chosen, "file": out.resolve()}, str(out))
 

@@ -59,7 +59,9 @@ def tune(wish: Wish, run: str, changes: tuple[str, ...]) -> None:
     """Change chunk_rows, workers, pause (seconds) or rows_per_second while a run goes on."""
     if not changes:
         raise UsageError(
-            "say what to change", fix="for example: proctor tune RUN chunk_rows=200, or =auto"
+            "say what to change",
+            found="no KEY=VALUE",
+            fix="for example: proctor tune RUN chunk_rows=200, or =auto",
         )
     given = pairs(changes, "tune RUN")
     _told(wish, lambda app: app.tune(run, given))

@@ -209,7 +209,11 @@ def failures(wish: Wish, run: str, *, limit: int | None, retry: bool, yes: bool)
         out.answer(wish, documents.unwritten(found, limit), *issues(found, limit))
         return 0
     if limit is not None:
-        raise UsageError("--limit lists; it does not go with --retry", fix="leave one of them out")
+        raise UsageError(
+            "--limit lists; it does not go with --retry",
+            found=f"--limit {limit} --retry",
+            fix="leave one of them out",
+        )
     name = with_app(wish, lambda app: name_of(app, run))
     options = RunOptions(
         retry_failures_of=run,
