@@ -15,7 +15,7 @@ from crash.worlds import World
 
 KINDS = ("sqlite", "postgres")
 LEASE_S = 5  # the least that proctor.toml allows
-FROZEN_AT = 8 * wardrobe.STEP  # inside the second chunk: the first is written by then
+FROZEN_AT = 8 * wardrobe.STEP  # inside the second chunk, while the first is perhaps being written
 INSIDE = ("thawed", "killed")
 if os.environ.get("PROCTOR_LONG") == "1":
     INSIDE += ("left to the server",)  # which takes as long as it lets a transaction idle

@@ -6,7 +6,8 @@ from crash import wardrobe
 from crash.story import finish_rollback, finish_run, look, undisturbed
 
 KINDS = pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-MIDDLE = {"CRASH_HOLD_AT": str(8 * wardrobe.STEP)}
+EARLY = {"CRASH_HOLD_AT": str(8 * wardrobe.STEP)}
+MIDDLE = {"CRASH_HOLD_AT": str(20 * wardrobe.STEP)}  # in the fourth chunk: two at least are written
 
 
 def pause_in_the_middle(world):
@@ -47,7 +48,7 @@ def test_two_machines_with_a_ledger_each_have_one_run(make_world, kind, tmp_path
     world = make_world(kind)
     truth = undisturbed(world)
     world.fresh()
-    first = world.birth("run", env=MIDDLE, who="alice").until_held()
+    first = world.birth("run", env=EARLY, who="alice").until_held()
     elsewhere = wardrobe.write(tmp_path / "elsewhere", ledger="another.db")
     told = world.birth("run", config=str(elsewhere), who="bob").wait()["error"]
     assert told["type"] == "RunActive"

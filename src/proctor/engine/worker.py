@@ -61,7 +61,7 @@ class Work:
         while not kit.idle:
             if self.queue:
                 lease = self.queue.popleft()
-                if len(self.queue) < kit.hands and not self.exhausted:
+                if len(self.queue) < kit.lanes and not self.exhausted:
                     self._claim_ahead()
                 return lease
             if self.exhausted:
@@ -77,7 +77,7 @@ class Work:
 
     async def _claim(self) -> None:
         async with self.claiming:
-            if len(self.queue) >= self.kit.hands or self.exhausted or self.kit.idle:
+            if len(self.queue) >= self.kit.lanes or self.exhausted or self.kit.idle:
                 return
             kit = self.kit
             rows = kit.pacing.chunk_rows()
@@ -98,7 +98,7 @@ class Work:
                 kit.run,
                 kit.spec,
                 kit.worker,
-                count=kit.hands * AHEAD,
+                count=kit.lanes * AHEAD,
                 rows=rows,
                 lease_for=kit.lease_for,
             )
