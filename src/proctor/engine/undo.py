@@ -18,7 +18,7 @@ from proctor.engine.kit import Stop
 from proctor.engine.pacing import CHECK_EVERY, Pacing
 from proctor.engine.snapshot import Rollback, Undoing
 from proctor.errors import EngineError, HeldError, IllegalMove, ProctorError, Unreachable
-from proctor.model import ChunkRecord, ChunkState, Run, RunState, Undone
+from proctor.model import ChunkRecord, ChunkState, Run, RunState, Undone, shared_fields
 from proctor.ports import Clock, Store, UndoTerms
 
 LEASE = timedelta(seconds=30)
@@ -268,8 +268,8 @@ async def refuse_if_overlaid(store: Store, run: Run) -> None:
         if other.id == run.id:
             return
         if (
-            other.target == run.target
-            and set(other.fills) & set(run.fills)
+            other.place == run.place
+            and shared_fields(run.writes, other.writes)
             and other.outcome.written
             and other.state is not RunState.ROLLED_BACK
         ):

@@ -1,7 +1,17 @@
 """The nouns: frozen values that pass between rooms, and nothing that does anything."""
 
 from proctor.model.key import ABSENT, Absent, Image, Key, Row, Scalar
-from proctor.model.run import ChunkRecord, ChunkState, Health, Holder, Run, RunState, Signal, Tuning
+from proctor.model.run import (
+    ChunkRecord,
+    ChunkState,
+    Health,
+    Holder,
+    Run,
+    RunState,
+    Signal,
+    Tuning,
+    shared_fields,
+)
 from proctor.model.spec import Column, Guard, KeyPart, Shape, Source, Span, Spec, Survey
 from proctor.model.work import (
     OUTCOME_FIELDS,
@@ -51,4 +61,5 @@ __all__ = [
     "Survey",
     "Tuning",
     "Undone",
+    "shared_fields",
 ]

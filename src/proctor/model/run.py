@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -98,10 +98,24 @@ class Run:
     """Sum over its applied chunks, read together with the row."""
     interrupted: bool = False
     """Its state is active but nobody's heartbeat has been seen for a lease."""
+    place: str = ""
+    """The target as its database calls it, however the author spelled it."""
+    writes: tuple[str, ...] = ()
+    """The fills and the stamp."""
     still_eligible: Mapping[str, int] | None = None
     cursor: Key | None = None
     """The last key that was cut into a chunk of the first pass."""
     sweep: int = 0
+
+
+def shared_fields(mine: Iterable[str], theirs: Iterable[str]) -> list[str]:
+    """Those of `mine` that are, hold or lie inside one of `theirs`, as places in documents do."""
+    others = [f"{field}." for field in theirs]
+    return [
+        field
+        for field in mine
+        if any(f"{field}.".startswith(o) or o.startswith(f"{field}.") for o in others)
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -15,7 +13,7 @@ from proctor.adapters.stores import records
 from proctor.adapters.stores.away import tables
 from proctor.adapters.stores.away.tables import CHUNKS, RUNS
 from proctor.errors import Fenced, IllegalMove, PlanVoid, RunActive, UsageError
-from proctor.model import Chunk, ChunkState, Key, Run, RunState, Spec, Tuning
+from proctor.model import Chunk, ChunkState, Key, Run, RunState, Spec, Tuning, shared_fields
 from proctor.ports import Opening
 
 KEYS_A_CHUNK: Final = 500
@@ -131,17 +129,9 @@ def _listed(run: str, keys: Sequence[Key]) -> list[Chunk]:
 
 def _refuse_overlap(connection: sa.Connection, home: str, spec: Spec, place: str) -> None:
     occupied = [RUNS.c.home == home, RUNS.c.place == place, RUNS.c.state.in_(tables.OCCUPYING)]
-    rows = connection.execute(sa.select(RUNS.c.id, RUNS.c.writes).where(*occupied))
-    writes = {row.id: row.writes for row in rows}
     for run in tables.read_runs(connection, occupied):
-        shared = [
-            mine
-            for mine in spec.writes
-            for theirs in json.loads(writes[run.id])
-            if f"{mine}.".startswith(f"{theirs}.") or f"{theirs}.".startswith(f"{mine}.")
-        ]
-        if shared:
-            raise active(run, f"it writes {', '.join(sorted(set(shared)))} of {place}")
+        if shared := shared_fields(spec.writes, run.writes):
+            raise active(run, f"it writes {', '.join(sorted(shared))} of {place}")
 
 
 def active(run: Run, why: str) -> RunActive:

@@ -262,6 +262,8 @@ def _run_of(row: sa.RowMapping, now: datetime) -> Run:
         cursor=records.key_from_json(row["cursor"]),
         sweep=row["sweep"],
         still_eligible=records.counts_from_json(row["still_eligible"]),
+        place=row["place"],
+        writes=tuple(json.loads(row["writes"])),
         interrupted=row["state"] in ACTIVE and held is not None and held < now,
         outcome=outcome_of(row),
     )

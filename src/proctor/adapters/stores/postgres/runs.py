@@ -18,7 +18,7 @@ from proctor.adapters.stores.postgres.claims import fenced
 from proctor.adapters.stores.postgres.literal import text, texts
 from proctor.adapters.stores.postgres.pool import Pool, Transaction
 from proctor.errors import IllegalMove, PlanVoid, RunActive, UsageError
-from proctor.model import Chunk, ChunkState, Key, Run, RunState, Tuning
+from proctor.model import Chunk, ChunkState, Key, Run, RunState, Tuning, shared_fields
 from proctor.ports import Opening
 
 KEYS_A_CHUNK = 500
@@ -145,20 +145,9 @@ async def _refuse_overlap(work: Transaction, binding: Binding, place: str) -> No
     rows = await work.fetch(
         f"{tables.RUNS} WHERE r.place = {text(place)} AND r.state IN {tables.OCCUPYING}"
     )
-    others: list[Any] = await work.fetch(
-        f"SELECT id, writes FROM proctor.runs WHERE place = {text(place)} "
-        f"AND state IN {tables.OCCUPYING}"
-    )
-    writes = dict(others)
     for run in map(tables.run_of, rows):
-        shared = [
-            mine
-            for mine in binding.spec.writes
-            for theirs in writes[run.id]
-            if mine == theirs or mine.startswith(f"{theirs}.") or theirs.startswith(f"{mine}.")
-        ]
-        if shared:
-            raise active(run, f"it writes {', '.join(sorted(set(shared)))} of {place}")
+        if shared := shared_fields(binding.spec.writes, run.writes):
+            raise active(run, f"it writes {', '.join(sorted(shared))} of {place}")
 
 
 def active(run: Run, why: str) -> RunActive:

@@ -116,6 +116,7 @@ _RUN_COLUMNS: Final = (
     *("id", "backfill", "version", "env", "target", "fills", "state", "epoch", "span"),
     *("digest", "params", "created", "started", "ended", "heartbeat", "holder", "tuning"),
     *("reason", "last", "expected", "cursor", "sweep", "still_eligible"),
+    *("place", "writes"),
 )
 _SUMS: Final = ", ".join(
     f"coalesce(sum(c.{f}{' - c.revisited' if f in ('read', 'conflicted') else ''}), 0)::int8"
@@ -156,6 +157,8 @@ def run_of(row: Sequence[Any]) -> Run:
         cursor=records.key_from_json(raw["cursor"]),
         sweep=raw["sweep"],
         still_eligible=records.counts_from_json(raw["still_eligible"]),
+        place=raw["place"],
+        writes=tuple(raw["writes"]),
         interrupted=bool(row[-2]),
         outcome=Outcome(**dict(zip(OUTCOME_FIELDS, row[-1], strict=True))),
     )

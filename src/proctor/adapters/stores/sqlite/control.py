@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from proctor.adapters.stores.sqlite.keys import in_order, ranks, to_keys
 from proctor.adapters.stores.sqlite.rows import framed, rows_of_keys
 from proctor.adapters.stores.sqlite.session import Session, utc_now
 from proctor.errors import Fenced, IllegalMove, PlanVoid, RunActive, UsageError
-from proctor.model import Key, Run, RunState, Span, Spec, Tuning
+from proctor.model import Key, Run, RunState, Span, Spec, Tuning, shared_fields
 from proctor.ports import Opening
 
 RESUMABLE: Final = (
@@ -118,19 +117,12 @@ def _refuse_occupied(connection: sqlite3.Connection, frame: Frame) -> None:
     """One run at a time writes a field; the write lock that we hold makes this certain."""
     marks = ", ".join("?" for _ in tables.OCCUPYING)
     rows = connection.execute(
-        f"SELECT {tables.RUN_COLUMNS}, writes FROM proctor_runs "
-        f"WHERE target = ? AND state IN ({marks})",
+        f"SELECT {tables.RUN_COLUMNS} FROM proctor_runs WHERE target = ? AND state IN ({marks})",
         (frame.target.name, *tables.OCCUPYING),
     ).fetchall()
-    for *row, writes in rows:
-        shared = [
-            f"{mine}"
-            for mine in frame.spec.writes
-            for theirs in json.loads(writes)
-            if f"{mine}.".startswith(f"{theirs}.") or f"{theirs}.".startswith(f"{mine}.")
-        ]
-        if shared:
-            raise _occupied(tables.run_of(row), ", ".join(dict.fromkeys(shared)))
+    for run in map(tables.run_of, rows):
+        if shared := shared_fields(frame.spec.writes, run.writes):
+            raise _occupied(run, ", ".join(shared))
 
 
 def _occupied(run: Run, shared: str) -> RunActive:

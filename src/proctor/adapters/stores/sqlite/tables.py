@@ -100,6 +100,7 @@ RUN_FIELDS: Final = (
     "cursor",
     "sweep",
     "still_eligible",
+    "writes",
 )
 RUN_COLUMNS: Final = ", ".join((*RUN_FIELDS, *OUTCOME_FIELDS))
 CHUNK_COLUMNS: Final = (
@@ -180,6 +181,8 @@ def run_of(row: Sequence[Any]) -> Run:
         cursor=key_from_json(raw["cursor"]),
         sweep=raw["sweep"],
         still_eligible=counts_from_json(raw["still_eligible"]),
+        place=raw["target"],
+        writes=tuple(json.loads(raw["writes"])),
         interrupted=raw["state"] in ACTIVE and dead,
         outcome=Outcome(**dict(zip(OUTCOME_FIELDS, row[len(RUN_FIELDS) :], strict=True))),
     )
