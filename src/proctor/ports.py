@@ -98,6 +98,12 @@ class Working(Protocol):
     async def read(self, spec: Spec, lease: Lease) -> Page:
         """The eligible rows of a chunk with their versions, in a short read-only transaction."""
 
+    async def prepare(self, spec: Spec, settled: Settled) -> Settled:
+        """Do ahead what `apply` would else do while it holds a connection, such as encoding.
+
+        The same page, perhaps with `ready` set. Nothing is written, and `apply` needs it not.
+        """
+
     async def apply(self, spec: Spec, lease: Lease, settled: Settled, terms: Terms) -> Applied:
         """Write, in one transaction that first takes the chunk under its fence.
 

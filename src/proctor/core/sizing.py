@@ -28,7 +28,7 @@ class Sizing:
     rows: int = 500
     target: timedelta = timedelta(milliseconds=500)
     floor: int = 10
-    cap: int = 10_000
+    cap: int = 8_000
     cap_bytes: int = 8_000_000
     rate: float | None = None
 

@@ -46,6 +46,7 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
     if not verdict.go:
         told = Verdict(verdict.word, f"{verdict.reason}; {examples(settled, kit.spec)}")
         return Processed(applied=None, verdict=told, page=page)
+    settled = await kit.store.prepare(kit.spec, settled)
     await turn.take()
     if not await kit.pacing.before_write():
         return Processed(applied=None, verdict=SHUT, page=page)

@@ -37,7 +37,7 @@ class Settings:
     lanes: int = 2
     write_target: timedelta = timedelta(milliseconds=500)
     first_rows: int = 500
-    most_rows: int = 10_000
+    most_rows: int = 8_000
     duty: float = 1.0
     pause: timedelta = timedelta(0)
     attempts: int = 3

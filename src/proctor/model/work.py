@@ -119,7 +119,8 @@ class Settled:
 
     `index[i]` is the position in `page` of the i-th row to write, `values[i]` its values in
     the order of `Spec.writes`. The store adds written, unchanged, moved and refused-by-the-
-    server to `outcome` inside its own transaction.
+    server to `outcome` inside its own transaction. `ready` is what it made of the values ahead
+    of that, for itself alone.
     """
 
     page: Page
@@ -127,6 +128,7 @@ class Settled:
     values: Sequence[tuple[Any, ...]] = field(repr=False)
     outcome: Outcome = field(default_factory=Outcome)
     issues: tuple[Issue, ...] = ()
+    ready: object = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,29 @@ class Guarding:
         assert await harness.fetch("SELECT normal FROM items WHERE id = 2") == [("edited",)]
         assert await books(store, run) == Outcome(read=3, written=3)
 
+    async def test_what_was_prepared_ahead_is_guarded_no_less(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """Preparing touches nothing, and what changes after it is not overwritten either."""
+        await make_items(harness, [1, 2, 3])
+        spec = items_spec()
+        run = await begin(store, spec)
+        lease = await claim_one(store, run, spec)
+        settled = await store.prepare(spec, answered(await store.read(spec, lease), spec))
+        assert await harness.fetch("SELECT count(normal) FROM items") == [(0,)]
+        await harness.sql("UPDATE items SET style = 'Edited' WHERE id = 2")
+        applied = await store.apply(spec, lease, settled, TERMS)
+        assert applied.retry is not None
+        assert applied.retry.chunk.keys == ((2,),)
+        again = answered(await store.read(spec, applied.retry), spec)
+        await store.apply(spec, applied.retry, await store.prepare(spec, again), TERMS)
+        assert await harness.fetch("SELECT normal FROM items ORDER BY id") == [
+            ("style 1",),
+            ("edited",),
+            ("style 3",),
+        ]
+        assert await books(store, run) == Outcome(read=3, written=3)
+
     async def test_a_row_that_keeps_changing_is_conflicted(
         self, harness: Harness, store: Store
     ) -> None:

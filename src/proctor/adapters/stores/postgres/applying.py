@@ -74,7 +74,17 @@ async def apply(
     keeper: Keeper | None = None,
 ) -> Applied:
     """Write what an author's function gave for a page."""
-    return await write(pool, lease, batch(binding, settled), settled, terms, keeper=keeper)
+    rows = settled.ready
+    if not isinstance(rows, Batch) or rows.binding is not binding:
+        rows = batch(binding, settled)
+    return await write(pool, lease, rows, settled, terms, keeper=keeper)
+
+
+def prepare(binding: Binding, settled: Settled) -> Settled:
+    """Make ahead what is sent, as far as it depends on no answer of the server's."""
+    rows = batch(binding, settled)
+    rows.pack()
+    return replace(settled, ready=rows)
 
 
 async def write(

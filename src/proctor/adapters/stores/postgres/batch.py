@@ -34,6 +34,15 @@ class Batch:
     cells: list[Cells]
     before: Sequence[tuple[Image, ...] | None]
     bad: dict[int, str] = field(default_factory=dict)
+    packed: dict[bool, list[codecs.Packed]] = field(default_factory=dict)
+    """The parameters of all rows at once, with images or without, where `pack` has made them."""
+
+    def pack(self) -> None:
+        """Make the parameters of all rows ahead; of a part of them they are made when needed."""
+        if self.keys and not (self.bad or self.still or None in self.before):
+            every = range(len(self.keys))
+            images = self.compares(every)
+            self.packed[images] = self.arrays(every, images=images)
 
     @cached_property
     def _judged(self) -> tuple[frozenset[int], frozenset[int]]:
@@ -73,6 +82,8 @@ class Batch:
 
     def arrays(self, positions: Sequence[int], *, images: bool) -> list[codecs.Packed]:
         """The parameters `$1` …: key parts, versions, cells and, with `images`, before-images."""
+        if images in self.packed and len(positions) == len(self.keys):
+            return self.packed[images]
         binding = self.binding
         keys = picked(self.keys, positions)
         packed = [c.packed([k[i] for k in keys]) for i, c in enumerate(binding.key)]

@@ -162,6 +162,10 @@ class PostgresStore:
         """The eligible rows of a chunk."""
         return await reading.read(self._pool, await self._bound(spec), lease)
 
+    async def prepare(self, spec: Spec, settled: Settled) -> Settled:
+        """Encode the rows of a chunk and judge which of them would change."""
+        return applying.prepare(await self._bound(spec), settled)
+
     async def apply(self, spec: Spec, lease: Lease, settled: Settled, terms: Terms) -> Applied:
         """Write one chunk."""
         return await applying.apply(self._pool, await self._bound(spec), lease, settled, terms)

@@ -144,6 +144,10 @@ class SqliteStore:
         """See the port."""
         return await self.desk.ask(rows.read, spec, lease)
 
+    async def prepare(self, spec: Spec, settled: Settled) -> Settled:  # noqa: ARG002 (the port's)
+        """Nothing: values are prepared by the file's own connection."""
+        return settled
+
     async def apply(self, spec: Spec, lease: Lease, settled: Settled, terms: Terms) -> Applied:
         """See the port."""
         return await self.desk.ask(applying.apply, spec, lease, settled, terms)
