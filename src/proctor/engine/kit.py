@@ -71,13 +71,16 @@ class Kit:
     """Why no further chunk may be claimed; set once, by whoever finds out first."""
     first: bool = True
     """No page of this run was settled yet: a bug in every answer is the author's, at once."""
+    wrong: bool = False
+    """It was: nothing is written any more, whatever else is in hand."""
     writing: Gate = field(init=False)
     """Turns at the target: as many connections work on rows as there are lanes."""
     computing: Gate = field(init=False)
+    """As many pages as there are lanes; at first one, whose answers tell whether to go on."""
 
     def __post_init__(self) -> None:
         self.writing = Gate(lambda: self.lanes)
-        self.computing = Gate(lambda: self.lanes)
+        self.computing = Gate(lambda: 1 if self.first else self.lanes)
 
     @property
     def hands(self) -> int:

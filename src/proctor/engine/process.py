@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from proctor.core.answer import Answered
 from proctor.core.budget import Verdict, Word, judge_errors
 from proctor.core.settle import settle
 from proctor.engine.compute import compute
 from proctor.engine.kit import Kit
 from proctor.engine.show import shown_key
 from proctor.engine.turns import Turn
+from proctor.errors import AnswerError
 from proctor.model import Applied, Bucket, Lease, Outcome, Page, Settled, Spec
 from proctor.model.keytext import key_text
 
+WRONG = Verdict(Word.PAUSE, "the function gave wrong answers for the first page")
 SHUT = Verdict(Word.PAUSE, "told to stop while nothing may be written")
 
 
@@ -40,7 +43,7 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
     turn.give()
     async with kit.computing:
         answers = await compute(kit.backfill, page, params=kit.params, now=kit.run.created)
-    settled = settle(page, answers, kit.spec, strict=kit.first and kit.seen.read == 0)
+    settled = _settled(page, answers, kit)
     # What is to be written counts as written, or a few bad rows would be all that were read.
     verdict = judge(kit, settled.outcome.plus(Bucket.WRITTEN, len(settled.index)))
     if not verdict.go:
@@ -48,10 +51,21 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
         return Processed(applied=None, verdict=told, page=page)
     settled = await kit.store.prepare(kit.spec, settled)
     await turn.take()
-    if not await kit.pacing.before_write():
-        return Processed(applied=None, verdict=SHUT, page=page)
+    if not await kit.pacing.before_write() or kit.wrong:
+        return Processed(applied=None, verdict=WRONG if kit.wrong else SHUT, page=page)
     applied = await kit.store.apply(kit.spec, lease, settled, kit.terms)
     return Processed(applied=applied, verdict=judge(kit, applied.outcome), page=page)
+
+
+def _settled(page: Page, answers: list[Answered], kit: Kit) -> Settled:
+    """Decide a page; of the run's very first a wrong function is found out before any write."""
+    try:
+        settled = settle(page, answers, kit.spec, strict=kit.first and kit.seen.read == 0)
+    except AnswerError:
+        kit.wrong = True
+        raise
+    kit.first = kit.first and not page.keys
+    return settled
 
 
 async def _inside(lease: Lease, kit: Kit) -> Processed:

@@ -263,7 +263,6 @@ class Work:
             # nobody works on: under a new name it is found and handed back.
             self.chunks += 1
             self.exhausted = False
-            kit.first = False
             self._rename()
         return again
 
@@ -276,7 +275,6 @@ class Work:
         applied = done.applied
         kit.mine += applied.outcome
         kit.chunks += 1
-        kit.first = False
         self.chunks += 1
         self.read += applied.outcome.read
         kit.pacing.wrote(
