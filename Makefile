@@ -5,6 +5,7 @@
 #   make check    the quick part of it: format, lint, types, the shape of the house
 #   make bench    Proctor beside bare SQL and beside its peers (takes long)
 #   make bench-growth   the same task from 100,000 to 5,000,000 rows (takes longer)
+#   make bench-processor   where the time of a row goes
 #
 # Another Python: make test PYTHON=/path/to/python3.12 (its packages go to .venv-3.12).
 
@@ -26,7 +27,7 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 APT = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
 	&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
-.PHONY: demo test check lint bench bench-growth clean pgbouncer
+.PHONY: demo test check lint bench bench-growth bench-processor clean pgbouncer
 
 demo: $(READY)
 	@$(PY) -m proctor demo wardrobe
@@ -49,6 +50,9 @@ bench: $(READY_BENCH)
 
 bench-growth: $(READY_BENCH)
 	$(PY) bench/growth.py $(ARGS)
+
+bench-processor: $(READY_BENCH)
+	$(PY) bench/processor.py $(ARGS)
 
 clean:
 	rm -rf .venv .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
