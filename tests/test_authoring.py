@@ -19,6 +19,15 @@ T = table("wardrobe", key="id")
 GUARDED = query("SELECT id, title FROM songs", key="id", guard="target")
 
 
+@pytest.fixture(autouse=True)
+def registry():
+    """What a test here defines is not in the way of other tests' projects."""
+    kept = dict(REGISTRY)
+    yield
+    REGISTRY.clear()
+    REGISTRY.update(kept)
+
+
 class Params(pydantic.BaseModel):
     since: date
     limit: int = 5
