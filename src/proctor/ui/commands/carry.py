@@ -130,7 +130,6 @@ def _answer(wish: Wish, done: Worked) -> None:
 
 async def _work(app: App, what: Callable[[App], Awaitable[tuple[str, RunOptions]]]) -> Worked:
     from proctor.ui import live, out
-    from proctor.ui.reports.files import keep
     from proctor.ui.session import listening
 
     name, options = await what(app)
@@ -154,6 +153,8 @@ async def _work(app: App, what: Callable[[App], Awaitable[tuple[str, RunOptions]
         # The snapshots were taken while it ran; what stands on the screen is how it ended.
         for seen in last:
             view(replace(seen, run=ended.run, eta=None, throttle_reason=""))
+    from proctor.ui.reports.files import keep  # after the rows: they need not wait for it
+
     report = await app.report(ended.run.id)
     files: Mapping[str, Path] = {}
     try:
