@@ -26,9 +26,8 @@ _FICKLE: Final = re.compile(
     re.IGNORECASE,
 )
 """Words of expressions that may give another value when they are computed a second time."""
-_DOUBTFUL: Final = re.compile(r"""(?:^\[|,)(?:"[-0-9X'])""")
-"""In a JSON array of text: an element that needs quotes to be an image. Inside a text the quote
-is escaped, so that at worst too much is found."""
+_DOUBTFUL: Final = frozenset("-0123456789X'")
+"""First letters of texts that need quotes to be images."""
 
 
 def expressions(frame: Frame) -> list[str]:
@@ -100,11 +99,20 @@ def _journal(
         if odd or not rows:
             return rows, None
         keys, shown = columns[:parts], columns[parts:]
-        if quoted or not any(map(_DOUBTFUL.search, shown)):
+        if quoted or not any(map(_doubtful, shown)):
             return rows, assemble(
                 [f.name for f in frame.fills], rows, keys, shown[:count], shown[count:]
             )
     raise AssertionError("quoted images are never in doubt")
+
+
+def _doubtful(array: str) -> bool:
+    """Whether a text in a JSON array needs quotes to be an image.
+
+    Inside a text a quote is escaped: behind a comma it begins an element, and nothing else does.
+    """
+    elements = array.replace("[", ",", 1).split(',"')[1:]
+    return not _DOUBTFUL.isdisjoint({element[:1] for element in elements})
 
 
 def _is_plain(frame: Frame) -> bool:
