@@ -97,7 +97,10 @@ class Inside:
             f"FOR NO KEY UPDATE OF {target.alias}), "
             f"{NEW} AS (UPDATE {target.sql} AS {target.alias} SET {', '.join(sets)} FROM {OLD} "
             f"WHERE {on} AND ({within}) AND ({self.changed}) RETURNING {', '.join(returned)}) "
-            f"SELECT {', '.join(back)}, ({self.changed}), {NEW}.proctor_k0 IS NOT NULL "
+            f"SELECT {', '.join(back)}, "
+            # Of a written row nobody asks: printing its new value once more would cost.
+            f"CASE WHEN {NEW}.proctor_k0 IS NULL THEN {self.changed} END, "
+            f"{NEW}.proctor_k0 IS NOT NULL "
             f"FROM {OLD} LEFT JOIN {NEW} ON {same} ORDER BY {order}"
         )
 
