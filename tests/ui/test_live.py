@@ -8,7 +8,7 @@ from datetime import timedelta
 from rich.console import Console
 
 from proctor.engine.snapshot import Estimate, Undoing
-from proctor.model import RunState, Undone
+from proctor.model import RunState, Tuning, Undone
 from proctor.ui import live
 
 
@@ -53,6 +53,18 @@ def test_the_line_says_why_it_waits(seen):
     assert live.line(replace(seen, throttle_reason="lag 12 of 10 s")).endswith(
         "waiting: lag 12 of 10 s"
     )
+
+
+def test_knobs_that_an_operator_has_turned_are_shown(seen):
+    """Whoever comes later must see that the run is slow because somebody asked for it."""
+    knobs = Tuning(workers=1, pause=timedelta(seconds=0.5), rows_per_second=1000)
+    tuned = replace(seen, run=replace(seen.run, tuning=knobs))
+    told = "tuned to 1 worker, rests of 500 ms, at most 1,000 rows/s"
+    console = Console(file=io.StringIO(), width=160, force_terminal=False)
+    console.print(live.panel(tuned))
+    assert told in console.file.getvalue()
+    assert told in live.line(tuned)
+    assert "tuned" not in live.line(seen)
 
 
 def test_the_panel_shows_rate_eta_buckets_throttle_and_chunk_size(seen):

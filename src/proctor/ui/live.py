@@ -261,6 +261,8 @@ def line(seen: Snapshot) -> str:
     if left := _left(seen):
         parts.append(left)
     parts.append(words.buckets(seen.run.outcome))
+    if tuned := words.tuned(seen.run.tuning):
+        parts.append(f"tuned to {tuned}")
     if seen.throttle_reason:
         parts.append(f"waiting: {words.visible(seen.throttle_reason)}")
     if seen.run.reason:
@@ -340,6 +342,8 @@ def _pace(seen: Snapshot) -> Text:
         parts.append(words.plural(seen.workers, "worker"))
     if seen.chunks_applied:
         parts.append(f"{words.plural(seen.chunks_applied, 'chunk')} applied")
+    if tuned := words.tuned(seen.run.tuning):
+        parts.append(f"tuned to {tuned}")
     text = Text("".join(f"{part} · " for part in parts), style="dim")
     if seen.throttle_reason:
         return text.append(f"waiting: {words.visible(seen.throttle_reason)}", style="yellow")

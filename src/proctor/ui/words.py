@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from proctor.engine.snapshot import Estimate, Missed
-from proctor.model import Key, Outcome, Signal, Span
+from proctor.model import Key, Outcome, Signal, Span, Tuning
 from proctor.model.keytext import UNSEEN, escaped, key_text
 
 UNKNOWN: Final = "unknown"
@@ -75,6 +75,20 @@ def rate(rows_per_second: float | None) -> str:
         return UNKNOWN
     digits = 0 if rows_per_second >= 10 else 1
     return f"{rows_per_second:,.{digits}f} rows/s"
+
+
+def tuned(tuning: Tuning) -> str:
+    """What an operator has set by `tune`; empty while Proctor decides everything."""
+    parts = []
+    if tuning.chunk_rows is not None:
+        parts.append(f"chunks of {plural(tuning.chunk_rows, 'row')}")
+    if tuning.workers is not None:
+        parts.append(plural(tuning.workers, "worker"))
+    if tuning.pause is not None:
+        parts.append(f"rests of {duration(tuning.pause)}" if tuning.pause else "no rests")
+    if tuning.rows_per_second is not None:
+        parts.append(f"at most {rate(tuning.rows_per_second)}")
+    return ", ".join(parts)
 
 
 def share(part: float, whole: float) -> str:
