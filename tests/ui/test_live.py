@@ -9,7 +9,7 @@ from rich.console import Console
 
 from proctor.engine.snapshot import Estimate, Undoing
 from proctor.model import RunState, Tuning, Undone
-from proctor.ui import live
+from proctor.ui import lines, live
 
 
 class Terminal(io.StringIO):
@@ -26,12 +26,12 @@ def later(seen, seconds, **changes):
 def test_off_a_terminal_there_is_a_line_every_few_seconds(seen):
     """A log of a night is readable: not one line a snapshot."""
     out = io.StringIO()
-    with live.view(out) as view:
+    with lines.view(out) as view:
         for tenth in range(0, 70, 5):
             view(later(seen, tenth / 10))
-    lines = out.getvalue().splitlines()
-    assert len(lines) == 4  # at 0, 3 and 6 s, and the last one
-    assert lines[0] == (
+    shown = out.getvalue().splitlines()
+    assert len(shown) == 4  # at 0, 3 and 6 s, and the last one
+    assert shown[0] == (
         "running: processed 1,500 of 3,421 (43.8 %); 812 rows/s; 2.0 s to 4.0 s left; "
         "written 1,480, skipped 15, failed 5"
     )
@@ -41,7 +41,7 @@ def test_a_change_of_state_is_said_at_once(seen):
     """Nobody waits three seconds to hear that a run failed."""
     out = io.StringIO()
     failed = replace(seen.run, state=RunState.FAILED, reason="disk full")
-    with live.view(out) as view:
+    with lines.view(out) as view:
         view(seen)
         view(later(seen, 0.1, run=failed))
     assert out.getvalue().splitlines()[-1].startswith("failed: ")
@@ -50,7 +50,7 @@ def test_a_change_of_state_is_said_at_once(seen):
 
 
 def test_the_line_says_why_it_waits(seen):
-    assert live.line(replace(seen, throttle_reason="lag 12 of 10 s")).endswith(
+    assert lines.line(replace(seen, throttle_reason="lag 12 of 10 s")).endswith(
         "waiting: lag 12 of 10 s"
     )
 
@@ -63,8 +63,8 @@ def test_knobs_that_an_operator_has_turned_are_shown(seen):
     console = Console(file=io.StringIO(), width=160, force_terminal=False)
     console.print(live.panel(tuned))
     assert told in console.file.getvalue()
-    assert told in live.line(tuned)
-    assert "tuned" not in live.line(seen)
+    assert told in lines.line(tuned)
+    assert "tuned" not in lines.line(seen)
 
 
 def test_the_panel_shows_rate_eta_buckets_throttle_and_chunk_size(seen):
@@ -101,7 +101,7 @@ def test_the_live_view_leaves_the_last_state_on_the_screen(seen):
 
 def test_a_run_of_unknown_length_is_shown_without_a_share(seen):
     unknown = replace(seen, expected=None, run=replace(seen.run, expected=None), eta=None)
-    assert " of " not in live.line(unknown)
+    assert " of " not in lines.line(unknown)
     console = Console(file=io.StringIO(), width=160)
     console.print(live.panel(unknown))
     assert "%" not in console.file.getvalue()
@@ -110,7 +110,7 @@ def test_a_run_of_unknown_length_is_shown_without_a_share(seen):
 def test_nothing_left_is_not_forecast(seen):
     """At the end there is no `about 0 ms left`."""
     none = Estimate(low=timedelta(0), high=timedelta(0))
-    assert "left" not in live.line(replace(seen, eta=none))
+    assert "left" not in lines.line(replace(seen, eta=none))
 
 
 def undoing(done, **more):
@@ -153,8 +153,8 @@ def test_a_rollback_that_is_watched_counts_chunks(seen):
         chunks_undone=4,
         throttle_reason="lag 12 of 10 s",
     )
-    assert live.line(rolling).startswith("rolling_back: undone 4 of 10 chunks (40.0 %); ")
-    assert "waiting: lag 12 of 10 s; what it wrote is to be undone" in live.line(rolling)
+    assert lines.line(rolling).startswith("rolling_back: undone 4 of 10 chunks (40.0 %); ")
+    assert "waiting: lag 12 of 10 s; what it wrote is to be undone" in lines.line(rolling)
     console = Console(file=io.StringIO(), width=160)
     console.print(live.panel(rolling))
     assert "undone 4 of 10 chunks (40.0 %)" in console.file.getvalue()

@@ -1,4 +1,7 @@
-"""Every command of Proctor in one wired environment: what faces call."""
+"""Every command of Proctor in one wired environment: what faces call.
+
+What `run` does not need is imported by the command that does: its first row need not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from proctor.authoring import Backfill
 from proctor.config import Config
@@ -16,16 +19,10 @@ from proctor.core.pace import Pace
 from proctor.core.windows import deadline
 from proctor.engine.control import change_knobs, pause
 from proctor.engine.digest import digest_code
-from proctor.engine.doctor import examine
-from proctor.engine.ensure import Ensured, ensure
-from proctor.engine.groups import grouped
 from proctor.engine.kit import Stop
 from proctor.engine.launch import Request, give_up, launch, read_plan
-from proctor.engine.onlook import Onlooker
 from proctor.engine.part import Part, resolve
 from proctor.engine.plan import approve, make_plan, rehearse
-from proctor.engine.prune import Forgetting, Forgotten, chosen, forget
-from proctor.engine.report import make_report
 from proctor.engine.run import Ended, Worker
 from proctor.engine.show import shown_key, snapshot
 from proctor.engine.site import Site, as_it_is, dice, own
@@ -40,14 +37,14 @@ from proctor.engine.snapshot import (
     Unwritten,
     Verification,
 )
-from proctor.engine.spread import spread
-from proctor.engine.undo import Undoer
-from proctor.engine.undoplan import UndoPlan
-from proctor.engine.verify import verify
 from proctor.engine.worker import work
 from proctor.errors import NotConfirmed, UsageError
 from proctor.model import Bucket, ChunkState, Issue, Run, RunState
 from proctor.ports import Event, UndoTerms
+
+if TYPE_CHECKING:
+    from proctor.engine.ensure import Ensured
+    from proctor.engine.prune import Forgetting, Forgotten
 
 WATCH_EVERY = 0.5
 """Seconds between two looks of `watch`."""
@@ -169,6 +166,7 @@ class App:
             return
         from proctor.adapters.executors import ProcessPool
         from proctor.app.slices import SliceNames, run_slice
+        from proctor.engine.spread import spread
 
         pool = ProcessPool(options.processes)
         try:
@@ -197,6 +195,8 @@ class App:
 
     async def ensure(self, name: str, *, params: Mapping[str, str] | None = None) -> Ensured:
         """Whether nothing eligible is left: for deploys and CI."""
+        from proctor.engine.ensure import ensure
+
         return await ensure(self.site, self.backfill(name), params or {})
 
     async def status(self, run: str | None = None) -> list[Snapshot]:
@@ -221,6 +221,8 @@ class App:
         Its throttle is measured here, by the same signals: what only its own process can tell,
         such as its waits for a SQLite file, is not seen.
         """
+        from proctor.engine.onlook import Onlooker
+
         site = self.site
         backfill = self.backfills.get((await site.store.run(run)).backfill)
         onlooker = Onlooker.of(site, backfill.signals if backfill else ())
@@ -258,6 +260,8 @@ class App:
 
     async def unwritten(self, run: str) -> Unwritten:
         """The same, put together by cause."""
+        from proctor.engine.groups import grouped
+
         found = await self.site.store.run(run)
         spec = await self.site.store.spec_of(found.id)
         told = await self._unwritten(found.id)
@@ -277,6 +281,8 @@ class App:
 
     async def verify(self, run: str, *, sample: int = 100, seed: int | None = None) -> Verification:
         """Whether what a run wrote still stands, and would be computed again."""
+        from proctor.engine.verify import verify
+
         found = await self.site.store.run(run)
         backfill = self.backfills.get(found.backfill)
         verification = await verify(self.site, found, backfill, sample=sample, seed=seed)
@@ -290,6 +296,9 @@ class App:
         on: Callable[[Undoing], None] = lambda _seen: None,
     ) -> Rollback:
         """Undo what a run wrote, from the target alone."""
+        from proctor.engine.undo import Undoer
+        from proctor.engine.undoplan import UndoPlan
+
         found = await self._own(run)
         approved = UndoPlan.read(options.plan) if options.plan else None
         if self.site.protected and not (options.dry_run or options.confirmed or approved):
@@ -333,19 +342,27 @@ class App:
 
     async def prunable(self, words: Forgetting) -> list[Forgotten]:
         """What `prune` would forget, by run; nothing is written."""
+        from proctor.engine.prune import chosen
+
         kept_for = {name: backfill.undo_for for name, backfill in self.backfills.items()}
         return await chosen(self.site, words, kept_for)
 
     async def prune(self, plan: Sequence[Forgotten]) -> int:
         """Forget it; how many rows can then no longer be undone."""
+        from proctor.engine.prune import forget
+
         return await forget(self.site, plan)
 
     async def report(self, run: str) -> Report:
         """Everything known of a run."""
+        from proctor.engine.report import make_report
+
         return await make_report(self.site, await self.site.store.run(run))
 
     async def doctor(self) -> list[Finding]:
         """What is configured, reachable and permitted."""
+        from proctor.engine.doctor import examine
+
         return await examine(self.site, self.backfills)
 
     async def record(self, run: str | None = None) -> list[Event]:

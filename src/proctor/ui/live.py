@@ -1,14 +1,14 @@
-"""A run as it goes: a live view on a terminal, one plain line every few seconds elsewhere."""
+"""A run, or a rollback, as it goes, drawn on a terminal; see `lines` for where there is none."""
 
 from __future__ import annotations
 
 import sys
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from time import monotonic
 from types import TracebackType
-from typing import Final, Protocol, Self, TextIO
+from typing import Final, Self, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -18,9 +18,8 @@ from rich.text import Text
 
 from proctor.engine.snapshot import Estimate, Snapshot, Undoing
 from proctor.model import Bucket, RunState
-from proctor.ui import words
+from proctor.ui import lines, words
 
-LINE_EVERY: Final = timedelta(seconds=3)
 COLOURS: Final = {
     Bucket.WRITTEN: "green",
     Bucket.UNCHANGED: "bright_black",
@@ -41,76 +40,6 @@ STATE_COLOURS: Final = {
     RunState.ROLLING_BACK: "magenta",
     RunState.ROLLED_BACK: "magenta",
 }
-
-
-class View(Protocol):
-    """What shows a run while it goes: a context, called with every snapshot."""
-
-    def __enter__(self) -> Self:
-        """Begin to show."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Leave the last state on the screen."""
-
-    def __call__(self, seen: Snapshot) -> None:
-        """Show the run as it is now."""
-
-    def say(self, sentence: str) -> None:
-        """Show a sentence beside it, such as an answer to Ctrl-C."""
-
-
-def view(stream: TextIO | None = None) -> View:
-    """The live view where somebody looks, plain lines where nobody does."""
-    stream = sys.stderr if stream is None else stream
-    return LiveView(Console(file=stream)) if stream.isatty() else LineView(stream)
-
-
-class LineView:
-    """One line every few seconds, and whenever the run's state changes."""
-
-    def __init__(self, stream: TextIO, every: timedelta = LINE_EVERY) -> None:
-        self._stream = stream
-        self._every = every
-        self._shown: tuple[datetime, RunState] | None = None
-        self._last: Snapshot | None = None
-
-    def __enter__(self) -> Self:
-        """Nothing to prepare."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Print the last snapshot if it has not been."""
-        if self._last is not None and self._shown != (self._last.at, self._last.run.state):
-            self._print(self._last)
-
-    def __call__(self, seen: Snapshot) -> None:
-        """Print it if it is time, by the clock of the snapshots."""
-        self._last = seen
-        if (
-            self._shown is None
-            or seen.at - self._shown[0] >= self._every
-            or seen.run.state is not self._shown[1]
-        ):
-            self._print(seen)
-
-    def say(self, sentence: str) -> None:
-        """One line."""
-        self._stream.write(sentence + "\n")
-        self._stream.flush()
-
-    def _print(self, seen: Snapshot) -> None:
-        self._shown = (seen.at, seen.run.state)
-        self.say(line(seen))
 
 
 class LiveView:
@@ -244,7 +173,7 @@ class UndoView:
             rows.append(Text(" · ".join(words.gauge(s) for s in seen.throttle), style="dim"))
         rows += [Text(why, style="yellow") for why in stops]
         self._drawn = Group(*rows)
-        late = self._shown is None or now - self._shown >= LINE_EVERY.total_seconds()
+        late = self._shown is None or now - self._shown >= lines.LINE_EVERY.total_seconds()
         last = done == chunks and done != self._done
         self._done = done
         if self._live is None and (late or last):
@@ -253,39 +182,13 @@ class UndoView:
             self._write(f"{verb} {'; '.join((share, *pace, books, *waits, *stops))}")
 
 
-def line(seen: Snapshot) -> str:
-    """A snapshot in one plain line."""
-    parts = [f"{_state(seen)}: {_progress(seen)}"]
-    if seen.rate is not None:
-        parts.append(words.rate(seen.rate))
-    if left := _left(seen):
-        parts.append(left)
-    parts.append(words.buckets(seen.run.outcome))
-    if tuned := words.tuned(seen.run.tuning):
-        parts.append(f"tuned to {tuned}")
-    if seen.throttle_reason:
-        parts.append(f"waiting: {words.visible(seen.throttle_reason)}")
-    if seen.run.reason:
-        parts.append(words.visible(seen.run.reason))
-    return "; ".join(parts)
-
-
-def _progress(seen: Snapshot) -> str:
-    if seen.run.state is RunState.ROLLING_BACK:
-        done, chunks = seen.chunks_undone, seen.chunks_applied
-        return f"undone {done:,} of {words.plural(chunks, 'chunk')} ({words.share(done, chunks)})"
-    expected, read = _expected(seen), seen.run.outcome.read
-    of = f" of {expected:,} ({words.share(min(read, expected), expected)})" if expected else ""
-    return f"processed {read:,}{of}"
-
-
 def panel(seen: Snapshot) -> RenderableType:
     """A snapshot on four or five lines for a terminal."""
     run = seen.run
     head = Text.assemble(
         (run.backfill, "bold"),
         f" {run.version} · {run.env} · {run.id} · ",
-        (_state(seen), STATE_COLOURS.get(run.state, "")),
+        (lines.state(seen), STATE_COLOURS.get(run.state, "")),
         f" · {words.duration(seen.elapsed)}",
     )
     rows: list[RenderableType] = [head, _bar(seen), _buckets(seen), _pace(seen)]
@@ -297,11 +200,11 @@ def panel(seen: Snapshot) -> RenderableType:
 
 
 def _bar(seen: Snapshot) -> RenderableType:
-    read, expected = seen.run.outcome.read, _expected(seen)
+    read, expected = seen.run.outcome.read, lines.expected(seen)
     done = Text(f"{read:,}")
     if seen.run.state is RunState.ROLLING_BACK:
         read, expected = seen.chunks_undone, seen.chunks_applied
-        done = Text(_progress(seen))
+        done = Text(lines.progress(seen))
     elif expected:
         done = Text(f"{read:,} / {expected:,}  {words.share(min(read, expected), expected)}")
     grid = Table.grid(padding=(0, 2))
@@ -318,7 +221,7 @@ def _bar(seen: Snapshot) -> RenderableType:
         pulse=not expected and seen.run.ended is None,
     )
     pace = words.rate(seen.rate) if seen.rate is not None else ""
-    grid.add_row(bar, done, pace, _left(seen))
+    grid.add_row(bar, done, pace, lines.left(seen))
     return grid
 
 
@@ -348,16 +251,3 @@ def _pace(seen: Snapshot) -> Text:
     if seen.throttle_reason:
         return text.append(f"waiting: {words.visible(seen.throttle_reason)}", style="yellow")
     return text.append("not waiting", style="dim")
-
-
-def _left(seen: Snapshot) -> str:
-    """The time left; nothing where it is not known, or none is."""
-    return f"{words.estimate(seen.eta)} left" if seen.eta is not None and seen.eta.high else ""
-
-
-def _state(seen: Snapshot) -> str:
-    return "interrupted" if seen.run.interrupted else seen.run.state.value
-
-
-def _expected(seen: Snapshot) -> int | None:
-    return seen.expected if seen.expected is not None else seen.run.expected

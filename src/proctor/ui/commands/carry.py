@@ -129,11 +129,11 @@ def _answer(wish: Wish, done: Worked) -> None:
 
 
 async def _work(app: App, what: Callable[[App], Awaitable[tuple[str, RunOptions]]]) -> Worked:
-    from proctor.ui import live, out
+    from proctor.ui import lines, out
     from proctor.ui.session import listening
 
     name, options = await what(app)
-    view = live.view()
+    view = lines.view()
     resumed: list[str] = []
 
     def hear(event: Any) -> None:

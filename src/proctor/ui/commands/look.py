@@ -144,11 +144,11 @@ def report(wish: Wish, run: str, *, form: str | None, out: Path | None) -> None:
 
 
 async def _watch(app: App, run: str | None) -> Snapshot:
-    from proctor.ui import live
+    from proctor.ui import lines
 
     found = run or await _active(app)
     last: Snapshot | None = None
-    with live.view() as view:
+    with lines.view() as view:
         async for last in app.watch(found):
             view(last)
     if last is None:  # a run that is found yields at least once
