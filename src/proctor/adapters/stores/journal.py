@@ -33,7 +33,8 @@ APART: Final = 1
 DIGEST_OVER: Final = 32
 """Bytes of an after-image above which a store may keep its digest instead."""
 
-_PLAIN: Final = frozenset({str, type(None)})
+_NULLS: Final = frozenset({type(None)})
+_PLAIN: Final = _NULLS | {str}
 
 Images: TypeAlias = Sequence[Image]
 """One field of many rows."""
@@ -182,14 +183,15 @@ def _pack_column(column: Images, apart: list[str]) -> Any:
 
     Null for a column of nulls; an object where paths are absent; else a list.
     """
-    rows = len(column)
-    if column.count(None) == rows:
+    rows, kinds = len(column), set(map(type, column))
+    # By type, for a comparison of each with None or ABSENT costs many times as much.
+    if kinds <= _NULLS:
         return None
-    # By type, for a comparison of each with ABSENT costs ten times as much.
-    if _PLAIN.issuperset(map(type, column)):
-        cells = [NULL if v is None else v for v in column] if None in column else column
+    if kinds <= _PLAIN:
+        nulls = column.count(None) if kinds & _NULLS else 0
+        cells = [NULL if v is None else v for v in column] if nulls else column
         joined = CELL.join(cast("Sequence[str]", cells))
-        if _is_clean(joined, rows - 1, column.count(None)):
+        if _is_clean(joined, rows - 1, nulls):
             apart.append(joined)
             return APART
         return column if isinstance(column, list | tuple) else list(column)

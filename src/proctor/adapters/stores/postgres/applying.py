@@ -27,6 +27,7 @@ from proctor.model import (
     Bucket,
     Chunk,
     ChunkState,
+    Image,
     Issue,
     Key,
     Lease,
@@ -37,6 +38,7 @@ from proctor.ports import Terms
 
 GONE = "deleted, or its key changed, after it was read"
 CONFLICTED = "somebody else kept changing it between our reads and our writes"
+_NOTHING = frozenset({type(None)})
 TRIED = 200
 """Rows whose after-images are looked at to choose how they are kept."""
 
@@ -84,6 +86,8 @@ def prepare(binding: Binding, settled: Settled) -> Settled:
     """Make ahead what is sent, as far as it depends on no answer of the server's."""
     rows = batch(binding, settled)
     rows.pack()
+    if rows.packed and rows.foreseen:
+        rows.undo = journal_of(rows, dict.fromkeys(range(len(rows.keys))))
     return replace(settled, ready=rows)
 
 
@@ -284,16 +288,15 @@ def journal_of(rows: Batch, written: dict[int, After]) -> bytes | None:
     """The undo data of the rows that were written; None where there are none."""
     if not written:
         return None
+    foreseen = _NOTHING.issuperset(map(type, written.values()))
+    if foreseen and rows.undo is not None and len(written) == len(rows.keys):
+        return rows.undo
     positions = sorted(written)
     writes = rows.binding.writes
     count = len(writes)
-    rows_after = list(map(written.__getitem__, positions))
-    after = [
-        [fill.python(row[i]) for row in rows_after] if fill.nested else [r[i] for r in rows_after]
-        for i, fill in enumerate(writes)
-    ]
+    after = rows.as_sent(positions) if foreseen else _after(rows, positions, written)
     inserted = [i for i, p in enumerate(positions) if rows.absent(p)] if None in rows.before else []
-    whole = [written[positions[i]][count:] for i in inserted]
+    whole = [(written[positions[i]] or ())[count:] for i in inserted]
     columns = tuple(rows.binding.target.fields) if inserted else ()
     return journal.pack(
         journal.Undo(
@@ -306,6 +309,21 @@ def journal_of(rows: Batch, written: dict[int, After]) -> bytes | None:
             whole=[kept_column(c) for c in zip(*whole, strict=True)] if inserted else (),
         )
     )
+
+
+def _after(
+    rows: Batch, positions: Sequence[int], written: dict[int, After]
+) -> list[Sequence[Image]]:
+    """After-images by field: what the server answered, and the cells where that was nothing."""
+    told = [written[p] for p in positions]
+    if None in told:
+        sent = zip(*rows.as_sent(positions), strict=True)
+        told = [row or cells for row, cells in zip(told, sent, strict=True)]
+    columns = list(zip(*(row[: len(rows.cells)] for row in told if row is not None), strict=True))
+    return [
+        list(map(fill.python, column)) if fill.nested else column
+        for fill, column in zip(rows.binding.writes, columns, strict=True)
+    ]
 
 
 def kept_column(column: Sequence[Any]) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from proctor.adapters.stores.postgres import codecs, values
 from proctor.adapters.stores.postgres.binding import Binding
@@ -36,6 +36,8 @@ class Batch:
     bad: dict[int, str] = field(default_factory=dict)
     packed: dict[bool, list[codecs.Packed]] = field(default_factory=dict)
     """The parameters of all rows at once, with images or without, where `pack` has made them."""
+    undo: bytes | None = None
+    """The undo data for the case that all rows are written as foreseen, where it was made ahead."""
 
     def pack(self) -> None:
         """Make the parameters of all rows ahead; of a part of them they are made when needed."""
@@ -71,6 +73,18 @@ class Batch:
     def doubtful(self) -> frozenset[int]:
         """Rows that may or may not change: the server compares their images."""
         return self._judged[1]
+
+    @cached_property
+    def foreseen(self) -> bool:
+        """Whether the server is asked only for images that are not the cells that were sent."""
+        if self.binding.fires_after_update:
+            return False  # they are looked at again anyway, all of them
+        fills = zip(self.binding.writes, self.cells, strict=True)
+        return all(fill.foresees(cells) for fill, cells in fills)
+
+    def as_sent(self, positions: Sequence[int]) -> list[Sequence[Image]]:
+        """The cells of these rows as images, by field."""
+        return [_images(picked(column, positions)) for column in self.cells]
 
     def absent(self, position: int) -> bool:
         """Whether the row is not there yet and is to be inserted."""
@@ -161,6 +175,20 @@ def picked(column: Sequence[T], positions: Sequence[int]) -> Sequence[T]:
     if len(positions) == len(column):
         return column
     return [column[p] for p in positions]
+
+
+def text_of(cell: bytes | None) -> str | None:
+    """A cell as the image that the server would print of it."""
+    return None if cell is None else cell.decode()
+
+
+def _images(cells: Sequence[bytes | None]) -> Sequence[Image]:
+    """A column of them, most often in one go."""
+    if None not in cells:
+        whole = b"\0".join(cast("Sequence[bytes]", cells)).decode().split("\0")
+        if len(whole) == len(cells):
+            return whole
+    return list(map(text_of, cells))
 
 
 def _bytes(image: str | None) -> bytes | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, repeat
+from itertools import chain
 from typing import Any, Final
 
 import psycopg
@@ -95,23 +95,28 @@ def texts(cells: Sequence[bytes | None]) -> Packed:
 
 def int8s(values: Sequence[int]) -> Packed:
     """An int8[] without nulls."""
-    return _fixed(INT8_OID, 8, "iq", values)
+    return _fixed(INT8_OID, "q", values)
 
 
 def int4s(values: Sequence[int]) -> Packed:
     """An int4[] without nulls."""
-    return _fixed(INT4_OID, 4, "ii", values)
+    return _fixed(INT4_OID, "i", values)
 
 
 def xids(values: Iterable[str]) -> Packed:
     """An xid[] from transaction ids as the server prints them."""
-    return _fixed(XID_OID, 4, "iI", list(map(int, values)))
+    return _fixed(XID_OID, "I", list(map(int, values)))
 
 
-def _fixed(oid: int, width: int, code: str, values: Sequence[int]) -> Packed:
-    body = struct.pack(
-        "!" + code * len(values), *chain.from_iterable(zip(repeat(width), values, strict=False))
-    )
+def _fixed(oid: int, code: str, values: Sequence[int]) -> Packed:
+    """Members of one width, each behind its length: laid out byte by byte in columns."""
+    numbers = struct.pack(f"!{len(values)}{code}", *values)
+    width = struct.calcsize(f"!{code}")
+    step = 4 + width
+    body = bytearray(step * len(values))
+    body[3::step] = bytes([width]) * len(values)
+    for i in range(width):
+        body[4 + i :: step] = numbers[i::width]
     return Packed(_head(oid, len(values), nulls=False) + body)
 
 

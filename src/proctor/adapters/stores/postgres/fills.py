@@ -7,13 +7,14 @@ journal `^2` for a place whose parents from level 2 on were made by the write.
 
 from __future__ import annotations
 
+import json
 import operator
 import re
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from proctor.adapters.stores.journal import digest
 from proctor.adapters.stores.postgres.catalog import Field, Relation
@@ -24,6 +25,13 @@ from proctor.model import ABSENT, Image, Spec
 SIGNS: Final = (b"e+", b"e-", b"E+", b"E-")
 """One of them stands in every number with an exponent that our encoder prints."""
 EXPONENT: Final = re.compile(rb"\d[eE][-+]\d")
+LOOKED: Final = 4
+"""Documents of a page from which it is told in which order the author puts their keys."""
+FORESEEN: Final = frozenset({"int2", "int4", "int8", "bool", "uuid", "date", "bytea"})
+"""Types whose values our encoder prints as the server does."""
+_PLAIN: Final = frozenset({str, type(None)})
+DIGEST: Final = 33
+"""Characters of a digest in the journal."""
 NOT_THERE: Final = ""
 OBJECT: Final = "'{}'::pg_catalog.jsonb"
 
@@ -85,11 +93,32 @@ class Fill:
         # The declared type cuts or rounds as the assignment will, or refuses as it will.
         return f"{value}::{self.field.declared}::pg_catalog.text"
 
+    def answer(self, column: str, cell: str) -> str:
+        """What a write answers of a field whose image is foreseen: null where it is the cell.
+
+        Where a trigger or the type has made another image of it, that image behind a `=`, and
+        the empty text where the field has become null. Bytes are compared, whatever the
+        collation of the column says of them.
+        """
+        image = self.image(column)
+        return (
+            f'CASE WHEN ({image}) COLLATE "C" IS DISTINCT FROM {cell} '
+            f"THEN coalesce('=' || ({image}), '') END"
+        )
+
+    def foresees(self, cells: Sequence[bytes | None]) -> bool:
+        """Whether the server will most likely print each cell as it was sent."""
+        kind = self.field.type
+        if kind.name == "jsonb":
+            looked = [cell for cell in cells[:: max(1, len(cells) // LOOKED)] if cell is not None]
+            return all(_in_order(json.loads(cell)) for cell in looked)
+        return (kind.is_text and not self.field.padded) or kind.name in FORESEEN
+
     def judge(self, cells: Sequence[bytes | None], images: Sequence[Image]) -> list[bool | None]:
         """Whether each cell would leave another image; None where only the server can tell.
 
-        A jsonb document is printed with its keys in another order and with blanks, but never
-        with more or fewer other characters, unless a number is written with an exponent.
+        A jsonb document is printed with its keys in another order, but as long as our encoder
+        prints it, unless a number is written with an exponent.
         """
         kind = self.field.type
         if kind.is_text and not self.field.padded:
@@ -99,7 +128,8 @@ class Fill:
         joined = b" ".join(c for c in cells if c is not None)
         exponents = any(sign in joined for sign in SIGNS) and EXPONENT.search(joined)
         if {str}.issuperset(map(type, images)) and None not in cells and not exponents:
-            return _told_all(cells, images)
+            there = cast("Sequence[str]", images)
+            return _told_all(cast("Sequence[bytes]", cells), there, plain=joined.isascii())
         return [
             self._told(
                 c,
@@ -107,7 +137,7 @@ class Fill:
                 alike=bool(exponents)
                 or c is None
                 or not isinstance(b, str)
-                or len(c) - c.count(b" ") == len(b.encode()) - b.count(" "),
+                or len(c) == len(b.encode()),
             )
             for c, b in zip(cells, images, strict=True)
         ]
@@ -134,21 +164,27 @@ class Fill:
         return NOT_THERE if image is ABSENT else image
 
 
-def _told_all(cells: Sequence[bytes | None], images: Sequence[Image]) -> list[bool | None]:
-    """`judge` of plain documents that are there, all at once: no image can hold a NUL."""
-    if not images:
-        return []  # a page whose rows were all skipped or refused; nothing splits into one
-    shown = "\0".join(cast("Sequence[str]", images)).encode().split(b"\0")
-    sent = cast("Sequence[bytes]", cells)
-    blank = b" "
-    here = [len(image) - image.count(blank) for image in shown]
-    there = [len(cell) - cell.count(blank) for cell in sent]
+def _told_all(cells: Sequence[bytes], images: Sequence[str], *, plain: bool) -> list[bool | None]:
+    """`judge` of documents that are there, all at once; `plain` where the cells are ASCII."""
+    if plain and "".join(images).isascii():
+        there: list[int] = list(map(len, images))
+    else:
+        there = [len(image.encode()) for image in images]
+    here = list(map(len, cells))
     if not any(map(operator.eq, here, there)):
         return [True] * len(here)
     return [
-        a != b or (False if cell == image else None)
-        for a, b, cell, image in zip(here, there, sent, shown, strict=True)
+        a != b or (False if cell == image.encode() else None)
+        for a, b, cell, image in zip(here, there, cells, images, strict=True)
     ]
+
+
+def _in_order(document: Any) -> bool:
+    """Whether the keys of a document stand as jsonb has them: the shorter first, then by bytes."""
+    if isinstance(document, dict):
+        names = [(len(name.encode()), name.encode()) for name in document]
+        return names == sorted(names) and all(map(_in_order, document.values()))
+    return not isinstance(document, list) or all(map(_in_order, document))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,14 +265,16 @@ def kept(column: Sequence[Image], *, short: bool) -> list[Image]:
     """After-images for the journal: their digests, or themselves where that packs smaller."""
     if short:
         return [digest(image) for image in column]
-    if not any(map(looks_like_digest, column)):
-        return list(column)
+    if _PLAIN.issuperset(map(type, column)):
+        there = cast("Iterable[str]", filter(None, column))
+        if DIGEST not in map(len, there):
+            return list(column)
     return [digest(image) if looks_like_digest(image) else image for image in column]
 
 
 def looks_like_digest(image: Image) -> bool:
     """Whether an image has the form of a digest; one that only looks so is digested itself."""
-    return isinstance(image, str) and len(image) == 33 and image.startswith("#")
+    return isinstance(image, str) and len(image) == DIGEST and image.startswith("#")
 
 
 def holds(kept_image: Image, now: Image) -> bool:

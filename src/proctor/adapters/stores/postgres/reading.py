@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Final, TypeAlias, cast
 
 from proctor.adapters.stores.postgres import keys
@@ -42,10 +43,10 @@ def page_of(binding: Binding, found: Rows, *, extra: int = 0, gone: tuple[Key, .
     elif rows_at > levels_at:
         versions = [(None, r[versions_at], r[levels_at:rows_at]) for r in found]
     else:
-        versions = [r[versions_at] for r in found]
+        versions = list(map(itemgetter(versions_at), found))
     rows = _rows_of(names, rows_at)(found)
     return Page(
-        keys=[r[extra : extra + width] for r in found],
+        keys=list(map(itemgetter(slice(extra, versions_at)), found)),
         rows=rows,
         versions=versions,
         images=_images(binding, found, images_at, levels_at),
@@ -69,7 +70,7 @@ def _images(
     binding: Binding, found: Rows, start: int, stop: int
 ) -> Sequence[tuple[Image, ...] | None]:
     if not binding.apart and not any(f.nested for f in binding.writes):
-        return [r[start:stop] for r in found]
+        return list(map(itemgetter(slice(start, stop)), found))
     there = start - 1
     return [
         None

@@ -32,7 +32,10 @@ JSON_KINDS: Final = frozenset({dict, list, str, int, float, bool, type(None)})
 """Of these a whole column becomes JSON in one go."""
 
 
-_DUMPS: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_DUMPS: Final = {
+    marks: json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=marks).encode
+    for marks in (jsons.COMPACT, jsons.SPACED)
+}
 """Made once: json.dumps with these words makes an encoder for every value."""
 
 
@@ -45,7 +48,7 @@ def cell(field: Field, *, nested: bool) -> Callable[[Any], bytes | None]:
 
     A nested fill is a place in a JSON document, where None is JSON's null.
     """
-    encode = json_text if nested else encoder(field.type)
+    encode = jsonb_text if nested else encoder(field.type)
 
     def to_cell(value: Any) -> bytes | None:
         if value is None and not nested:
@@ -57,15 +60,13 @@ def cell(field: Field, *, nested: bool) -> Callable[[Any], bytes | None]:
 
 def cells(field: Field, column: Sequence[Any], *, nested: bool) -> list[bytes | None]:
     """A column of cells; Unencodable for the first value that cannot be one."""
-    if (nested or encoder(field.type) is json_text) and JSON_KINDS.issuperset(map(type, column)):
-        found = jsons.texts(column)
-        if found is not None:
-            try:
-                made: list[bytes | None] = [text.encode() for text in found]
-            except UnicodeEncodeError:
-                return list(map(cell(field, nested=nested), column))
+    encode = jsonb_text if nested else encoder(field.type)
+    marks = _MARKS.get(encode)
+    if marks is not None and JSON_KINDS.issuperset(map(type, column)):
+        made = jsons.cells(column, marks)
+        if made is not None:
             if nested or None not in column:
-                return made
+                return list(made)
             return [None if v is None else c for v, c in zip(column, made, strict=True)]
     return list(map(cell(field, nested=nested), column))
 
@@ -102,32 +103,42 @@ def encoder(kind: TypeRef) -> Encoder:
 
 
 def json_text(value: Any) -> str:
-    """A value as JSON. A str is a JSON string, as it is when it is read."""
+    """A value as JSON, compact. A str is a JSON string, as it is when it is read."""
+    return _json(value, jsons.COMPACT)
+
+
+def jsonb_text(value: Any) -> str:
+    """The same with the blanks that jsonb is printed with: other lengths, other documents."""
+    return _json(value, jsons.SPACED)
+
+
+def _json(value: Any, marks: tuple[str, str]) -> str:
     try:
-        return _DUMPS(value)
+        return _DUMPS[marks](value)
     except TypeError:
-        return _json_exact(value)
+        return _json_exact(value, marks)
     except ValueError:
         raise Unencodable("it holds NaN, infinity or a circle, which JSON does not have") from None
     except RecursionError:
         raise Unencodable("it is nested too deeply") from None
 
 
-def _json_exact(value: Any) -> str:
+def _json_exact(value: Any, marks: tuple[str, str]) -> str:
     """JSON of a structure that holds decimals, enums or numpy values; slower."""
     value = plain(value)
+    comma, colon = marks
     match value:
         case Decimal():
             if not value.is_finite():
                 raise Unencodable("it holds NaN or infinity, which JSON does not have")
             return str(value)
         case Mapping():
-            pairs = (f"{_json_key(k)}:{_json_exact(v)}" for k, v in value.items())
-            return "{" + ",".join(pairs) + "}"
+            pairs = (f"{_json_key(k)}{colon}{_json_exact(v, marks)}" for k, v in value.items())
+            return "{" + comma.join(pairs) + "}"
         case list() | tuple():
-            return "[" + ",".join(_json_exact(v) for v in value) + "]"
+            return "[" + comma.join(_json_exact(v, marks) for v in value) + "]"
         case None | bool() | int() | float() | str():
-            return json_text(value)
+            return _json(value, marks)
         case _:
             raise Unencodable(f"{_name(value)} is not a JSON value")
 
@@ -278,7 +289,7 @@ def _members(values: Any, encode: Encoder, delimiter: str) -> str:
         value = plain(raw)
         if value is None:
             parts.append("NULL")
-        elif isinstance(value, list | tuple) and encode not in (_vector, json_text):
+        elif isinstance(value, list | tuple) and encode not in (_vector, *_MARKS):
             parts.append(_members(value, encode, delimiter))
         else:
             parts.append(_quoted(encode(value)))
@@ -331,5 +342,10 @@ _BY_NAME: Final[Mapping[str, Encoder]] = {
     "interval": _interval,
     "uuid": _uuid,
     "json": json_text,
-    "jsonb": json_text,
+    "jsonb": jsonb_text,
 }
+_MARKS: Final[Mapping[Encoder, tuple[str, str]]] = {
+    json_text: jsons.COMPACT,
+    jsonb_text: jsons.SPACED,
+}
+"""The encoders of JSON, of which a whole column is made in one go."""

@@ -16,16 +16,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from proctor.adapters.stores.postgres.batch import Batch
+from proctor.adapters.stores.postgres.batch import Batch, text_of
 from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.bisect import Spoilt
 from proctor.adapters.stores.postgres.keys import SENT, sent
 from proctor.adapters.stores.postgres.literal import ident
-from proctor.adapters.stores.postgres.pool import Transaction
+from proctor.adapters.stores.postgres.pool import Rows, Transaction
 from proctor.model import Chunk
 
-After: TypeAlias = tuple[Any, ...]
-"""After-images of the written fields and, of an inserted row, of every column behind them."""
+After: TypeAlias = tuple[Any, ...] | None
+"""After-images of the written fields and, of an inserted row, of every column behind them.
+
+None where each of them is the cell that was sent."""
 
 
 class Fate(enum.Enum):
@@ -112,8 +114,13 @@ class Writer:
             f"{d.sql} = {d.assigned(target.column(d.field.name), cell)}" for d in binding.documents
         ]
         preserve = [ident(name) for name in binding.spec.preserve]
+        foreseen = batch.foreseen and not preserve
+        images = [
+            f.answer(target.column(f.field.name), cell.format(i)) if foreseen else shown
+            for i, (f, shown) in enumerate(zip(binding.writes, self.images, strict=True))
+        ]
         sets += [f"{name} = {target.alias}.{name}" for name in preserve]
-        shown = [*self.images, *(f"{target.alias}.{n}::pg_catalog.text" for n in preserve)]
+        shown = [*images, *(f"{target.alias}.{n}::pg_catalog.text" for n in preserve)]
         found = await work.with_arrays(
             f"UPDATE {target.sql} AS {target.alias} SET {', '.join(sets)} "
             f"FROM {batch.sent(images=compares)} WHERE {self._joined} "
@@ -122,8 +129,10 @@ class Writer:
             f"RETURNING {SENT}.proctor_at, {', '.join(shown)}",
             batch.arrays(positions, images=compares),
         )
+        if foreseen:
+            return self._as_foreseen(positions, found)
         count = len(binding.writes)
-        written = {positions[row[0] - 1]: row[1 : 1 + count] for row in found}
+        written: dict[int, After] = {positions[row[0] - 1]: row[1 : 1 + count] for row in found}
         if preserve:
             spoilt = {
                 positions[row[0] - 1]
@@ -134,6 +143,26 @@ class Writer:
                 names = ", ".join(binding.spec.preserve)
                 why = f"a trigger changed {names}, which preserve= is to keep as it was"
                 raise Spoilt(dict.fromkeys(spoilt, why))
+        return written
+
+    def _as_foreseen(self, positions: Sequence[int], found: Rows) -> dict[int, After]:
+        """Read the answers to `Fill.answer`, of which nearly all are null."""
+        count = len(found)
+        if all(column.count(None) == count for column in list(zip(*found, strict=True))[1:]):
+            if count == len(positions):
+                return dict.fromkeys(positions)
+            return dict.fromkeys(positions[row[0] - 1] for row in found)
+        written: dict[int, After] = {}
+        for at, *told in found:
+            position = positions[at - 1]
+            if told.count(None) == len(told):
+                written[position] = None
+                continue
+            pairs = zip(told, self.batch.cells, strict=True)
+            written[position] = tuple(
+                text_of(cells[position]) if word is None else word[1:] if word else None
+                for word, cells in pairs
+            )
         return written
 
     async def _preserved(self, work: Transaction, positions: Sequence[int]) -> dict[int, After]:
@@ -195,7 +224,7 @@ class Writer:
         )
         for row in found:
             at = positions[row[0] - 1]
-            written[at] = row[1 : 1 + len(written[at])]
+            written[at] = row[1 : 1 + len(written[at] or ())]
 
     async def fates(self, work: Transaction, positions: Sequence[int]) -> dict[int, Fate]:
         """Why each of these rows was not written, by its state at this moment."""
