@@ -139,9 +139,10 @@ def answered(page: Page, spec: Spec, answer: Answer = lower) -> Settled:
 async def process(
     store: Store, spec: Spec, lease: Lease, answer: Answer = lower, terms: Terms = TERMS
 ) -> Applied:
-    """Read, answer and apply one chunk."""
+    """Read, answer, prepare and apply one chunk."""
     page = await store.read(spec, lease)
-    return await store.apply(spec, lease, answered(page, spec, answer), terms)
+    settled = await store.prepare(spec, answered(page, spec, answer))
+    return await store.apply(spec, lease, settled, terms)
 
 
 async def work(
