@@ -1,9 +1,11 @@
 """`sql=`: read, compute and write inside the server, with the same books, images and undo.
 
-One statement locks the eligible rows of the chunk, computes each new value once, writes what
-would change and answers with keys, before- and after-images. Nothing can move in between, so
-no row is read again. Rows apart from their target, and places in documents, take the way of
-computed values instead, inside the same transaction.
+One statement computes each new value once, writes what would change where the row's version
+still stands, and answers with keys, before- and after-images. Where it left an eligible row out
+(nothing would change, somebody was quicker, a trigger kept it back) a second one locks what is
+left and writes it in the same way: then nothing can move any more, so no row is read again.
+Rows apart from their target, and places in documents, take the way of computed values instead,
+inside the same transaction.
 """
 
 from __future__ import annotations
@@ -18,99 +20,57 @@ from typing import Any
 
 import psycopg
 
-from proctor.adapters.stores import journal, keyset
+from proctor.adapters.stores import journal
 from proctor.adapters.stores.postgres import applying, reading
 from proctor.adapters.stores.postgres.batch import Batch, refuse_half_filled
 from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.bisect import Spoilt, bisect
+from proctor.adapters.stores.postgres.expression import Statements
 from proctor.adapters.stores.postgres.faults import of_a_row, row_reason
-from proctor.adapters.stores.postgres.fills import Fill
-from proctor.adapters.stores.postgres.literal import ident, text
+from proctor.adapters.stores.postgres.literal import text
 from proctor.adapters.stores.postgres.pool import Pool, Rows, Transaction
 from proctor.adapters.stores.postgres.writing import SUPPRESSED, After, Writer
 from proctor.model import Applied, Bucket, Chunk, Issue, Key, Lease, Outcome, Settled
 from proctor.ports import Terms
 
-OLD, NEW = '"proctor_old"', '"proctor_new"'
 GONE = "deleted, or no longer eligible, since it was listed"
 
 
 @dataclass(kw_only=True)
 class Inside:
-    """One chunk's statement."""
+    """One chunk on its way through its statements."""
 
     binding: Binding
     chunk: Chunk
     listed: Sequence[Key] = ()
 
     @cached_property
-    def range(self) -> str:
-        """The chunk's part of the table."""
-        return self.binding.between(self.chunk.after, self.chunk.upto)
+    def sql(self) -> Statements:
+        """The statements."""
+        return Statements(binding=self.binding, chunk=self.chunk)
 
-    @cached_property
-    def values(self) -> list[str]:
-        """The new value of each written field, in the type of its column."""
+    async def whole(self, work: Transaction) -> Rows:
+        """Write the chunk, swiftly where that is possible, and what is left then with locks."""
+        if self.binding.spec.preserve or self.chunk.keys is not None:
+            return await self.run(work, self.sql.only)
+        found = await work.fetch(self.sql.swift())
+        if found and found[0][-1] == len(found):
+            return found
+        width = len(self.binding.key)
+        written = {row[:width] for row in found}
+        left = [key for key in await self.eligible_keys(work) if key not in written]
+        return [*found, *await self.run(work, self.binding.among(left))] if left else found
+
+    async def eligible_keys(self, work: Transaction, *, lock: bool = False) -> list[Key]:
+        """The keys of the rows of the chunk that are eligible now."""
         binding = self.binding
-        given = dict(binding.spec.sql)
-        made = []
-        for fill in binding.writes:
-            if fill.name in given:
-                made.append(fill.field.assigned(f"({binding.bound(given[fill.name])}\n)"))
-            else:
-                made.append(fill.field.compared(text(binding.spec.version)))
-        return made
-
-    def statement(self, only: str, *, within: str) -> str:
-        """The whole: rows of `only` that are eligible, before and after."""
-        binding = self.binding
-        target, width = binding.target, len(binding.key)
-        columns = [target.column(f.field.name) for f in binding.writes]
-        preserved = [target.column(name) for name in binding.spec.preserve]
-        named = [f"{sql} AS proctor_k{i}" for i, (sql, _) in enumerate(binding.target_parts)]
-        named += [
-            f"{f.image(c)} AS proctor_b{i}"
-            for i, (f, c) in enumerate(zip(binding.writes, columns, strict=True))
-        ]
-        named += [f"{value} AS proctor_n{i}" for i, value in enumerate(self.values)]
-        named += [f"{c}::pg_catalog.text AS proctor_p{i}" for i, c in enumerate(preserved)]
-        on = " AND ".join(
-            f"{sql} = {OLD}.proctor_k{i}" for i, (sql, _) in enumerate(binding.target_parts)
+        target = binding.target
+        locked = f"FOR NO KEY UPDATE OF {target.alias}" if lock else ""
+        found = await work.fetch(
+            f"SELECT {binding.printed_key} FROM {target.sql} AS {target.alias} "
+            f"WHERE {self.sql.only} AND {binding.eligible} ORDER BY {binding.order} {locked}"
         )
-        sets = [f"{ident(f.field.name)} = {OLD}.proctor_n{i}" for i, f in enumerate(binding.writes)]
-        sets += [f"{ident(n)} = {target.alias}.{ident(n)}" for n in binding.spec.preserve]
-        shown = [f.image(c) for f, c in zip(binding.writes, columns, strict=True)]
-        shown += [f"{c}::pg_catalog.text" for c in preserved]
-        returned = [f"{OLD}.proctor_k{i}" for i in range(width)]
-        returned += [f"{sql} AS proctor_a{i}" for i, sql in enumerate(shown)]
-        order = keyset.order_by(
-            [(f"{OLD}.proctor_k{i}", c.descending) for i, c in enumerate(binding.key)]
-        )
-        same = " AND ".join(f"{NEW}.proctor_k{i} = {OLD}.proctor_k{i}" for i in range(width))
-        back = [c.printed(f"{OLD}.proctor_k{i}") for i, c in enumerate(binding.key)]
-        back += [f"{OLD}.proctor_b{i}" for i in range(len(columns))]
-        back += [f"{OLD}.proctor_p{i}" for i in range(len(preserved))]
-        back += [f"{NEW}.proctor_a{i}" for i in range(len(shown))]
-        return (
-            f"WITH {OLD} AS MATERIALIZED (SELECT {', '.join(named)} "
-            f"FROM {target.sql} AS {target.alias} WHERE {only} AND {binding.eligible} "
-            f"FOR NO KEY UPDATE OF {target.alias}), "
-            f"{NEW} AS (UPDATE {target.sql} AS {target.alias} SET {', '.join(sets)} FROM {OLD} "
-            f"WHERE {on} AND ({within}) AND ({self.changed}) RETURNING {', '.join(returned)}) "
-            f"SELECT {', '.join(back)}, "
-            # Of a written row nobody asks: printing its new value once more would cost.
-            f"CASE WHEN {NEW}.proctor_k0 IS NULL THEN {self.changed} END, "
-            f"{NEW}.proctor_k0 IS NOT NULL "
-            f"FROM {OLD} LEFT JOIN {NEW} ON {same} ORDER BY {order}"
-        )
-
-    @cached_property
-    def changed(self) -> str:
-        """Whether a row's new images differ from its old ones."""
-        return " OR ".join(
-            f"{_image_of(fill, f'{OLD}.proctor_n{i}')} IS DISTINCT FROM {OLD}.proctor_b{i}"
-            for i, fill in enumerate(self.binding.writes)
-        )
+        return [tuple(row) for row in found]
 
     async def run(self, work: Transaction, only: str) -> Rows:
         """Write the eligible rows of `only`; each of them as the statement tells it.
@@ -118,7 +78,7 @@ class Inside:
         A row holds key, before-images, what is to be preserved before, after-images, the same
         after, whether it would change and whether it was written.
         """
-        found = await work.fetch(self.statement(only, within=self.range))
+        found = await work.fetch(self.sql.statement(only, within=self.sql.range))
         if self.binding.spec.preserve:
             self._refuse_spoilt(found)
         return found
@@ -150,32 +110,7 @@ class Inside:
 
     async def lock(self, work: Transaction) -> None:
         """List the eligible rows and keep others from changing them meanwhile."""
-        binding = self.binding
-        target = binding.target
-        found = await work.fetch(
-            f"SELECT {binding.printed_key} FROM {target.sql} AS {target.alias} "
-            f"WHERE {self.only} AND {binding.eligible} ORDER BY {binding.order} "
-            f"FOR NO KEY UPDATE OF {target.alias}"
-        )
-        self.listed = [tuple(row) for row in found]
-
-    @property
-    def only(self) -> str:
-        """The rows of the chunk."""
-        if self.chunk.keys is not None:
-            return self.binding.among(self.chunk.keys)
-        return f"({self.range})"
-
-
-def _image_of(fill: Fill, value: str) -> str:
-    """The image that a typed value would leave behind."""
-    kind = fill.field.type
-    if kind.is_text:
-        shown = f"{value}::pg_catalog.text"
-        return f"pg_catalog.rtrim({shown}, ' ')" if fill.field.padded else shown
-    if fill.field.domain or fill.field.typmod < 0:
-        return f"{value}::pg_catalog.text"
-    return f"{value}::{fill.field.declared}::pg_catalog.text"
+        self.listed = await self.eligible_keys(work, lock=True)
 
 
 async def apply_sql(
@@ -196,7 +131,7 @@ async def apply_sql(
         await keeper.take(work, lease)
         refused: dict[Key, str] = {}
         try:
-            seen = await inside.run(work, inside.only)
+            seen = await inside.whole(work)
         except (Spoilt, psycopg.Error) as error:
             secured = binding.target.secured
             if isinstance(error, psycopg.Error) and not of_a_row(error, secured=secured):

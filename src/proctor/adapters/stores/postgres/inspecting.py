@@ -12,8 +12,8 @@ import psycopg
 from proctor.adapters.stores.postgres import reading, tables
 from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.catalog import Field, Relation
+from proctor.adapters.stores.postgres.expression import Statements
 from proctor.adapters.stores.postgres.faults import denied, structural
-from proctor.adapters.stores.postgres.inside import Inside
 from proctor.adapters.stores.postgres.literal import ident, idents
 from proctor.adapters.stores.postgres.pool import Transaction
 from proctor.errors import Denied, TargetError
@@ -205,8 +205,8 @@ async def _refuse_broken(work: Transaction, binding: Binding) -> None:
         extra = reading.values_of(binding)
         statements.append(("sql", f"SELECT 1{extra} FROM {binding.joined}"))
         if not binding.apart and not any(f.nested for f in binding.writes):
-            inside = Inside(binding=binding, chunk=Chunk(run="", number=0, after=None, upto=()))
-            statements.append(("sql", inside.statement("true", within="true")))
+            told = Statements(binding=binding, chunk=Chunk(run="", number=0, after=None, upto=()))
+            statements.append(("sql", told.statement("true", within="true")))
     for part, sql in statements:
         try:
             await work.fetch(f"EXPLAIN (COSTS OFF) {sql}")
