@@ -1,0 +1,141 @@
+"""P11: what an operator does is on record: who, when, before and after."""
+
+import sqlite3
+
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from proctor.app import Forgetting, Part, Stop
+from proctor.app.facade import RollbackOptions, RunOptions
+from proctor.app.wiring import open_app
+from proctor.config import load
+from proctor.ui import documents
+
+BACKFILLS = '''
+from proctor import backfill, table
+
+@backfill(table("items", key="id"), fills="normal", version="1")
+def fill(row):
+    """Anything."""
+    return {"normal": "x"}
+'''
+
+
+class Shop:
+    """Thirty items, and operators who act on them, each in a process of his own."""
+
+    def __init__(self, root):
+        self.root = root
+        self.sql("CREATE TABLE items (id INTEGER PRIMARY KEY, normal TEXT)")
+        self.add(30)
+        self.write(BACKFILLS)
+        (root / "proctor.toml").write_text(
+            'backfills = ["backfills"]\nledger = "sqlite:///ledger.db"\n'
+            '[env.local]\nstore = "sqlite:///shop.db"\n[run]\nchunk_rows = 10\n'
+        )
+
+    def sql(self, text):
+        with closing(sqlite3.connect(self.root / "shop.db")) as db, db:
+            return db.execute(text).fetchall()
+
+    def add(self, rows):
+        numbers = (
+            f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})"
+        )
+        self.sql(f"{numbers} INSERT INTO items (normal) SELECT NULL FROM n")
+
+    def write(self, code):
+        (self.root / "backfills.py").write_text(code)
+
+    @asynccontextmanager
+    async def by(self, who):
+        async with open_app(load(self.root / "proctor.toml"), "local", who=who) as app:
+            yield app
+
+    async def told(self, *names, run=None):
+        """What a reader of the ledger finds, of these events or of all."""
+        async with self.by("a reader") as app:
+            found = await app.record(run)
+        return [event for event in found if not names or event.name in names]
+
+    async def paused(self, who="ada"):
+        """A run that is asked to stop before its first chunk."""
+        stop = Stop()
+        stop.ask("lunch")
+        async with self.by(who) as app:
+            return (await app.run("fill", RunOptions(stop=stop))).run
+
+    async def planned(self, who="pat"):
+        """A plan's file, and its digest."""
+        async with self.by(who) as app:
+            plan = await app.plan("fill")
+        documents.write(plan, self.root / "plan.json")
+        return Path(self.root / "plan.json"), plan.digest
+
+
+@pytest.fixture
+def shop(tmp_path):
+    return Shop(tmp_path)
+
+
+async def test_a_whole_life_is_on_record(shop):
+    """P11: each act under the name of who did it, at its moment, also of those that only look."""
+    began = datetime.now(UTC)
+    file, digest = await shop.planned("pat")
+    async with shop.by("ada") as app:
+        run = (await app.run("fill", RunOptions(plan=file))).run.id
+    async with shop.by("vera") as app:
+        await app.verify(run)
+    async with shop.by("sam") as app:
+        assert [line async for line in app.rollback_script(run)]
+    async with shop.by("bob") as app:
+        await app.rollback(run, RollbackOptions(part=Part(stop="4")))
+    async with shop.by("eve") as app:
+        await app.prune(await app.prunable(Forgetting(run=run)))
+    told = await shop.told()
+    assert [(e.who, e.name) for e in told] == [
+        ("pat", "plan.made"),
+        ("ada", "run.opened"),
+        ("ada", "run.succeeded"),
+        ("vera", "run.verified"),
+        ("sam", "script.written"),
+        ("bob", "rollback.started"),
+        ("bob", "rollback.finished"),
+        ("eve", "images.pruned"),
+    ]
+    moments = [e.at for e in told]
+    assert moments == sorted(moments)
+    assert began <= moments[0] <= moments[-1] <= datetime.now(UTC)
+    assert {e.run for e in told[1:]} == {run}
+    data = {e.name: e.data for e in told}
+    assert data["plan.made"]["digest"] == data["run.opened"]["approved_by_plan"] == digest
+    assert data["run.verified"]["verdict"] == "pass"
+    assert (data["rollback.started"]["was"], data["rollback.started"]["stop"]) == ("succeeded", [4])
+    assert data["rollback.finished"]["restored"] == 4
+    assert data["images.pruned"] == {"rows": 26, "keys": 0}
+
+
+async def test_knobs_are_on_record_before_and_after(shop):
+    """P11: what a knob was, and what it became, each time."""
+    run = (await shop.paused()).id
+    async with shop.by("mira") as app:
+        await app.tune(run, {"chunk_rows": "25"})
+        await app.tune(run, {"chunk_rows": "50", "pause": "0.5"})
+    first, second = await shop.told("run.tuned")
+    assert first.who == second.who == "mira"
+    assert (first.data["before"]["chunk_rows"], first.data["after"]["chunk_rows"]) == (None, 25)
+    assert (second.data["before"]["chunk_rows"], second.data["after"]["chunk_rows"]) == (25, 50)
+    assert (second.data["before"]["pause"], second.data["after"]["pause"]) == (None, 0.5)
+
+
+async def test_a_resumed_run_tells_from_what_state_and_by_whom(shop):
+    """P11: the pause with its reason; the resume with the state until then."""
+    run = (await shop.paused("ada")).id
+    async with shop.by("bob") as app:
+        await app.run("fill", RunOptions(resume=run))
+    paused, resumed = await shop.told("run.paused", "run.resumed", run=run)
+    assert (paused.who, paused.data["why"]) == ("ada", "lunch")
+    assert (resumed.who, resumed.data["was"]) == ("bob", "paused")
