@@ -12,6 +12,7 @@ from proctor.app import Forgetting, Part, Stop
 from proctor.app.facade import RollbackOptions, RunOptions
 from proctor.app.wiring import open_app
 from proctor.config import load
+from proctor.model import RunState
 from proctor.ui import documents
 
 BACKFILLS = '''
@@ -139,3 +140,18 @@ async def test_a_resumed_run_tells_from_what_state_and_by_whom(shop):
     paused, resumed = await shop.told("run.paused", "run.resumed", run=run)
     assert (paused.who, paused.data["why"]) == ("ada", "lunch")
     assert (resumed.who, resumed.data["was"]) == ("bob", "paused")
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_change_that_was_accepted_is_on_record(shop, begun):
+    """P11: since a plan or since a run's beginning, by name of the part and of the operator."""
+    options = RunOptions(accept=("code", "params"))
+    if begun:
+        await shop.paused()
+    else:
+        options = RunOptions(accept=("code", "params"), plan=(await shop.planned())[0])
+    shop.write(BACKFILLS.replace('"x"', '"y"'))
+    async with shop.by("bob") as app:
+        assert (await app.run("fill", options)).run.state is RunState.SUCCEEDED
+    told = (await shop.told("run.opened", "run.resumed"))[-1]
+    assert (told.who, told.data["accepted"]) == ("bob", ["code"])

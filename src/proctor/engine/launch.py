@@ -181,7 +181,7 @@ def _resumed(site: Site, former: Run, spec: Spec, now: Approval, request: Reques
     """Go on with a run: what it was begun with must still hold, or be accepted on record."""
     begun = Approval.parse(former.digest)
     hold(begun, now, accept=request.accept)
-    changed = tuple(differences(begun, now))
+    changed = _changed(begun, now)
     return Opening(
         spec=spec,
         run=former.id,
@@ -192,8 +192,13 @@ def _resumed(site: Site, former: Run, spec: Spec, now: Approval, request: Reques
         lease_for=site.settings.lease_for,
         resume=True,
         dead=former.holder is not None and is_dead(former.holder),
-        accept=changed,
+        accept=changed or _changed(request.approval, now),
     )
+
+
+def _changed(then: Approval | None, now: Approval) -> tuple[str, ...]:
+    """The parts that are not what was approved: each was accepted by name, or nothing runs."""
+    return tuple(differences(then, now)) if then is not None else ()
 
 
 def _counted(spec: Spec, request: Request) -> bool:
@@ -219,6 +224,7 @@ async def _fresh(
         digest=now.dump(),
         holder=holder(site.who),
         lease_for=site.settings.lease_for,
+        accept=_changed(request.approval, now),
         last=survey.last,
         expected=survey.eligible,
     )
