@@ -155,3 +155,15 @@ async def test_a_change_that_was_accepted_is_on_record(shop, begun):
         assert (await app.run("fill", options)).run.state is RunState.SUCCEEDED
     told = (await shop.told("run.opened", "run.resumed"))[-1]
     assert (told.who, told.data["accepted"]) == ("bob", ["code"])
+
+
+async def test_a_run_that_is_given_up_tells_by_whom_and_what_it_was(shop):
+    """P11: also the one that --restart gives up on the way."""
+    first = (await shop.paused()).id
+    async with shop.by("bob") as app:
+        second = (await app.run("fill", RunOptions(restart=True))).run.id
+    third = (await shop.told("run.opened"))[-1].run
+    assert second == third != first
+    asked, done = await shop.told("run.cancelling", "run.cancelled", run=first)
+    assert (asked.who, done.who) == ("bob", "bob")
+    assert (asked.data["before"], asked.data["why"]) == ("paused", "restarted from the beginning")

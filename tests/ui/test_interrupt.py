@@ -114,6 +114,27 @@ def test_a_cancelled_run_is_over(slow, spawn, proctor):
     assert proctor("rollback", run, "--yes").code == 0
 
 
+@pytest.mark.parametrize(
+    ("word", "asked"), [("pause", "run.pausing"), ("cancel", "run.cancelling")]
+)
+def test_whoever_stops_anothers_run_is_on_record(slow, spawn, proctor, word, asked):
+    """P11: by the name of who said so, at the moment it was said; the run's own end by its own."""
+    process = spawn("run", "normalize_email", "--json", env={"PROCTOR_USER": "ada"})
+    begun(process)
+    run = proctor("status", "--json").json["runs"][0]["id"]
+    told = proctor(word, run, "--json").json
+    assert told["state"] == asked.partition(".")[2]
+    slow.touch()
+    process.communicate(timeout=60)
+    acts = proctor("report", run, "--json").json["actions"]
+    assert [(act["who"], act["what"]) for act in acts] == [
+        ("ada", "run.opened"),
+        ("mira", asked),
+        ("ada", "run.paused" if word == "pause" else "run.cancelled"),
+    ]
+    assert f"after={told['state']}, before=running" in acts[1]["change"]
+
+
 def test_a_killed_run_is_resumed_to_the_same_end(slow, spawn, proctor, table):
     """SIGKILL: what is committed counts, the rest is done, nothing twice."""
     process = spawn("run", "normalize_email")

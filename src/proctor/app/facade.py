@@ -246,9 +246,7 @@ class App:
 
     async def cancel(self, run: str) -> Run:
         """Give a run up; what it wrote stays until it is rolled back."""
-        found = await give_up(self.site, await self._own(run), "cancelled by an operator")
-        await self.site.events.flush()
-        return found
+        return await give_up(self.site, await self._own(run), f"cancelled by {self.site.who}")
 
     async def tune(self, run: str, changes: Mapping[str, str]) -> Run:
         """Change a run's knobs while it goes on."""

@@ -19,6 +19,7 @@ EVENTS: dict[str, bool] = {
     "run.resumed": True,
     "run.pausing": True,
     "run.paused": True,
+    "run.cancelling": True,
     "run.cancelled": True,
     "run.failed": True,
     "run.succeeded": True,

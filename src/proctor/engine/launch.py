@@ -28,6 +28,12 @@ from proctor.ports import Opening, Terms
 
 COUNTED_UP_TO = 200_000
 """Rows, by the server's estimate, that are counted one by one before a run begins."""
+BEFORE_CANCELLING = (
+    RunState.RUNNING,
+    RunState.PAUSING,
+    RunState.PAUSED,
+    RunState.CANCELLING,
+)
 LOOK_EVERY = 0.25
 """Seconds between two snapshots for whoever watches."""
 
@@ -233,26 +239,26 @@ async def _fresh(
 
 async def give_up(site: Site, run: Run, reason: str) -> Run:
     """Cancel a run that no living process holds; with a living one, only ask it to."""
-    if run.state in (RunState.FAILED, RunState.QUEUED):
-        run = await site.store.move(
-            run.id, RunState.CANCELLED, among=[RunState.FAILED, RunState.QUEUED], reason=reason
-        )
-    else:
-        alive = not run.interrupted and run.state is not RunState.PAUSED
-        alive = alive and not (run.holder is not None and is_dead(run.holder))
-        run = await site.store.move(
-            run.id,
-            RunState.CANCELLING,
-            among=[RunState.RUNNING, RunState.PAUSING, RunState.PAUSED, RunState.CANCELLING],
-            reason=reason,
-        )
-        if alive:
-            return run
-        run = await site.store.move(
-            run.id, RunState.CANCELLED, among=[RunState.CANCELLING], reason=reason
-        )
-    site.events.emit("run.cancelled", run.id, why=reason, **run.outcome.as_dict())
-    return run
+    idle = run.state in (RunState.FAILED, RunState.QUEUED)
+    alive = not (idle or run.interrupted or run.state is RunState.PAUSED)
+    alive = alive and not (run.holder is not None and is_dead(run.holder))
+    after = await site.store.move(
+        run.id,
+        RunState.CANCELLED if idle else RunState.CANCELLING,
+        among=[RunState.FAILED, RunState.QUEUED] if idle else BEFORE_CANCELLING,
+        reason=reason,
+    )
+    site.events.emit(
+        "run.cancelling", run.id, why=reason, before=run.state.value, after=after.state.value
+    )
+    if not alive:
+        if not idle:
+            after = await site.store.move(
+                run.id, RunState.CANCELLED, among=[RunState.CANCELLING], reason=reason
+            )
+        site.events.emit("run.cancelled", run.id, why=reason, **after.outcome.as_dict())
+    await site.events.flush()
+    return after
 
 
 def _kit(
