@@ -12,6 +12,7 @@ from proctor.app import Forgetting, Part, Stop
 from proctor.app.facade import RollbackOptions, RunOptions
 from proctor.app.wiring import open_app
 from proctor.config import load
+from proctor.errors import PlanVoid
 from proctor.model import RunState
 from proctor.ui import documents
 
@@ -167,3 +168,16 @@ async def test_a_run_that_is_given_up_tells_by_whom_and_what_it_was(shop):
     asked, done = await shop.told("run.cancelling", "run.cancelled", run=first)
     assert (asked.who, done.who) == ("bob", "bob")
     assert (asked.data["before"], asked.data["why"]) == ("paused", "restarted from the beginning")
+
+
+async def test_a_restart_that_is_refused_gives_nothing_up(shop):
+    """P9: the plan no longer holds, so the unfinished run is as it was."""
+    run = (await shop.paused()).id
+    file, _ = await shop.planned()
+    shop.add(10)
+    async with shop.by("bob") as app:
+        with pytest.raises(PlanVoid, match="not as many rows"):
+            await app.run("fill", RunOptions(plan=file, restart=True))
+        (seen,) = await app.status(run)
+    assert seen.run.state is RunState.PAUSED
+    assert await shop.told("run.cancelled") == []

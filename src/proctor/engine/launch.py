@@ -85,13 +85,13 @@ async def launch(
         span = _same_part(former, span, asked=request.asks_for_a_part)
     now = approve(spec, shape, span)
     _permit(site, request, now)
-    if former is not None and request.restart:
-        await give_up(site, former, "restarted from the beginning")
-        former = None
-    if former is not None:
+    if former is not None and not request.restart:
         opening, row_bytes = _resumed(site, former, spec, now, request), 0.0
     else:
         opening, row_bytes = await _fresh(site, spec, span, now, request)
+        if former is not None:
+            await give_up(site, former, "restarted from the beginning")
+            former = None
     run = await site.store.open(opening)
     site.events.emit(
         "run.resumed" if opening.resume else "run.opened",
