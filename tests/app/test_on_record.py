@@ -12,7 +12,7 @@ from proctor.app import Forgetting, Part, Stop
 from proctor.app.facade import RollbackOptions, RunOptions
 from proctor.app.wiring import open_app
 from proctor.config import load
-from proctor.errors import PlanVoid
+from proctor.errors import PlanVoid, ProctorError
 from proctor.model import RunState
 from proctor.ui import documents
 
@@ -181,3 +181,18 @@ async def test_a_restart_that_is_refused_gives_nothing_up(shop):
         (seen,) = await app.status(run)
     assert seen.run.state is RunState.PAUSED
     assert await shop.told("run.cancelled") == []
+
+
+async def test_what_was_forgotten_before_an_error_is_on_record(shop):
+    """P11: images of one run are gone for good, whatever becomes of the next."""
+    async with shop.by("ada") as app:
+        first = (await app.run("fill", RunOptions(part=Part(limit=10)))).run.id
+        second = (await app.run("fill", RunOptions())).run.id
+    async with shop.by("eve") as app:
+        plan = await app.prunable(Forgetting(table="items"))
+        assert [part.run.id for part in plan] == [second, first]
+        shop.sql(f"DELETE FROM proctor_runs WHERE id = '{first}'")
+        with pytest.raises(ProctorError):
+            await app.prune(plan)
+    (told,) = await shop.told("images.pruned")
+    assert (told.who, told.run, told.data["rows"]) == ("eve", second, 20)

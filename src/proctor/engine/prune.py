@@ -107,6 +107,6 @@ async def forget(site: Site, plan: Sequence[Forgotten]) -> int:
     for part in plan:
         rows = await site.store.prune(run=part.run.id, keys=part.keys)
         site.events.emit("images.pruned", part.run.id, rows=rows, keys=len(part.keys))
+        await site.events.flush()  # of one run at a time: the next may fail
         total += rows
-    await site.events.flush()
     return total
