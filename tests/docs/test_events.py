@@ -10,7 +10,7 @@ import pytest
 
 from proctor.engine import undo
 from proctor.engine.events import EVENTS
-from proctor.model import OUTCOME_FIELDS
+from proctor.model import OUTCOME_FIELDS, Span
 from proctor.ports import UndoTerms
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +58,7 @@ def fields_of(call):
         if spread.endswith("outcome.as_dict()"):
             fields |= set(OUTCOME_FIELDS)
         elif spread.startswith("_terms("):
-            fields |= set(undo._terms(UndoTerms()))
+            fields |= set(undo._terms(UndoTerms(), Span()))
         else:
             pytest.fail(f"say in this test which fields **{spread} stands for")
     return fields

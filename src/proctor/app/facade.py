@@ -24,7 +24,7 @@ from proctor.engine.launch import Request, give_up, launch, read_plan
 from proctor.engine.part import Part, resolve
 from proctor.engine.plan import approve, make_plan, rehearse
 from proctor.engine.run import Ended, Worker
-from proctor.engine.show import shown_key, snapshot
+from proctor.engine.show import shown_key, shown_run, shown_span, shown_undone, snapshot
 from proctor.engine.site import Site, as_it_is, dice, own
 from proctor.engine.snapshot import (
     DryRun,
@@ -197,19 +197,25 @@ class App:
         """Whether nothing eligible is left: for deploys and CI."""
         from proctor.engine.ensure import ensure
 
-        return await ensure(self.site, self.backfill(name), params or {})
+        found = await ensure(self.site, self.backfill(name), params or {})
+        return replace(found, run=await self._shown(found.run)) if found.run else found
 
     async def status(self, run: str | None = None) -> list[Snapshot]:
         """One run or all of this environment, newest first."""
         store, now = self.site.store, self.site.clock.now()
         if run is None:
             mine = [r for r in await store.runs() if r.env == self.env]
-            return [self._seen(r, now) for r in mine]
+            return [self._seen(await self._shown(r), now) for r in mine]
         found = await store.run(run)
         chunks = await store.chunks(found.id)
         applied = sum(1 for c in chunks if c.state is ChunkState.APPLIED)
-        seen = self._seen(found, now, chunks=applied)
+        seen = self._seen(await self._shown(found), now, chunks=applied)
         return [replace(seen, chunks_undone=sum(c.undone for c in chunks))]
+
+    async def _shown(self, run: Run) -> Run:
+        """A run as a person may see it: without sensitive columns in the keys it was given."""
+        whole = replace(run.span, limit=None).whole
+        return run if whole else shown_run(run, await self.site.store.spec_of(run.id))
 
     def _seen(self, run: Run, at: datetime, *, chunks: int = 0) -> Snapshot:
         lease_for = self.site.settings.lease_for
@@ -228,7 +234,7 @@ class App:
         onlooker = Onlooker.of(site, backfill.signals if backfill else ())
         while True:
             found = as_it_is(await site.store.run(run))
-            yield await onlooker.look(found)
+            yield await onlooker.look(await self._shown(found))
             ended = found.state not in (
                 RunState.QUEUED,
                 RunState.RUNNING,
@@ -242,15 +248,16 @@ class App:
 
     async def pause(self, run: str) -> Run:
         """Ask a run to stop after the chunks in hand."""
-        return await pause(self.site, await self._own(run))
+        return await self._shown(await pause(self.site, await self._own(run)))
 
     async def cancel(self, run: str) -> Run:
         """Give a run up; what it wrote stays until it is rolled back."""
-        return await give_up(self.site, await self._own(run), f"cancelled by {self.site.who}")
+        why = f"cancelled by {self.site.who}"
+        return await self._shown(await give_up(self.site, await self._own(run), why))
 
     async def tune(self, run: str, changes: Mapping[str, str]) -> Run:
         """Change a run's knobs while it goes on."""
-        return await change_knobs(self.site, await self._own(run), changes)
+        return await self._shown(await change_knobs(self.site, await self._own(run), changes))
 
     async def failures(self, run: str, *, limit: int | None = None) -> list[Issue]:
         """Rows that were read and not written, with reasons; unchanged ones are well."""
@@ -306,7 +313,9 @@ class App:
                 fix=f"look at it with `proctor rollback {found.id} --dry-run --out FILE`, then "
                 "type YES when asked, or give --plan FILE",
             )
-        terms = await self._undo_terms(found, options)
+        spec = await self.site.store.spec_of(found.id)
+        span = await resolve(self.site, spec, options.part)
+        terms = UndoTerms(span=span, since=options.since, dry_run=options.dry_run)
         undoer = Undoer(
             store=self.site.store,
             run=found,
@@ -317,16 +326,14 @@ class App:
             dice=dice,
             lanes=self.site.settings.lanes,
             approved=approved.digest if approved else None,
+            shown=lambda span: shown_span(span, spec),
             stop=options.stop,
             on=on,
         )
         async with self.site.events.flushing():
-            return await undoer.rollback()
-
-    async def _undo_terms(self, run: Run, options: RollbackOptions) -> UndoTerms:
-        spec = await self.site.store.spec_of(run.id)
-        span = await resolve(self.site, spec, options.part)
-        return UndoTerms(span=span, since=options.since, dry_run=options.dry_run)
+            done = await undoer.rollback()
+        books = shown_undone(done.undone, spec)
+        return replace(done, run=shown_run(done.run, spec), undone=books)
 
     async def rollback_script(self, run: str) -> AsyncIterator[str]:
         """SQL that undoes a run without Proctor."""

@@ -16,7 +16,7 @@ from proctor.engine.approval import Approval
 from proctor.engine.digest import digest_code, digest_of, digest_parts
 from proctor.engine.guardrail import guarded
 from proctor.engine.part import Part, foreseen, resolve
-from proctor.engine.show import previews, source_of
+from proctor.engine.show import previews, shown_span, source_of
 from proctor.engine.site import Site
 from proctor.engine.snapshot import DryRun, Estimate, Plan
 from proctor.model import OUTCOME_FIELDS, Page, Settled, Shape, Span, Spec, Survey
@@ -60,6 +60,7 @@ async def make_plan(
         chunks=chunks,
         pause=timedelta(0),
     )
+    ends = shown_span(Span(start=survey.first, stop=survey.last), spec)
     logged = site.dialect == "postgres"
     plan = Plan(
         backfill=backfill.name,
@@ -74,7 +75,7 @@ async def make_plan(
         params=dict(spec.params),
         span=span,
         shape=shape,
-        survey=survey,
+        survey=replace(survey, first=ends.start, last=ends.stop),
         chunks=chunks,
         chunk_rows=settings.first_rows,
         duration=Estimate(low=low, high=high),

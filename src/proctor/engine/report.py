@@ -11,7 +11,7 @@ from datetime import datetime
 from proctor.core.same import text_of
 from proctor.engine.groups import grouped
 from proctor.engine.part import missed
-from proctor.engine.show import images, inputs, plural, rates, shown_key
+from proctor.engine.show import images, inputs, plural, rates, shown_key, shown_run
 from proctor.engine.site import Site
 from proctor.engine.snapshot import Preview, Report
 from proctor.engine.undo import IN_PART
@@ -37,13 +37,13 @@ async def make_report(site: Site, run: Run) -> Report:
     good = books.written + books.unchanged
     seconds = elapsed.total_seconds()
     return Report(
-        run=run,
+        run=shown_run(run, spec),
         made=now,
         expected=run.expected,
         elapsed=elapsed,
         success_rate=good / books.read if books.read else None,
         rows_per_second=books.read / seconds if seconds > 0 and books.read else None,
-        chunks=tuple(chunks),
+        chunks=tuple(_chunk(c, spec) for c in chunks),
         issues=tuple(replace(i, key=shown_key(i.key, spec)) for i in issues[:SHOWN_ISSUES]),
         issues_total=len(issues),
         issues_by_reason=_by_reason(issues),
@@ -56,6 +56,13 @@ async def make_report(site: Site, run: Run) -> Report:
         rollback=_rollback(told),
         missed=await missed(site, spec, run, issues),
     )
+
+
+def _chunk(record: ChunkRecord, spec: Spec) -> ChunkRecord:
+    """A chunk whose bounds may be seen."""
+    after, upto = record.chunk.after, shown_key(record.chunk.upto, spec)
+    after = after if after is None else shown_key(after, spec)
+    return replace(record, chunk=replace(record.chunk, after=after, upto=upto, keys=None))
 
 
 def _by_reason(issues: Sequence[Issue]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,7 +23,9 @@ from proctor.model import (
     RunState,
     Settled,
     Source,
+    Span,
     Spec,
+    Undone,
 )
 
 MASK = "•••"
@@ -120,6 +123,23 @@ def shown_key(key: Key, spec: Spec) -> Key:
         MASK if is_hidden(part.column, hidden) else value
         for part, value in zip(spec.key, key, strict=True)
     )
+
+
+def shown_span(span: Span, spec: Spec) -> Span:
+    """A part of the key space as a person may see it; not one to run or undo."""
+    start, stop = (k if k is None else shown_key(k, spec) for k in (span.start, span.stop))
+    keys = tuple(shown_key(k, spec) for k in span.keys)
+    return replace(span, start=start, stop=stop, keys=keys)
+
+
+def shown_run(run: Run, spec: Spec) -> Run:
+    """A run as a person may see it."""
+    return replace(run, span=shown_span(run.span, spec))
+
+
+def shown_undone(books: Undone, spec: Spec) -> Undone:
+    """The books of an undo as a person may see them."""
+    return replace(books, left=tuple(replace(i, key=shown_key(i.key, spec)) for i in books.left))
 
 
 def source_of(spec: Spec) -> str:

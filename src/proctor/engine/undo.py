@@ -18,7 +18,7 @@ from proctor.engine.kit import Stop
 from proctor.engine.pacing import CHECK_EVERY, Pacing
 from proctor.engine.snapshot import Rollback, Undoing
 from proctor.errors import EngineError, HeldError, IllegalMove, ProctorError, Unreachable
-from proctor.model import ChunkRecord, ChunkState, Run, RunState, Undone, shared_fields
+from proctor.model import ChunkRecord, ChunkState, Run, RunState, Span, Undone, shared_fields
 from proctor.ports import Clock, Store, UndoTerms
 
 LEASE = timedelta(seconds=30)
@@ -44,6 +44,8 @@ class Undoer:
     lanes: int = 2
     approved: str | None = None
     """The digest of the plan that it was approved by."""
+    shown: Callable[[Span], Span] = lambda span: span
+    """Hides sensitive columns in keys that are kept on record."""
     stop: Stop = field(default_factory=Stop)
     on: Callable[[Undoing], None] = lambda _seen: None
     total: Undone = field(default_factory=Undone)
@@ -107,7 +109,7 @@ class Undoer:
             "rollback.started",
             run.id,
             was=self.run.state.value,
-            **_terms(self.terms),
+            **_terms(self.terms, self.shown(self.terms.span)),
             approved_by_plan=self.approved,
         )
         return run
@@ -292,8 +294,7 @@ async def verify_written(
     return total
 
 
-def _terms(terms: UndoTerms) -> dict[str, object]:
-    span = terms.span
+def _terms(terms: UndoTerms, span: Span) -> dict[str, object]:
     return {
         "start": span.start,
         "stop": span.stop,

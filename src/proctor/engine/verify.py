@@ -11,6 +11,7 @@ from proctor.authoring import Backfill
 from proctor.core.same import same
 from proctor.core.settle import settle
 from proctor.engine.guardrail import guarded
+from proctor.engine.show import shown_key, shown_run, shown_undone
 from proctor.engine.site import Site
 from proctor.engine.snapshot import Verification
 from proctor.engine.undo import forgotten, undoable, verify_written
@@ -25,18 +26,18 @@ async def verify(
     Without the backfill's code, or for `sql=`, only the first half is done and said so.
     """
     held = await verify_written(site.store, run)
+    spec = await site.store.spec_of(run.id)
     different: tuple[Issue, ...] = ()
     recomputed = 0
     if backfill is not None and backfill.function is not None and sample:
-        spec = await site.store.spec_of(run.id)
         keys = await _sample(site, run, sample, seed)
         recomputed, different = await _recompute(site, run, backfill, spec, keys)
     chunks = await site.store.chunks(run.id)
     verdict, reason = judge(held, recomputed, len(different), unseen=unseen(chunks))
     site.events.emit("run.verified", run.id, verdict=verdict, why=reason)
     return Verification(
-        run=run,
-        held=held,
+        run=shown_run(run, spec),
+        held=shown_undone(held, spec),
         recomputed=recomputed,
         different=different,
         verdict=verdict,
@@ -90,7 +91,7 @@ async def _recompute(
     for i, key in enumerate(page.keys):
         wrong = _wrong(page, i, values.get(i), spec)
         if wrong:
-            found.append(Issue(key=key, bucket=Bucket.CONFLICTED, reason=wrong))
+            found.append(Issue(key=shown_key(key, spec), bucket=Bucket.CONFLICTED, reason=wrong))
     return len(page.keys), tuple(found)
 
 
