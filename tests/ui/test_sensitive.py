@@ -86,7 +86,7 @@ def kept(shop):
     return b"".join(file.read_bytes() for file in files if file.is_file()).decode(errors="replace")
 
 
-@pytest.mark.parametrize("name", ["fill"])
+@pytest.mark.parametrize("name", ["fill", "inside"])
 def test_no_face_shows_what_is_sensitive(people, shop, silent, name):
     """Plan, dry run, run, failures, verify, reports, rollback; and the files behind them."""
     for words in (["plan", name], ["dry-run", name], ["list"], ["doctor"], ["ensure", name]):

@@ -99,6 +99,7 @@ def images(row: Sequence[Image] | None, spec: Spec) -> dict[str, str | None]:
 def inputs(row: Mapping[str, Any], spec: Spec) -> dict[str, str | None]:
     """What the function got, without the fields that it fills."""
     filled = {name.partition(".")[0] for name in spec.writes}
+    filled |= {f"= {name}" for name, _ in spec.sql}  # what an expression gives, beside its row
     return masked(((n, text_of(v)) for n, v in row.items() if n not in filled), spec)
 
 
