@@ -1,81 +1,14 @@
 """P11: what an operator does is on record: who, when, before and after."""
 
-import sqlite3
-
-from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
-from proctor.app import Forgetting, Part, Stop
+from proctor.app import Forgetting, Part
 from proctor.app.facade import RollbackOptions, RunOptions
-from proctor.app.wiring import open_app
-from proctor.config import load
 from proctor.errors import PlanVoid, ProctorError
 from proctor.model import RunState
-from proctor.ui import documents
-
-BACKFILLS = '''
-from proctor import backfill, table
-
-@backfill(table("items", key="id"), fills="normal", version="1")
-def fill(row):
-    """Anything."""
-    return {"normal": "x"}
-'''
-
-
-class Shop:
-    """Thirty items, and operators who act on them, each in a process of his own."""
-
-    def __init__(self, root):
-        self.root = root
-        self.sql("CREATE TABLE items (id INTEGER PRIMARY KEY, normal TEXT)")
-        self.add(30)
-        self.write(BACKFILLS)
-        (root / "proctor.toml").write_text(
-            'backfills = ["backfills"]\nledger = "sqlite:///ledger.db"\n'
-            '[env.local]\nstore = "sqlite:///shop.db"\n[run]\nchunk_rows = 10\n'
-        )
-
-    def sql(self, text):
-        with closing(sqlite3.connect(self.root / "shop.db")) as db, db:
-            return db.execute(text).fetchall()
-
-    def add(self, rows):
-        numbers = (
-            f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})"
-        )
-        self.sql(f"{numbers} INSERT INTO items (normal) SELECT NULL FROM n")
-
-    def write(self, code):
-        (self.root / "backfills.py").write_text(code)
-
-    @asynccontextmanager
-    async def by(self, who):
-        async with open_app(load(self.root / "proctor.toml"), "local", who=who) as app:
-            yield app
-
-    async def told(self, *names, run=None):
-        """What a reader of the ledger finds, of these events or of all."""
-        async with self.by("a reader") as app:
-            found = await app.record(run)
-        return [event for event in found if not names or event.name in names]
-
-    async def paused(self, who="ada"):
-        """A run that is asked to stop before its first chunk."""
-        stop = Stop()
-        stop.ask("lunch")
-        async with self.by(who) as app:
-            return (await app.run("fill", RunOptions(stop=stop))).run
-
-    async def planned(self, who="pat"):
-        """A plan's file, and its digest."""
-        async with self.by(who) as app:
-            plan = await app.plan("fill")
-        documents.write(plan, self.root / "plan.json")
-        return Path(self.root / "plan.json"), plan.digest
+from shop import BACKFILLS, Shop
 
 
 @pytest.fixture
