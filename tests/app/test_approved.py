@@ -10,7 +10,8 @@ from proctor.app.slices import SliceNames, run_slice
 from proctor.errors import PlanVoid
 from shop import BACKFILLS, CONFIG, Shop
 
-WATCHED = f"{CONFIG}\n[throttle]\nlock_waiters = 5\n"
+SIGNAL = '[[throttle.signal]]\nname = "queue"\nlimit = {}\nsql = "SELECT 1"\n'
+WATCHED = f"{CONFIG}\n[throttle]\nlock_waiters = 5\n{SIGNAL.format(100)}"
 
 
 def recode(shop):
@@ -29,12 +30,16 @@ def loosen(shop):
     shop.configure(WATCHED.replace("lock_waiters = 5", "lock_waiters = 500"))
 
 
+def loosen_own(shop):
+    shop.configure(WATCHED.replace("limit = 100", "limit = 100000"))
+
+
 @pytest.mark.parametrize(
     ("change", "part"),
-    [(recode, "code"), (retype, "schema"), (loosen, "limits")],
+    [(recode, "code"), (retype, "schema"), (loosen, "limits"), (loosen_own, "limits")],
 )
 async def test_a_plan_is_void_when_a_part_of_it_changed(tmp_path, change, part):
-    """P9: code, touched schema and limits; nothing is written."""
+    """P9: code, touched schema and limits, also of signals of one's own; nothing is written."""
     shop = Shop(tmp_path)
     shop.configure(WATCHED)
     file, _ = await shop.planned()

@@ -113,6 +113,7 @@ def settings(config: Config, env: Env, dialect: str) -> Settings:
         undo_for=timedelta(days=run.retention_days),
         duty=throttle.duty or (0.5 if lite else 1.0),
         limits=throttle.limits,
+        own_limits=tuple((s.name, s.limit) for s in env.signals),
         windows=tuple(parse_window(text) for text in (*config.blackout, *env.blackout)),
         usual_rate=60_000.0 if lite else 30_000.0,
     )

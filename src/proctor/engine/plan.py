@@ -33,10 +33,17 @@ def approve(site: Site, backfill: Backfill, spec: Spec, shape: Shape, span: Span
         spec=spec,
         shape=shape,
         env=site.env,
-        limits={name: str(value) for name, value in sorted(site.settings.limits.items())},
+        limits=_limits(site),
     )
     parts["part"] = digest_of(asdict(span))
     return Approval(parts=parts, files=code.files)
+
+
+def _limits(site: Site) -> dict[str, str]:
+    """Where the run would stop: each signal's number."""
+    settings = site.settings
+    own = {f"signal {n} {name}": str(at) for n, (name, at) in enumerate(settings.own_limits)}
+    return own | {name: str(value) for name, value in settings.limits.items()}
 
 
 async def make_plan(

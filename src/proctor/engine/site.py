@@ -42,6 +42,8 @@ class Settings:
     pause: timedelta = timedelta(0)
     attempts: int = 3
     limits: Mapping[str, float] = field(default_factory=dict)
+    own_limits: tuple[tuple[str, float], ...] = ()
+    """The user's own signals with theirs, which are approved like the others."""
     windows: tuple[Window, ...] = ()
     undo_for: timedelta = timedelta(days=30)
     """For how long undo data is kept where the backfill is no longer there to say."""
