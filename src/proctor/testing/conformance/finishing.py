@@ -55,6 +55,20 @@ class Finishing:
         assert await store.issues(run.id) == []
         assert (await store.run(run.id)).sweep == 1
 
+    async def test_conflicted_rows_are_counted_once_where_their_sweep_is_cut_in_two(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """Each half knows which of its rows an earlier chunk had counted."""
+        await make_items(harness, [1, 2, 3])
+        spec = items_spec()
+        run = await begin(store, spec)
+        await conflict(harness, store, run, spec)
+        await add_items(harness, [0])
+        assert await store.sweep(run, spec, 1, 10) == 2
+        await store.split(await claim_one(store, run, spec), None)
+        assert await work(store, run, spec) == Outcome(read=4, written=4)
+        assert await store.issues(run.id) == []
+
     async def test_a_row_that_is_conflicted_again_is_counted_once(
         self, harness: Harness, store: Store
     ) -> None:
