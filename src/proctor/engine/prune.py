@@ -28,7 +28,10 @@ class Forgetting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forgotten:
-    """One run's part: rows that can then no longer be undone (at most, before it was done)."""
+    """One run's part: rows that can then no longer be undone (at most, before it was done).
+
+    None of a run that was rolled back: only its images go.
+    """
 
     run: Run
     rows: int
@@ -58,10 +61,10 @@ async def chosen(
         runs = [r for r in await site.store.runs() if _meant(site, r, words, kept_for)]
     found = []
     for run in runs:
-        chunks = [c for c in await site.store.chunks(run.id) if undoable(c)]
+        kept = [c for c in await site.store.chunks(run.id) if c.has_undo]
         keys = await _keys(site, run, words.keys)
-        rows = sum(c.outcome.written for c in chunks)
-        if rows:
+        rows = sum(c.outcome.written for c in kept if undoable(c))
+        if kept:  # also what was undone: its images still hold what somebody wants forgotten
             found.append(Forgotten(run=run, rows=min(rows, len(keys)) if keys else rows, keys=keys))
     return found
 

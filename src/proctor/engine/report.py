@@ -220,7 +220,7 @@ def _warnings(run: Run, chunks: Sequence[ChunkRecord]) -> tuple[str, ...]:
     codes = {c.code for c in chunks if c.code}
     if len(codes) > 1:
         found.append(f"{len(codes)} versions of the code wrote rows: changes were accepted")
-    pruned = sum(1 for c in chunks if c.outcome.written and not c.has_undo)
+    pruned = sum(1 for c in chunks if c.outcome.written and not (c.has_undo or c.undone))
     if pruned:
         found.append(f"{plural(pruned, 'chunk')} can no longer be undone: their images were pruned")
     if run.outcome.conflicted:

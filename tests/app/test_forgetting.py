@@ -1,0 +1,59 @@
+"""What prune forgets: all images of what was named, of no other run, and none before its time."""
+
+import json
+
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from proctor.app import Forgetting, Part
+from proctor.app.facade import RollbackOptions, RunOptions
+from shop import CONFIG, Shop
+
+
+@pytest.fixture(params=["sqlite", "postgres", "ledger"])
+def shop(request, tmp_path, pg):
+    """Thirty items; progress and images beside them, or in the ledger."""
+    made = Shop(tmp_path)
+    if request.param == "ledger":
+        made.configure(CONFIG.replace("[run]", 'progress = "ledger"\n[run]'))
+    if request.param == "postgres":
+        made.configure(CONFIG.replace('"sqlite:///shop.db"', json.dumps(pg)))
+        with psycopg.connect(pg) as db:
+            db.execute("CREATE TABLE items (id int PRIMARY KEY, normal text)")
+            db.execute("INSERT INTO items SELECT n, NULL FROM generate_series(1, 30) n")
+    return made
+
+
+@pytest.mark.parametrize("words", [{"table": "items"}, {"older_than": timedelta(0)}, {}])
+async def test_what_was_rolled_back_is_forgotten_too(shop, words):
+    """Its images hold what stood in the rows: by table, by age and by name they go."""
+    async with shop.by("ada") as app:
+        run = (await app.run("fill", RunOptions())).run.id
+        await app.rollback(run, RollbackOptions())
+        plan = await app.prunable(Forgetting(**(words or {"run": run})))
+        assert [(part.run.id, part.rows) for part in plan] == [(run, 0)]
+        assert await app.prune(plan) == 0
+        assert not any(c.has_undo for c in await app.site.store.chunks(run))
+        assert await app.prunable(Forgetting(run=run)) == []
+        assert (await app.report(run)).warnings == ()
+    assert (await shop.told("images.pruned"))[-1].run == run
+
+
+async def test_a_persons_rows_are_forgotten_where_they_were_undone(shop):
+    """Whoever asked to be erased is in no journal any more; the others are."""
+    async with shop.by("ada") as app:
+        run = (await app.run("fill", RunOptions())).run.id
+        await app.rollback(run, RollbackOptions(part=Part(stop="20")))
+        await app.prune(await app.prunable(Forgetting(table="items", keys=("3", "23"))))
+        chunks = await app.site.store.chunks(run)
+        seen = await app.site.store.run(run)
+        kept = [
+            row.key
+            for c in chunks
+            for row in await app.site.store.journalled(seen, c.chunk.number, 99)
+        ]
+        assert {(3,), (23,)}.isdisjoint(kept)
+        assert {(22,), (24,), (30,)} <= set(kept)
+        assert (await app.rollback(run, RollbackOptions())).undone.restored == 9
