@@ -2,14 +2,18 @@
 
 import json
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 
 from proctor.app import Forgetting, Part
 from proctor.app.facade import RollbackOptions, RunOptions
-from shop import CONFIG, Shop
+from shop import BACKFILLS, CONFIG, Shop
+
+TIMED = BACKFILLS.replace('version="1"', 'version="1", undo_for=timedelta(days=7)').replace(
+    "from proctor", "from datetime import timedelta\nfrom proctor", 1
+)
 
 
 @pytest.fixture(params=["sqlite", "postgres", "ledger"])
@@ -57,3 +61,27 @@ async def test_a_persons_rows_are_forgotten_where_they_were_undone(shop):
         assert {(3,), (23,)}.isdisjoint(kept)
         assert {(22,), (24,), (30,)} <= set(kept)
         assert (await app.rollback(run, RollbackOptions())).undone.restored == 9
+
+
+async def test_runs_of_another_environment_are_not_forgotten(tmp_path):
+    """P3: its protection must not be walked round."""
+    shop = Shop(tmp_path)
+    shop.configure(f'{CONFIG}\n[env.other]\nstore = "sqlite:///shop.db"\n')
+    async with shop.by("ada") as app:
+        await app.run("fill", RunOptions())
+    async with shop.by("eve", env="other") as app:
+        assert await app.prunable(Forgetting(table="items")) == []
+        assert await app.prunable(Forgetting(older_than=timedelta(0))) == []
+
+
+@pytest.mark.parametrize(("days", "kept"), [(6, [30]), (8, [])])
+async def test_undo_data_is_kept_as_long_as_its_backfill_says(tmp_path, days, kept):
+    """P3: neither for the thirty days of others, nor for less."""
+    shop = Shop(tmp_path)
+    shop.write(TIMED)
+    async with shop.by("ada") as app:
+        run = (await app.run("fill", RunOptions())).run.id
+        ended = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+        shop.sql(f"UPDATE proctor_runs SET ended = '{ended}'")
+        await app.prune(await app.prunable(Forgetting()))
+        assert [p.rows for p in await app.prunable(Forgetting(run=run))] == kept
