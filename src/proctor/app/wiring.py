@@ -51,6 +51,7 @@ async def open_app(
             clock=clock,
             who=name,
             settings=settings(config, environment, dialect),
+            redact=config.redact,
             dialect=dialect,
             listen=lambda watches: sources(environment, store, clock, watches),
         )

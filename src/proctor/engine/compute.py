@@ -18,12 +18,16 @@ from proctor.engine.place import place_of
 from proctor.errors import AnswerError, ProctorError
 from proctor.model import Key, Page, Row
 
+Redact = Callable[[str], str]
+"""Takes the secrets of a configuration out of a text."""
 SHOWN = 200
 """Characters of an exception's message that are kept."""
 
 
-async def compute(backfill: Backfill, page: Page, *, params: Any, now: datetime) -> list[Answered]:
-    """One answer for each row, in step with the page.
+async def compute(
+    backfill: Backfill, page: Page, *, params: Any, now: datetime, redact: Redact = str
+) -> list[Answered]:
+    """One answer for each row, in step with the page; `redact` takes secrets out of reasons.
 
     A synchronous function is called for the whole page in one other thread, so that claims
     and heartbeats go on. An exception of the author's becomes a Failure with its type,
@@ -33,16 +37,17 @@ async def compute(backfill: Backfill, page: Page, *, params: Any, now: datetime)
     if not page.keys:
         return []
     if backfill.is_async:
-        return await compute_async(backfill, page, params=params, now=now)
-    return await asyncio.to_thread(_staying, backfill, page, params=params, now=now)
+        return await compute_async(backfill, page, params=params, now=now, redact=redact)
+    call = Caller(backfill, page, params, now, redact)
+    return await asyncio.to_thread(_staying, call)
 
 
-def _staying(backfill: Backfill, page: Page, *, params: Any, now: datetime) -> list[Answered]:
+def _staying(call: Caller) -> list[Answered]:
     """Compute; a function that ends the process would else end the run with its own code."""
     try:
-        return compute_now(backfill, page, params=params, now=now)
+        return _called(call)
     except SystemExit as left:
-        raise ended_the_process(backfill, left) from None
+        raise ended_the_process(call.backfill, left) from None
 
 
 def ended_the_process(backfill: Backfill, left: SystemExit) -> AnswerError:
@@ -56,7 +61,11 @@ def ended_the_process(backfill: Backfill, left: SystemExit) -> AnswerError:
 
 def compute_now(backfill: Backfill, page: Page, *, params: Any, now: datetime) -> list[Answered]:
     """The same for a synchronous function, in this thread."""
-    call = Caller(backfill, page, params, now)
+    return _called(Caller(backfill, page, params, now))
+
+
+def _called(call: Caller) -> list[Answered]:
+    backfill = call.backfill
     if backfill.batch is not None:
         answers: list[Answered] = []
         for at in call.groups():
@@ -66,10 +75,10 @@ def compute_now(backfill: Backfill, page: Page, *, params: Any, now: datetime) -
 
 
 async def compute_async(
-    backfill: Backfill, page: Page, *, params: Any, now: datetime
+    backfill: Backfill, page: Page, *, params: Any, now: datetime, redact: Redact = str
 ) -> list[Answered]:
     """The same for an asynchronous function, at most `concurrency` calls in flight."""
-    call = Caller(backfill, page, params, now)
+    call = Caller(backfill, page, params, now, redact)
     single = backfill.batch is None
     spans = [slice(i, i + 1) for i in range(len(page.keys))] if single else list(call.groups())
     answers: list[list[Answered]] = [[] for _ in spans]
@@ -107,6 +116,7 @@ class Caller:
     page: Page
     params: Any
     now: datetime
+    redact: Redact = str
     fruitless: bool = False
     """Halving a group has found no row that it could save: others are not worth as many calls."""
 
@@ -243,7 +253,7 @@ class Caller:
         if sensitive:
             answered = answer if isinstance(answer, Mapping) else {}
             message = discreet(message, sensitive, self.page.rows[i], answered)
-        message = message.replace("\x00", "")
+        message = self.redact(message.replace("\x00", ""))
         return message if len(message) <= SHOWN else f"{message[: SHOWN - 1]}…"
 
     def checked(self, answers: list[Answered]) -> list[Answered]:

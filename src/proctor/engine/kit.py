@@ -50,6 +50,8 @@ class Kit:
     dice: Callable[[], float]
     worker: str
     lease_for: timedelta
+    redact: Callable[[str], str] = str
+    """Takes secrets out of what is kept of an author's or a server's words."""
     lanes: int = 1
     """Chunks that may be written at once, and pages that may be computed at once."""
     until: datetime | None = None
@@ -100,7 +102,7 @@ class Kit:
 
     def halting(self, reason: str) -> None:
         """Claim nothing more; the chunks in hand are finished."""
-        self.halt = self.halt or reason
+        self.halt = self.halt or self.redact(reason)
         self.pacing.stopped.set()
 
     @property

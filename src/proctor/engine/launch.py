@@ -285,6 +285,7 @@ def _kit(
         dice=dice,
         worker=f"{run.epoch}:{holder(site.who).host}:{holder(site.who).pid}",
         lease_for=settings.lease_for,
+        redact=site.redact,
         lanes=request.lanes or settings.lanes,
         until=request.until,
         stop=request.stop,

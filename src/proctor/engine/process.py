@@ -42,7 +42,9 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
     page = await kit.store.read(kit.spec, lease)
     turn.give()
     async with kit.computing:
-        answers = await compute(kit.backfill, page, params=kit.params, now=kit.run.created)
+        answers = await compute(
+            kit.backfill, page, params=kit.params, now=kit.run.created, redact=kit.redact
+        )
     settled = _settled(page, answers, kit)
     # What is to be written counts as written, or a few bad rows would be all that were read.
     verdict = judge(kit, settled.outcome.plus(Bucket.WRITTEN, len(settled.index)))

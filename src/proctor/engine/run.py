@@ -159,7 +159,7 @@ async def _broken(kit: Kit, error: ProctorError) -> Ended:
             kit.run.id,
             RunState.FAILED,
             among=[RunState.RUNNING, RunState.PAUSING],
-            reason=str(error),
+            reason=kit.redact(str(error)),
             epoch=kit.run.epoch,
         )
     except ProctorError:
@@ -168,6 +168,6 @@ async def _broken(kit: Kit, error: ProctorError) -> Ended:
     else:
         if not run.outcome.read and isinstance(error, AuthorError | OperatorError):
             # Nothing was settled: a run to resume would only keep others off the fields.
-            run = await _moved(kit, RunState.CANCELLED, among=[RunState.FAILED], reason=str(error))
+            run = await _moved(kit, RunState.CANCELLED, among=[RunState.FAILED], reason=run.reason)
     kit.events.emit("run.failed", run.id, why=str(error))
     return Ended(run=run, error=error)

@@ -63,6 +63,8 @@ class Site:
     clock: Clock
     who: str
     settings: Settings
+    redact: Callable[[str], str] = str
+    """Takes the secrets of the configuration out of a text."""
     dialect: str = ""
     """The kind of store, for the advice in reports: sqlite or postgres."""
     listen: Callable[[Sequence[Watch]], tuple[Source, ...]] = lambda _watches: ()
