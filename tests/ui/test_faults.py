@@ -3,6 +3,7 @@
 import click
 import pytest
 
+from proctor.config.secret import Redactor
 from proctor.errors import Denied, UsageError
 from proctor.ui import faults
 
@@ -53,3 +54,12 @@ def test_an_unforeseen_fault_is_not_a_traceback():
     assert fault.found == "ZeroDivisionError: division by zero"
     assert "--debug" in fault.fix
     assert fault.exit_code == 1
+
+
+def test_a_traceback_is_without_the_secrets_of_the_configuration():
+    """P12: also those that no pattern could know, in the message of any error of the chain."""
+    error = RuntimeError("asked with correct-horse")
+    error.__cause__ = OSError("refused correct-horse")
+    told = faults.trace(error, Redactor(["correct-horse"]))
+    assert "refused ***" in told
+    assert "asked with ***" in told
