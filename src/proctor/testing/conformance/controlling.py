@@ -188,10 +188,12 @@ class Controlling:
             await store.move("nobody", RunState.PAUSING, among=[RunState.RUNNING])
 
     async def test_a_holder_of_the_past_moves_nothing(self, harness: Harness, store: Store) -> None:
-        """With an epoch given, only its holder may move the run."""
+        """With an epoch given, only its holder may move the run; nor has it a sweep to begin."""
         await make_items(harness, [1])
         old = await begin(store, items_spec())
         await begin(store, items_spec(), holder=BOB, resume=True, dead=True)
+        with pytest.raises(Fenced):
+            await store.sweep(old, items_spec(), 1, 10)
         with pytest.raises(Fenced):
             await store.move(old.id, RunState.SUCCEEDED, among=[RunState.RUNNING], epoch=old.epoch)
         assert (await store.run(old.id)).state is RunState.RUNNING
