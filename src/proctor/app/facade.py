@@ -316,13 +316,14 @@ class App:
         spec = await self.site.store.spec_of(found.id)
         span = await resolve(self.site, spec, options.part)
         terms = UndoTerms(span=span, since=options.since, dry_run=options.dry_run)
+        backfill = self.backfills.get(found.backfill)
         undoer = Undoer(
             store=self.site.store,
             run=found,
             terms=approved.terms_for(found, terms) if approved else terms,
             events=self.site.events,
             clock=self.site.clock,
-            pacing=self.site.pacing(),
+            pacing=self.site.pacing(backfill.signals if backfill else ()),
             dice=dice,
             lanes=self.site.settings.lanes,
             approved=approved.digest if approved else None,
