@@ -48,3 +48,14 @@ async def test_no_reason_of_a_row_holds_a_secret(tmp_path, monkeypatch, budget, 
         assert TOKEN not in text
     for face in (html, markdown, statistics):
         assert TOKEN not in face.render(report)
+
+
+async def test_what_a_signal_says_is_kept_without_secrets(tmp_path, monkeypatch):
+    """The ledger of every environment is opened with the net of its configuration."""
+    monkeypatch.setenv("OPS_TOKEN", TOKEN)
+    shop = Shop(tmp_path)
+    async with shop.by("ada") as app:
+        app.site.events.emit("run.throttled", "r1", why=f"401 for {TOKEN}")
+        await app.site.events.flush()
+    (told,) = await shop.told("run.throttled")
+    assert told.data["why"] == "401 for ***"
