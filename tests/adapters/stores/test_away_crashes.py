@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 
 from adapters.stores.away_harness import AwayHarness, AwaySqliteHarness
+from proctor.adapters.stores.away import runs
+from proctor.adapters.stores.away.intents import WRITE, Intent
+from proctor.adapters.stores.away.progress import Progress
+from proctor.adapters.stores.away.settling import AwayBook
 from proctor.errors import Busy, Fenced
 from proctor.model import ChunkState, Outcome, RunState
 from proctor.ports import Manners, UndoTerms
@@ -265,6 +269,26 @@ async def test_a_chunk_whose_write_was_lost_closes_with_its_run(harness, store):
     assert await books(store, run) == Outcome()
     with pytest.raises(Fenced):
         await claim_one(store, run, items_spec())
+
+
+async def test_the_moved_rows_of_a_write_end_with_a_run_that_ended_meanwhile(sqlite):
+    """Cancelled between COMMIT and done: nobody is given a lease any more."""
+    store = await sqlite.store()
+    await twelve(sqlite)
+    run = await begin(store, items_spec())
+    lease = await claim_one(store, run, items_spec(), rows=5)
+    progress = await Progress.connect(sqlite.ledger, "test shop.db")
+    book, counted = AwayBook(progress), Outcome(read=4, unchanged=4)
+    intent = Intent(kind=WRITE, witness={}, outcome=counted, retried=((2,),))
+    await book.intend(lease, intent)
+    then, among = RunState.CANCELLING, [RunState.RUNNING]
+    await progress.write(
+        lambda c: runs.move(c, progress.home, run.id, then, among=among, reason="", epoch=None)
+    )
+    assert await book.done(run.id, 1, intent) is None
+    states = [c.state for c in await store.chunks(run.id)]
+    assert states == [ChunkState.APPLIED, ChunkState.CLOSED]
+    await progress.aclose()
 
 
 async def test_the_worker_itself_settles_what_it_could_not_tell(harness, store):

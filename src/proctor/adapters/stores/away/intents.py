@@ -179,9 +179,10 @@ def done(
 ) -> Lease | None:
     """The write took place: the chunk's row becomes what the intent says.
 
-    `ours` leases the chunk of moved rows to the worker that is still there; `standing` are the
-    positions of the journal whose images stand, where only the images could tell: the others
-    are to be read again. Settled by somebody else already: nothing happens.
+    `ours` leases the chunk of moved rows to the worker that is still there, unless the run has
+    ended meanwhile; `standing` are the positions of the journal whose images stand, where only
+    the images could tell: the others are to be read again. Settled by somebody else already:
+    nothing happens.
     """
     found = noted(connection, run, number, token)
     if found is None:
@@ -213,6 +214,8 @@ def done(
     if not made:
         return None
     claim: dict[str, Any] = {}
+    # Taking numbers for them has locked the run's row: no move can come in between any more.
+    ours = ours and _goes_on(connection, run)
     if ours:
         until = records.time_to_text(moment + intent.lease_for)
         claim = {"state": ChunkState.CLAIMED.value, "fence": 1, "worker": found.worker}

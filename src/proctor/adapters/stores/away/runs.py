@@ -20,7 +20,12 @@ KEYS_A_CHUNK: Final = 500
 RESUMABLE: Final = frozenset(
     {RunState.QUEUED, RunState.RUNNING, RunState.PAUSING, RunState.PAUSED, RunState.FAILED}
 )
-CLOSING: Final = frozenset({RunState.CANCELLING, RunState.ROLLING_BACK, RunState.SUCCEEDED})
+CLOSING: Final = frozenset(
+    {
+        *(RunState.CANCELLING, RunState.CANCELLED),
+        *(RunState.ROLLING_BACK, RunState.SUCCEEDED),
+    }
+)
 ENDED: Final = frozenset(
     {
         *(RunState.PAUSED, RunState.CANCELLED, RunState.FAILED),

@@ -26,7 +26,12 @@ KEYS_A_CHUNK = 500
 RESUMABLE = frozenset(
     {RunState.QUEUED, RunState.RUNNING, RunState.PAUSING, RunState.PAUSED, RunState.FAILED}
 )
-CLOSING = frozenset({RunState.CANCELLING, RunState.ROLLING_BACK, RunState.SUCCEEDED})
+CLOSING = frozenset(
+    {
+        *(RunState.CANCELLING, RunState.CANCELLED),
+        *(RunState.ROLLING_BACK, RunState.SUCCEEDED),
+    }
+)
 ENDED = frozenset(
     {
         *(RunState.PAUSED, RunState.CANCELLED, RunState.FAILED),
@@ -181,9 +186,8 @@ async def _take_over(work: Transaction, opening: Opening) -> None:
         raise active(run, "its holder is alive")
     _refuse_other(run, opening)
     now = "pg_catalog.clock_timestamp()"
+    await _end_claims(work, name, "open", "('claimed')")
     await work.run(
-        f"UPDATE proctor.chunks SET state = 'open', fence = fence + 1, claimed_until = NULL "
-        f"WHERE run = {name} AND state = 'claimed';\n"
         f"UPDATE proctor.runs SET state = 'running', epoch = epoch + 1, ended = NULL, "
         f"reason = '', started = coalesce(started, {now}), heartbeat = {now}, "
         f"held_until = {tables.until(opening.lease_for)}, "
@@ -262,21 +266,29 @@ async def move(
         )
         if not changed:
             raise await _cannot(work, run, then, epoch)
-        closing = ""
         if then in CLOSING:
-            closing = _close(name, "closed", "('open', 'claimed')")
+            await _end_claims(work, name, "closed", "('open', 'claimed')")
         elif then is RunState.FAILED:
             # It may be resumed: what was claimed must be found again, and still be fenced.
-            closing = _close(name, "open", "('claimed')")
-        rows = await work.commit(f"{closing}{tables.RUNS} WHERE r.id = {name}")
+            await _end_claims(work, name, "open", "('claimed')")
+        rows = await work.commit(f"{tables.RUNS} WHERE r.id = {name}")
         return tables.run_of(rows[0])
 
 
-def _close(name: str, then: str, among: str) -> str:
-    return (
-        f"UPDATE proctor.chunks SET state = '{then}', fence = fence + 1, claimed_until = NULL "
-        f"WHERE run = {name} AND state IN {among};\n"
-    )
+async def _end_claims(work: Transaction, name: str, then: str, among: str) -> None:
+    """End what is claimed, under the lock on the run's row, until nothing is.
+
+    The update waits for a write in flight, but was begun before it: the chunk of moved rows
+    that the write leaves, or the halves of a chunk cut in two, only the next statement sees.
+    """
+    claimed = f"run = {name} AND state IN {among}"
+    left = True
+    while left:
+        _, ((left,),) = await work.run(
+            f"UPDATE proctor.chunks SET state = '{then}', fence = fence + 1, "
+            f"claimed_until = NULL WHERE {claimed};\n"
+            f"SELECT EXISTS (SELECT FROM proctor.chunks WHERE {claimed})"
+        )
 
 
 async def _cannot(work: Transaction, run: str, then: RunState, epoch: int | None) -> Exception:
