@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
+import struct
 
 import psycopg
+
+from psycopg.pq import ExecStatus, PGconn
 
 from proctor.adapters.stores.postgres import open_postgres
 from proctor.model import KeyPart, RunState, Source, Spec
@@ -64,6 +67,24 @@ class Case:
         copy = f"COPY (SELECT * FROM {table} ORDER BY 1) TO STDOUT (FORMAT BINARY)"
         with psycopg.connect(self.url) as connection, connection.cursor().copy(copy) as parts:
             return b"".join(bytes(part) for part in parts)
+
+
+class Replica:
+    """What the server takes for a replica: a session that streams WAL and says it has replayed."""
+
+    def __init__(self, url):
+        self.session = PGconn.connect(f"{url}?replication=true".encode())
+        at = self.session.exec_(b"IDENTIFY_SYSTEM").get_value(0, 2)
+        started = self.session.exec_(b"START_REPLICATION PHYSICAL " + at)
+        assert started.status == ExecStatus.COPY_BOTH, self.session.error_message
+        high, low = (int(part, 16) for part in at.split(b"/"))
+        lsn = (high << 32) + low
+        self.session.put_copy_data(b"r" + struct.pack("!QQQQB", lsn, lsn, lsn, 0, 0))
+        self.session.flush()
+
+    def close(self):
+        """Break off without a word."""
+        self.session.finish()
 
 
 class PostgresHarness:

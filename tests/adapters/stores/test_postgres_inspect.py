@@ -7,7 +7,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from pgcases import Case, fill, first_page, table_spec, take_back
+from pgcases import Case, Replica, fill, first_page, table_spec, take_back, until
 from proctor.adapters.stores.postgres import open_postgres
 from proctor.errors import Denied, ProctorError, TargetError, Unreachable, UsageError
 from proctor.model import KeyPart, Outcome, RunState, Span
@@ -341,6 +341,25 @@ async def test_health_is_watched_or_says_why_not(case, store):
     later = {s.name: s for s in (await store.health()).signals}
     assert later["wal_rate"].value > 0
     assert later["commit_latency"].value > 0
+
+
+async def _lag(store):
+    return next(s for s in (await store.health()).signals if s.name == "replication_lag")
+
+
+async def test_a_replica_that_breaks_off_is_not_one_that_has_caught_up(case, store):
+    """Its lag is not known any more: the signal vanishes, and comes back with the replica."""
+    assert (await _lag(store)).value == 0
+    for _ in range(2):
+        replica = Replica(case.url)
+        await until(case, "SELECT 1 FROM pg_stat_replication WHERE replay_lsn IS NOT NULL")
+        assert (await _lag(store)).value is not None
+        replica.close()
+        await until(case, "SELECT 1 WHERE NOT EXISTS (SELECT FROM pg_stat_replication)")
+        gone = await _lag(store)
+        assert gone.value is None
+        assert "gone" in gone.why
+    assert (await _lag(await case.store())).value == 0
 
 
 async def test_errors_hold_no_chain_to_the_drivers_own(case, store):

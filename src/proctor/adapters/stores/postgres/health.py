@@ -27,7 +27,7 @@ SELECT pg_catalog.clock_timestamp(),
   pg_catalog.pg_is_in_recovery(),
   (pg_catalog.pg_has_role('pg_monitor', 'MEMBER')
    OR pg_catalog.pg_has_role('pg_read_all_stats', 'MEMBER')),
-  (SELECT count(*) FROM pg_catalog.pg_stat_replication),
+  (SELECT count(replay_lsn) FROM pg_catalog.pg_stat_replication),
   (SELECT pg_catalog.date_part('epoch', max(replay_lag)) FROM pg_catalog.pg_stat_replication),
   (SELECT sum(numbackends) FROM pg_catalog.pg_stat_database)::float8,
   pg_catalog.current_setting('max_connections')::float8,
@@ -48,11 +48,13 @@ RUNS: Final = (
 
 @dataclass(slots=True)
 class Pulse:
-    """Remembers the last look, so that WAL becomes a rate; one for each store."""
+    """Remembers earlier looks, so that WAL becomes a rate; one for each store."""
 
     wal: float | None = None
     at: float = 0.0
     rate: float = 0.0
+    replicated: bool = False
+    """A replica was connected at an earlier look."""
 
     def took(self, wal: float) -> float:
         """Megabytes of WAL a second since the last look; 0 at the first."""
@@ -71,7 +73,7 @@ async def health(pool: Pool, pulse: Pulse) -> Health:
         await work.commit()
     at = row[0] if isinstance(row[0], datetime) else datetime.now(UTC)
     signals = (
-        _lag(row),
+        _lag(row, pulse),
         Signal(
             name="active_connections",
             value=row[5] / max(1.0, row[6]),
@@ -96,12 +98,21 @@ async def _runs(work: Transaction) -> int:
     return int(count)
 
 
-def _lag(row: tuple[Any, ...]) -> Signal:
-    """The worst replica's replay lag; a replica that has caught up reports none."""
+def _lag(row: tuple[Any, ...], pulse: Pulse) -> Signal:
+    """The worst replica's replay lag; a replica that has caught up reports none.
+
+    A backup that streams WAL replays nothing and is no replica. A replica that breaks off may
+    be behind by any length: from then on nothing is known of it.
+    """
     visible, replicas, lag = row[2], row[3], row[4]
-    value = (lag or 0.0) if visible else None
-    why = "GRANT pg_monitor to the role to watch it" if not visible else ""
-    if visible and not replicas:
+    value, why = lag or 0.0, ""
+    if not visible:
+        value, why = None, "GRANT pg_monitor to the role to watch it"
+    elif replicas:
+        pulse.replicated = True
+    elif pulse.replicated:
+        value, why = None, "the replica that was connected is gone"
+    else:
         why = "no replica is connected"
     return Signal(name="replication_lag", value=value, limit=LAG_LIMIT, unit="s", why=why)
 
