@@ -140,7 +140,9 @@ class Binding:
             return self.scanned
         target = self.target
         on = " AND ".join(
-            f"{target.column(c.target.name)} = {SOURCE}.{ident(c.field.name)}" for c in self.key
+            f"{target.column(c.target.name)} = "
+            f"{c.target.collated(f'{SOURCE}.{ident(c.field.name)}')}"
+            for c in self.key
         )
         images = ", ".join(
             f"{sql} AS proctor_i{n}" for n, sql in enumerate(self._images(target.alias))
@@ -202,7 +204,12 @@ class Binding:
         return f"({columns}) IN (SELECT {sent} FROM {keys.unnested(self.key, listed)})"
 
     def between(self, after: Key | None, upto: Key | None) -> str:
-        """A key range on the rows that are written, so that a join need not look further."""
+        """A key range on the rows that are written, so that a join need not look further.
+
+        Everything, where the written table sorts the same keys in another order.
+        """
+        if not all(c.ordered_alike for c in self.key):
+            return "true"
         bounds = []
         if after is not None:
             at = keys.place(self.key, after, on_target=True)

@@ -7,9 +7,9 @@ import hashlib
 import json
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 
@@ -18,6 +18,7 @@ from proctor.adapters.stores.postgres.literal import ident, text
 from proctor.adapters.stores.postgres.pool import Transaction
 from proctor.errors import TargetError
 
+DEFAULT_COLLATION: Final = 'pg_catalog."default"'
 BEFORE, INSERT, UPDATE, ROW = 2, 4, 16, 1
 """Bits of pg_trigger.tgtype."""
 
@@ -57,6 +58,8 @@ class Field:
     generated: bool = False
     identity: str = ""
     default: str | None = None
+    collation: str | None = None
+    """By which texts are ordered, as SQL; None for a type that has no collation."""
     deterministic: bool = True
     readable: bool = True
     writable: bool = True
@@ -66,13 +69,23 @@ class Field:
         """Whether trailing blanks mean nothing: char(n), but not bpchar without a length."""
         return self.type.name == "bpchar" and self.typmod >= 0
 
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What an approval covers of it."""
+        own = () if self.collation in (None, DEFAULT_COLLATION) else (self.collation,)
+        return (self.declared, self.not_null, self.default, *own)
+
     def assigned(self, sql: str) -> str:
         """Text as this column's input function takes it, for SET and INSERT."""
         return sql if self.type.is_text else f"{sql}::{self.type.sql}"
 
     def compared(self, sql: str) -> str:
-        """Text as a value to compare with this column."""
-        return f"{sql}::{self.type.sql}"
+        """Text as a value to compare with this column, or in its order with another such value."""
+        return self.collated(f"{sql}::{self.type.sql}")
+
+    def collated(self, sql: str) -> str:
+        """A value under this column's collation: two that were sent have the database's own."""
+        return sql if self.collation is None else f"{sql} COLLATE {self.collation}"
 
     def image(self, column: str) -> str:
         """The column as the server prints it; null stays null."""
@@ -179,7 +192,7 @@ class Relation:
         """Of columns, types, constraints and triggers: what an approval covers."""
         body = [
             [self.schema, self.name],
-            [[f.name, f.declared, f.not_null, f.default] for f in self.fields.values()],
+            [[f.name, *f.shape] for f in self.fields.values()],
             sorted(self.constraints),
             sorted(t.definition for t in self.triggers),
         ]
@@ -238,12 +251,26 @@ async def query_fields(work: Transaction, query: str) -> dict[str, Field]:
     if not values:
         raise TargetError("the query has no columns")
     fields = [_field(d) for (d,) in await work.fetch(catalog_sql.types_of(values))]
+    fields = await _collated(work, query, fields)
     names = [f.name for f in fields]
     if twice := sorted({n for n in names if names.count(n) > 1}):
         raise TargetError(
             "the query names a column twice", found=", ".join(twice), fix="give each its own name"
         )
     return {f.name: f for f in fields}
+
+
+async def _collated(work: Transaction, query: str, fields: list[Field]) -> list[Field]:
+    """The columns of a query with the collations that it gives them, which no type tells."""
+    able = [f for f in fields if f.collation is not None]
+    if not able:
+        return fields
+    asked = ", ".join(f"pg_catalog.pg_collation_for(q.{ident(f.name)})" for f in able)
+    ((*told,),) = await work.fetch(
+        f"SELECT {asked} FROM (SELECT) AS one LEFT JOIN ({query}\n) AS q ON false"
+    )
+    by_name = dict(zip((f.name for f in able), told, strict=True))
+    return [replace(f, collation=by_name.get(f.name)) for f in fields]
 
 
 async def references(work: Transaction, target: Relation) -> tuple[Reference, ...]:

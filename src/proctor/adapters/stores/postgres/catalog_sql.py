@@ -45,13 +45,21 @@ SELECT pg_catalog.json_build_object('schema', n.nspname, 'name', b.typname,
 FROM base b JOIN pg_catalog.pg_namespace n ON n.oid = b.typnamespace WHERE b.typtype <> 'd')"""
 
 
+_COLLATION: Final = (
+    "pg_catalog.quote_ident(kn.nspname) || '.' || pg_catalog.quote_ident(k.collname)"
+)
+
+
 def types_of(values: str) -> str:
     """Columns of a query as fields, from (number, name, type, modifier)."""
     return f"""
 SELECT pg_catalog.json_build_object('number', v.number, 'name', v.name,
   'declared', pg_catalog.format_type(v.type, v.mod), 'typmod', v.mod,
-  'domain', false, 'writable', false, 'type', {_type("v.type")})
-FROM (VALUES {values}) AS v(number, name, type, mod) ORDER BY v.number"""
+  'domain', false, 'writable', false, 'type', {_type("v.type")}, 'collation', {_COLLATION})
+FROM (VALUES {values}) AS v(number, name, type, mod)
+JOIN pg_catalog.pg_type t ON t.oid = v.type
+LEFT JOIN pg_catalog.pg_collation k ON k.oid = t.typcollation
+LEFT JOIN pg_catalog.pg_namespace kn ON kn.oid = k.collnamespace ORDER BY v.number"""
 
 
 def describe(oid: int) -> str:
@@ -96,6 +104,7 @@ SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
   'generated', a.attgenerated <> '',
   'identity', a.attidentity,
   'default', pg_catalog.pg_get_expr(d.adbin, d.adrelid),
+  'collation', {_COLLATION},
   'deterministic', coalesce(k.collisdeterministic, true),
   'readable', pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'),
   'writable', pg_catalog.has_column_privilege(c.oid, a.attnum, 'UPDATE'),
@@ -103,6 +112,7 @@ SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 LEFT JOIN pg_catalog.pg_collation k ON k.oid = a.attcollation
+LEFT JOIN pg_catalog.pg_namespace kn ON kn.oid = k.collnamespace
 WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"""
 
 _INDEXES: Final = """

@@ -34,6 +34,14 @@ class KeyColumn:
         """Whether it is a whole number, sent and kept as such; all others as text."""
         return self.field.type.name in INTEGERS
 
+    @property
+    def ordered_alike(self) -> bool:
+        """Whether both sides of it sort the same keys in the same order."""
+        if self.whole:
+            return self.target.type.name in INTEGERS
+        same = (self.field.type, self.field.collation) == (self.target.type, self.target.collation)
+        return same and self.field.padded == self.target.padded
+
     def printed(self, column: str) -> str:
         """The part as it goes into a Key."""
         return column if self.whole else self.field.image(column)

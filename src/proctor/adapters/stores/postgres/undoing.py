@@ -134,7 +134,7 @@ class Undoer:
         found = [
             f"EXISTS (SELECT FROM {r.table} AS proctor_ref WHERE "
             + " AND ".join(
-                f"proctor_ref.{ident(c)} = {target.column(t)}"
+                f"proctor_ref.{ident(c)} = {target.fields[t].collated(target.column(t))}"
                 for c, t in zip(r.columns, r.targets, strict=True)
             )
             + ")"
