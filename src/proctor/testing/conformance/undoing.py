@@ -240,6 +240,27 @@ class Undoing:
             (3, "old"),
         ]
 
+    async def test_a_place_in_anything_but_an_object_fails_its_row(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """P3: lists and plain values have no places, and what cannot be undone is not written."""
+        await harness.sql(
+            f"CREATE TABLE docs (id INTEGER PRIMARY KEY, doc {harness.json_type})",
+            """INSERT INTO docs VALUES (1, '{}'), (2, '[1]'), (3, '[1, 2]'), (4, '7')""",
+            """INSERT INTO docs VALUES (5, '{"5": [1]}'), (6, '{"5": {}}'), (7, '{"5": null}')""",
+        )
+        before = await harness.fetch("SELECT * FROM docs ORDER BY id")
+        spec = items_spec(source="docs", fills=("doc.5.1", "doc.6"), missing="1 = 1")
+        run = await begin(store, spec)
+        outcome = await work(store, run, spec, lambda _row: ("z", "z"))
+        assert outcome == Outcome(read=7, written=2, failed=5)
+        issues = await store.issues(run.id)
+        assert [i.key for i in issues] == [(2,), (3,), (4,), (5,), (7,)]
+        assert all("JSON" in i.reason for i in issues)
+        run = await roll_back(store, await finish(store, run))
+        assert (await undo_all(store, run)).restored == 2
+        assert await harness.fetch("SELECT * FROM docs ORDER BY id") == before
+
     async def test_a_nested_field_is_undone_at_its_path(
         self, harness: Harness, store: Store
     ) -> None:

@@ -30,6 +30,8 @@ LOST: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "25006"})
 """The server ended the session, or (25006) it has become a replica that cannot be written."""
 STRUCTURAL: Final = ("0A", "25", "26", "28", "2B", "3D", "3F", "42", "53", "55", "57", "58", "F0")
 """Classes of SQLSTATE that no single row can be blamed for."""
+NO_PARENT: Final = "2203A"
+"""A step leads through something that is no JSON object; the server does not say through what."""
 
 QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'|“[^”]*”|«[^»]*»")
 
@@ -126,6 +128,8 @@ def row_reason(error: psycopg.Error, values: Iterable[Any]) -> str:
         inner = match.group()[1:-1]
         return match.group() if inner in kept else "…"
 
+    if error.sqlstate == NO_PARENT:
+        return "a place to be filled is in a list or a plain value, not in a JSON object (2203A)"
     said = QUOTED.sub(keep, _first_line(error))
     for value in sorted({str(v) for v in _flat(values)}, key=len, reverse=True):
         if value and value not in kept:

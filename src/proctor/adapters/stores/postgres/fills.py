@@ -34,6 +34,8 @@ DIGEST: Final = 33
 """Characters of a digest in the journal."""
 NOT_THERE: Final = ""
 OBJECT: Final = "'{}'::pg_catalog.jsonb"
+REFUSED: Final = "'strict $.parent'"
+"""What the server refuses to follow in anything but an object: see faults.NO_PARENT."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +210,20 @@ class Document:
         for position, fill in self.fills:
             cell = f"{value.format(position)}::pg_catalog.jsonb"
             document = _put(document, fill.path, cell)
-        return document
+        return f"CASE {self._refused(column)} ELSE {document} END"
+
+    def _refused(self, column: str) -> str:
+        """Refuse a document in which a parent of a place is a list or a plain value.
+
+        The server itself takes the name 5 for an index, and lengthens a list by what it cannot
+        take away again.
+        """
+        parents = dict.fromkeys(f.path[:n] for _, f in self.fills for n in range(len(f.path)))
+        return " ".join(
+            f"WHEN pg_catalog.jsonb_typeof({column} #> {texts(parent)}) <> 'object' "
+            f"THEN pg_catalog.jsonb_path_query_first({column} #> {texts(parent)}, {REFUSED})"
+            for parent in parents
+        )
 
     def restored(self, column: str, before: str) -> str:
         """The old column from before-images; `before.format(i)` is the i-th one.
