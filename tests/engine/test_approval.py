@@ -61,6 +61,14 @@ def test_a_part_that_came_or_went_is_a_change(part):
             hold(then, now, accept=())
 
 
+def test_a_run_found_beside_its_rows_is_on_its_target_whatever_that_is_called():
+    """Only the target's name is forgiven; and the run goes on under the digest it began with."""
+    moved = approval(target="by another route")
+    assert moved.on_target_of(approval()) == approval()
+    with pytest.raises(PlanVoid, match="schema changed"):
+        hold(approval(), approval(target="z", schema="y").on_target_of(approval()), accept=())
+
+
 def test_all_that_changed_is_named_at_once():
     with pytest.raises(PlanVoid) as caught:
         hold(approval(), approval(code="x", schema="y", target="z"), accept=())

@@ -165,7 +165,7 @@ def test_parts_tell_what_differs(code, tmp_path):
     """Each part has its own digest: a parameter does not change the code, nor the spec."""
     digested = code()
     spec = project(tmp_path, backfills=BACKFILLS)["fill_x"].spec
-    shape = Shape(identity="db/t", columns=(), target_columns=(), digest="d")
+    shape = Shape(identity="db/t", address="here", columns=(), target_columns=(), digest="d")
 
     def parts(**changed):
         given = {
@@ -180,6 +180,7 @@ def test_parts_tell_what_differs(code, tmp_path):
         ({"spec": replace(spec, where="x > 1")}, {"spec"}),
         ({"shape": replace(shape, digest="e")}, {"schema"}),
         ({"shape": replace(shape, identity="db2/t")}, {"target"}),
+        ({"shape": replace(shape, address="there")}, set()),
         ({"env": "production"}, {"environment"}),
         ({"limits": {}}, {"limits"}),
         ({"code": code(helpers=HELPERS + "Y = 1\n")}, {"code"}),

@@ -56,6 +56,25 @@ def test_a_run_and_its_rollback(customers, proctor):
     assert customers("SELECT count(email_normalized) FROM customers") == [(0,)]
 
 
+def test_a_server_is_the_same_by_every_address(customers, shop, pg, pg_server, proctor):
+    """A failover, a pooler, a socket: a plan holds and a run goes on, by whatever route."""
+    bounded = (shop / "backfills.py").read_text()
+    raising = bounded.replace("    email =", "    assert row['id'] < 100\n    email =")
+    (shop / "backfills.py").write_text(raising)
+    with (shop / "proctor.toml").open("a") as file:
+        file.write("\n[run]\nchunk_rows = 50\n")
+    planned = proctor("plan", "normalize_email", "--env", "pg", "--out", "plan.json")
+    assert f"127.0.0.1:{pg_server.port}" in planned.out
+    text = (shop / "proctor.toml").read_text()
+    socket = f"postgresql://postgres@/{pg.rpartition('/')[2]}?host={pg_server.folder}"
+    (shop / "proctor.toml").write_text(text.replace(pg, f"{socket}&port={pg_server.port}"))
+    run = proctor("run", "normalize_email", "--env", "pg", "--plan", "plan.json", "--json").json
+    assert run["state"] == "paused"
+    (shop / "proctor.toml").write_text(text)
+    ended = proctor("resume", run["id"], "--env", "pg", "--json")
+    assert (ended.code, ended.json["id"]) == (1, run["id"]), ended.err
+
+
 @pytest.mark.parametrize(
     "wrong", [{"user": "nobody", "password": "hunter2"}, {"port": "1"}, {"dbname": "nowhere"}]
 )

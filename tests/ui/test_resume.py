@@ -54,6 +54,57 @@ def test_mended_code_goes_on_only_when_the_change_is_accepted(failing, shop, pro
     assert "run.resumed" in proctor("report", run["id"]).out.replace("\\", "")
 
 
+@pytest.fixture
+def paused(failing, shop, proctor):
+    """A run that has paused half-way over its rows, whose code is mended."""
+    settings(shop, chunk_rows=100)
+    run = proctor("run", "normalize_email", "--json").json
+    assert run["state"] == "paused"
+    failing()
+    return run["id"]
+
+
+def moved(shop, place, more=""):
+    """The shop's database is in another folder now, and so says proctor.toml."""
+    (shop / place).mkdir()
+    (shop / "shop.db").rename(shop / place / "shop.db")
+    text = (shop / "proctor.toml").read_text()
+    line = f'store = "sqlite:///{place}/shop.db"\n{more}'
+    (shop / "proctor.toml").write_text(text.replace('store = "sqlite:///shop.db"\n', line))
+
+
+def test_a_run_goes_on_where_its_file_was_moved_to(paused, shop, proctor):
+    """Its own row is in there: that is proof enough of the target, and nothing is to accept."""
+    moved(shop, "restored")
+    refused = proctor("resume", paused, "--json")
+    assert refused.json["error"]["what"] == "code changed since it was approved"
+    ended = proctor("resume", paused, "--accept-changes", "code", "--json")
+    assert (ended.json["id"], ended.json["state"]) == (paused, "succeeded")
+
+
+def test_a_plan_is_for_the_file_that_was_looked_at(shop, proctor):
+    """P9: another target is another plan, also under the same name."""
+    assert proctor("plan", "normalize_email", "--out", "plan.json").code == 0
+    moved(shop, "elsewhere")
+    ended = proctor("run", "normalize_email", "--plan", "plan.json", "--json")
+    assert ended.code == 3
+    assert ended.json["error"]["what"] == "target changed since it was approved"
+
+
+def test_progress_in_the_ledger_is_no_proof_of_the_target(failing, shop, proctor):
+    """There the run's row says nothing of the file that the environment names by now."""
+    text = (shop / "proctor.toml").read_text()
+    store = 'store = "sqlite:///shop.db"\n'
+    (shop / "proctor.toml").write_text(text.replace(store, f'{store}progress = "ledger"\n'))
+    settings(shop, chunk_rows=100)
+    run = proctor("run", "normalize_email", "--json").json
+    failing()
+    moved(shop, "elsewhere")
+    refused = proctor("resume", run["id"], "--accept-changes", "code", "--json")
+    assert refused.code == 3
+    assert refused.json["error"]["what"] == "target changed since it was approved"
+
+
 def test_restart_gives_the_unfinished_run_up(failing, shop, proctor):
     """A new run; the old one is cancelled, not forgotten."""
     settings(shop, chunk_rows=100)

@@ -52,7 +52,8 @@ def forecast():
         params={"depth": 3},
         span=Span(limit=100),
         shape=Shape(
-            identity="songs at db.example.com/shop",
+            identity="postgres:7/shop/public.songs",
+            address="songs at db.example.com/shop",
             columns=(),
             target_columns=(),
             digest="s" * 64,

@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from proctor.errors import PlanVoid, UsageError
@@ -46,6 +46,15 @@ class Approval:
     def dump(self) -> str:
         """As the target keeps it."""
         return json.dumps({"parts": dict(self.parts), "files": dict(self.files)}, sort_keys=True)
+
+    def on_target_of(self, begun: Approval) -> Approval:
+        """The same, bound to the target that a run was begun on.
+
+        For a run that was found beside its rows: whatever host or path led there, a row of the
+        run's own is a better witness of the target than any name of it.
+        """
+        target = {"target": begun.parts["target"]} if "target" in begun.parts else {}
+        return replace(self, parts={**self.parts, **target})
 
     @classmethod
     def parse(cls, text: str) -> Approval:

@@ -89,7 +89,7 @@ async def _backfill(site: Site, backfill: Backfill) -> Finding:
             detail="Proctor's tables may not be made beside the data",
             fix=f"{shape.to_create}; or set progress = 'ledger' for this environment",
         )
-    words = f"{shape.identity}: table, key and fields fit"
+    words = f"{shape.address}: table, key and fields fit"
     if shape.warnings:
         words += f"; {_plural(len(shape.warnings), 'warning')} in its plan"
     return Finding(subject=subject, ok=True, detail=words)

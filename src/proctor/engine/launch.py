@@ -86,7 +86,9 @@ async def launch(
     now = approve(spec, shape, span)
     _permit(site, request, now)
     if former is not None and not request.restart:
-        opening, row_bytes = _resumed(site, former, spec, now, request), 0.0
+        begun = Approval.parse(former.digest)
+        now = now.on_target_of(begun) if shape.beside else now
+        opening, row_bytes = _resumed(site, former, spec, (begun, now), request), 0.0
     else:
         opening, row_bytes = await _fresh(site, spec, span, now, request)
         if former is not None:
@@ -183,9 +185,11 @@ def _same_part(former: Run, span: Span, *, asked: bool) -> Span:
     return former.span
 
 
-def _resumed(site: Site, former: Run, spec: Spec, now: Approval, request: Request) -> Opening:
+def _resumed(
+    site: Site, former: Run, spec: Spec, approvals: tuple[Approval, Approval], request: Request
+) -> Opening:
     """Go on with a run: what it was begun with must still hold, or be accepted on record."""
-    begun = Approval.parse(former.digest)
+    begun, now = approvals
     hold(begun, now, accept=request.accept)
     changed = _changed(begun, now)
     return Opening(

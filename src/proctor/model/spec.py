@@ -90,17 +90,21 @@ class Shape:
     """What a store found when it looked at a backfill's tables; made by `inspect`.
 
     `digest` covers columns, types, constraints and triggers of every table touched.
-    `warnings` are sentences for the plan; `identity` names the database and table without
-    secrets; `can_create` says whether Proctor's own tables may live beside the data, and
-    `to_create` what to do where they may not. `target_sql` is the target as SQL names it.
+    `warnings` are sentences for the plan. `identity` names the database and table by what
+    stays when a server moves, and is what an approval binds to; `address` says to people where
+    they were found, without secrets. `can_create` says whether Proctor's own tables may live
+    beside the data, and `to_create` what to do where they may not; `beside`, that a run found
+    there is a run on this very target. `target_sql` is the target as SQL names it.
     """
 
     identity: str
+    address: str
     columns: tuple[Column, ...]
     target_columns: tuple[Column, ...]
     digest: str
     warnings: tuple[str, ...] = ()
     can_create: bool = True
+    beside: bool = True
     to_create: str = ""
     server: str = ""
     target_sql: str = ""

@@ -252,6 +252,21 @@ class TestRoles:
         case.sql(*grants.split("; "))
         await begin(theirs, table_spec(), run="theirs")
 
+    async def test_a_server_that_keeps_its_identifier_to_itself_is_known_by_names(
+        self, case, worker
+    ):
+        """No right to ask for it: the database, the schema and the table must do."""
+        name, url = worker
+        case.sql(f"GRANT SELECT, UPDATE ON items TO {name}")
+        store = await case.store(url)
+        known = (await store.inspect(table_spec())).identity
+        case.sql("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+        shape = await store.inspect(table_spec())
+        assert shape.identity != known
+        assert shape.identity.endswith(known.partition("/")[2])
+        assert "127.0.0.1" in shape.address
+        assert "127.0.0.1" not in known + shape.identity
+
     async def test_rows_that_a_policy_hides_are_told_of(self, case, worker):
         """Hidden rows are neither counted nor written; refused ones are listed."""
         name, url = worker

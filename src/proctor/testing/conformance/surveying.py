@@ -269,6 +269,7 @@ class Surveying:
         assert [c.name for c in plain.columns] == ["id", "style", "normal", "note"]
         assert [c.nullable for c in plain.target_columns] == [False, True, True, True]
         assert plain.identity
+        assert plain.address
         assert plain.server
         assert plain.can_create
         await harness.log_writes("items")

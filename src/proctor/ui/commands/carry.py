@@ -88,7 +88,7 @@ def permitted(wish: Wish, name: str, typed: Typed, *, asked: bool) -> bool:
     return typed_yes(
         wish,
         f"{name} will write {', '.join(plan.fills)} on {rows:,} of {plan.survey.rows:,} rows of "
-        f"{plan.target} ({plan.shape.identity}).{warned}",
+        f"{plan.target} ({plan.shape.address}).{warned}",
     )
 
 

@@ -152,7 +152,7 @@ def backfills(known: Mapping[str, Backfill]) -> RenderableType:
 
 def _database(forecast: Plan) -> str:
     server = f" ({forecast.shape.server})" if forecast.shape.server else ""
-    return words.visible(forecast.shape.identity) + server
+    return words.visible(forecast.shape.address) + server
 
 
 def _forecast(number: int | None, say: Callable[[int], str]) -> str:

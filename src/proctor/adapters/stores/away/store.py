@@ -111,7 +111,7 @@ class AwayStore:
         """Check the spec against the schema; the plan says what this mode loses."""
         shape = await self._data.rows.inspect(spec)
         warnings = (*shape.warnings, LOSES, self._data.warning)
-        return replace(shape, can_create=True, warnings=warnings)
+        return replace(shape, can_create=True, beside=False, warnings=warnings)
 
     async def survey(self, spec: Spec, span: Span, *, exact: bool = True) -> Survey:
         """How many rows there are and how many are eligible."""

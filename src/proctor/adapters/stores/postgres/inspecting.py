@@ -39,10 +39,16 @@ SELECT current_database(), current_user,
    WHERE database = current_database() OR slot_type = 'physical')"""
 
 
+MAY_IDENTIFY: Final = (
+    "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')"
+)
+IDENTIFY: Final = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
+
+
 async def inspect(work: Transaction, binding: Binding) -> Shape:
     """Refuse what cannot work; warn of what an operator must know."""
     (about,) = await work.fetch(ABOUT)
-    database, role, server, version, number, replica, can_create, slots = about
+    database, role, address, version, number, replica, can_create, slots = about
     if number < 120_000:
         raise TargetError("this Postgres is too old", found=version, fix="version 12 or newer")
     if replica:
@@ -66,8 +72,10 @@ async def inspect(work: Transaction, binding: Binding) -> Shape:
         body.append(binding.source.digest)
     if binding.source is None:
         body += [f"{f.name} {f.declared}" for f in binding.source_fields.values()]
+    place = f"{database}/{target.schema}.{target.name}"
     return Shape(
-        identity=f"postgres://{server}/{database}/{target.schema}.{target.name}",
+        identity=f"postgres:{await _cluster(work)}/{place}",
+        address=f"postgres://{address}/{place}",
         columns=tuple(_column(f) for f in binding.source_fields.values()),
         target_columns=tuple(_column(f) for f in target.fields.values()),
         digest=hashlib.sha256("\n".join(body).encode()).hexdigest(),
@@ -77,6 +85,15 @@ async def inspect(work: Transaction, binding: Binding) -> Shape:
         server=f"PostgreSQL {version}",
         target_sql=target.sql,
     )
+
+
+async def _cluster(work: Transaction) -> str:
+    """Which cluster this is, by what its replicas and its restores share; empty if not allowed.
+
+    An address would be another one after every failover, and by every other route.
+    """
+    ((may,),) = await work.fetch(MAY_IDENTIFY)
+    return str((await work.fetch(IDENTIFY))[0][0]) if may else ""
 
 
 def _column(field: Field) -> Column:

@@ -38,8 +38,10 @@ def inspect(session: Session, spec: Spec) -> Shape:
         _check_sql(connection, frame)
         _check_key(connection, frame)
         tables.ready(connection)
+        place = f"sqlite:{session.path.resolve()}#{frame.target.name}"
         return Shape(
-            identity=f"sqlite:{session.path.resolve()}#{frame.target.name}",
+            identity=place,
+            address=place,
             columns=_columns(frame),
             target_columns=_declared(frame.target),
             digest=_digest(connection, frame),
