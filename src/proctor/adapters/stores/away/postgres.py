@@ -32,6 +32,7 @@ from proctor.adapters.stores.postgres.binding import Binding, bind
 from proctor.adapters.stores.postgres.faults import unreachable
 from proctor.adapters.stores.postgres.pool import Pool, Transaction
 from proctor.adapters.stores.postgres.store import FRESH_FOR, PostgresStore
+from proctor.adapters.stores.postgres.stretches import asking
 from proctor.adapters.stores.postgres.undoing import REFERENCED, Undoer
 from proctor.errors import ConnectionLost, TargetError
 from proctor.model import (
@@ -218,11 +219,11 @@ class PostgresData:
         return found
 
     async def eligible(self, spec: Spec, run: Run) -> AsyncIterator[list[Key]]:
-        """Pages of eligible keys, all of one moment."""
+        """Pages of eligible keys; no transaction is open while they are dealt with."""
         binding = await self._bound(spec)
-        async with self._pool.read(run.id, snapshot=True) as work:
-            async for page in leftover.eligible_pages(work, binding, run):
-                yield page
+        ask, within = asking(self._pool, run.id), self._pool.manners.statement_timeout
+        async for page in leftover.eligible_pages(ask, binding, run, within):
+            yield page
 
     async def meeting(
         self, spec: Spec, bounds: Sequence[Bound], first: Key, last: Key

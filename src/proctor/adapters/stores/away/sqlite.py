@@ -52,8 +52,8 @@ from proctor.model import (
 from proctor.ports import Manners, Store, Terms, UndoTerms
 
 EPOCH: Final = datetime.fromtimestamp(0, UTC)
-PAGE: Final = 5_000
-"""Eligible keys in memory at once."""
+SCANNED: Final = 20_000
+"""Keys that one statement looks at, eligible or not, and holds in memory at most."""
 
 
 class ScratchStore(SqliteStore):
@@ -166,12 +166,12 @@ class SqliteData:
         stop = run.last if run.span.limit is None else run.cursor
         after: Key | None = None
         while stop is not None:
-            page = await self._desk.ask(_page, spec, run, (after, stop))
+            page, upto = await self._desk.ask(_page, spec, run, (after, stop))
             if page:
                 yield page
-            if len(page) < PAGE:
+            if upto == stop:
                 return
-            after = page[-1]
+            after = upto
 
     async def meeting(
         self, spec: Spec, bounds: Sequence[Bound], first: Key, last: Key
@@ -340,20 +340,25 @@ def _lock(session: Session) -> None:
         pass
 
 
-def _page(session: Session, spec: Spec, run: Run, part: tuple[Key | None, Key]) -> list[Key]:
-    """The next eligible keys of a run's target set behind a key."""
+def _page(
+    session: Session, spec: Spec, run: Run, part: tuple[Key | None, Key]
+) -> tuple[list[Key], Key]:
+    """The eligible keys among the next ones of a run's target set, and the last one seen."""
     after, stop = part
+    low = after if after is not None else run.span.start
     with session.reading(session.main) as connection:
         frame = framed(session, connection, spec).frame
-        low = after if after is not None else run.span.start
-        condition, values = frame.between(low, stop, inclusive=after is None)
-        if run.span.keys:
-            listed, more = among([k.sql for k in frame.key], run.span.keys)
-            condition, values = f"{condition} AND {listed}", {**values, **more}
-        found = session.fetch(
-            connection,
-            f"SELECT {', '.join(k.sql for k in frame.key)} FROM {frame.origin} "
-            f"WHERE {condition} AND {frame.eligible} ORDER BY {frame.order} LIMIT {PAGE}",
-            {**values, **frame.values},
-        )
-    return to_keys(list(zip(*found, strict=True))) if found else []
+        select = f"SELECT {', '.join(k.sql for k in frame.key)} FROM {frame.origin} WHERE"
+
+        def ask(upto: Key, rest: str) -> list[Key]:
+            condition, values = frame.between(low, upto, inclusive=after is None)
+            if run.span.keys:
+                listed, more = among([k.sql for k in frame.key], run.span.keys)
+                condition, values = f"{condition} AND {listed}", {**values, **more}
+            sql = f"{select} {condition} {rest}"
+            found = session.fetch(connection, sql, {**values, **frame.values})
+            return to_keys(list(zip(*found, strict=True))) if found else []
+
+        end = ask(stop, f"ORDER BY {frame.order} LIMIT 1 OFFSET {SCANNED - 1}")
+        upto = end[0] if end else stop
+        return ask(upto, f"AND {frame.eligible} ORDER BY {frame.order}"), upto

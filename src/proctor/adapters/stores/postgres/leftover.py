@@ -1,7 +1,7 @@
 """What a run left behind: issues, sweeps over unsettled rows, rows still eligible by reason.
 
 Everything goes page by page over the eligible keys, and for each page one chunk's journal at a
-time: the memory that it takes does not grow with the table.
+time: the memory that it takes does not grow with the table, nor does the time of a statement.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final
 
 from proctor.adapters.stores import journal, keyset, records
@@ -17,6 +18,7 @@ from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.claims import fenced
 from proctor.adapters.stores.postgres.literal import text
 from proctor.adapters.stores.postgres.pool import Pool, Transaction
+from proctor.adapters.stores.postgres.stretches import Ask, asking, stretches
 from proctor.model import Bucket, Chunk, ChunkState, Issue, Key, Run
 
 PAGE: Final = 5_000
@@ -49,12 +51,12 @@ async def issues(work: Transaction, run: str, limit: int | None) -> list[Issue]:
 async def tally(pool: Pool, binding: Binding, run: Run) -> Mapping[str, int]:
     """Rows of the target set that are eligible now, by why this run left them so."""
     counts: Counter[str] = Counter()
-    async with pool.read(run.id, snapshot=True) as work:
-        async for page in eligible_pages(work, binding, run):
-            reasons = dict.fromkeys(page, ARRIVED)
-            async for settled in _settled(work, binding, run, page):
-                reasons |= {k: why for k, why in settled.items() if k in reasons}
-            counts.update(reasons.values())
+    ask = asking(pool, run.id)
+    async for page in eligible_pages(ask, binding, run, pool.manners.statement_timeout):
+        reasons = dict.fromkeys(page, ARRIVED)
+        async for settled in _settled(ask, binding, run, page):
+            reasons |= {k: why for k, why in settled.items() if k in reasons}
+        counts.update(reasons.values())
     found = {reason: counts[reason] for reason in sorted(counts)}
     async with pool.write(run.id, control=True) as work:
         await work.commit(
@@ -92,17 +94,19 @@ class _Sweep:
 async def sweep(pool: Pool, binding: Binding, run: Run, number: int, rows: int) -> int:
     """Open chunks of the eligible keys that the run has not settled; how many keys.
 
-    The run's row is locked last, so that its holder's heart goes on beating meanwhile.
+    The run's row is locked last, and the lane of heartbeats is left free: its holder's heart
+    goes on beating meanwhile.
     """
     async with pool.read(run.id) as work:
         found = await issues(work, run.id, None)
         conflicted = frozenset(i.key for i in found if i.bucket is Bucket.CONFLICTED)
     making = _Sweep(run=run.id, number=number, conflicted=conflicted)
     total = 0
-    async with pool.write(run.id, control=True) as work:
+    async with pool.write(run.id, patient=True) as work:
         left: list[Key] = []
-        async for page in eligible_pages(work, binding, run):
-            unsettled = await _unsettled(work, binding, run, page, conflicted)
+        within = pool.manners.statement_timeout
+        async for page in eligible_pages(work.fetch, binding, run, within):
+            unsettled = await _unsettled(work.fetch, binding, run, page, conflicted)
             left += unsettled
             total += len(unsettled)
             while len(left) >= rows:
@@ -122,11 +126,11 @@ async def sweep(pool: Pool, binding: Binding, run: Run, number: int, rows: int) 
 
 
 async def _unsettled(
-    work: Transaction, binding: Binding, run: Run, page: Sequence[Key], conflicted: frozenset[Key]
+    ask: Ask, binding: Binding, run: Run, page: Sequence[Key], conflicted: frozenset[Key]
 ) -> list[Key]:
     """The keys of a page that the run has not settled; conflicted ones are not settled."""
     left = dict.fromkeys(page)
-    async for settled in _settled(work, binding, run, page):
+    async for settled in _settled(ask, binding, run, page):
         for key, why in settled.items():
             if why != Bucket.CONFLICTED.value:
                 left.pop(key, None)
@@ -149,43 +153,48 @@ async def _swept(work: Transaction, run: Run, number: int) -> int:
     return int(found[0][1])
 
 
-async def eligible_pages(work: Transaction, binding: Binding, run: Run) -> AsyncIterator[list[Key]]:
+async def eligible_pages(
+    ask: Ask, binding: Binding, run: Run, within: timedelta
+) -> AsyncIterator[list[Key]]:
     """Pages of the keys of the target set that are eligible now, in scan order."""
-    if run.last is None:
+    stop = run.last if run.span.limit is None else run.cursor
+    if run.last is None or stop is None:
         return
     inside = binding.spanned(replace(run.span, keys=(), limit=None))
-    stop = run.last
-    if run.span.limit is not None:
-        if run.cursor is None:
-            return
-        stop = run.cursor
     if run.span.keys:
         inside += f" AND {binding.among(run.span.keys)}"
-    after: Key | None = None
-    while True:
-        found = await work.fetch(
-            f"SELECT {binding.printed_key} FROM {binding.joined} WHERE {inside} "
-            f"AND {binding.after(after)} AND {binding.upto(stop)} AND {binding.eligible} "
-            f"ORDER BY {binding.order} LIMIT {PAGE}"
-        )
-        if found:
-            yield [tuple(row) for row in found]
-        if len(found) < PAGE:
-            return
-        after = tuple(found[-1])
+    page: list[Key] = []
+    parts = stretches(ask, binding, inside=inside, stop=stop, within=within)
+    async for part in parts:
+        after: Key | None = None
+        while True:
+            found = await ask(
+                f"SELECT {binding.printed_key} FROM {binding.joined} WHERE {part} "
+                f"AND {binding.after(after)} AND {binding.eligible} "
+                f"ORDER BY {binding.order} LIMIT {PAGE}"
+            )
+            page += [tuple(row) for row in found]
+            if len(page) >= PAGE:
+                yield page
+                page = []
+            if len(found) < PAGE:
+                break
+            after = tuple(found[-1])
+    if page:
+        yield page
 
 
 async def _settled(
-    work: Transaction, binding: Binding, run: Run, page: Sequence[Key]
+    ask: Ask, binding: Binding, run: Run, page: Sequence[Key]
 ) -> AsyncIterator[dict[Key, str]]:
     """For each applied chunk that meets the page's range: its keys and how they ended."""
     bounds = meets(binding, page[0], page[-1])
-    numbers = await work.fetch(
+    numbers = await ask(
         f"SELECT number FROM proctor.chunks WHERE run = {text(run.id)} AND state = 'applied' "
         f"AND {bounds} ORDER BY number"
     )
     for (number,) in numbers:
-        ((undo, packed),) = await work.fetch(
+        ((undo, packed),) = await ask(
             f"SELECT undo, issues FROM proctor.chunks WHERE run = {text(run.id)} "
             f"AND number = {number}"
         )

@@ -202,14 +202,22 @@ class Pool:
         self.commit_seconds = 0.0
         """How long the last message of a write, with its COMMIT, takes of late: a moving mean."""
 
-    def write(self, run: str = "", *, control: bool = False, deferred: bool = True) -> _Lane:
+    def write(
+        self,
+        run: str = "",
+        *,
+        control: bool = False,
+        deferred: bool = True,
+        patient: bool | None = None,
+    ) -> _Lane:
         """A READ COMMITTED transaction that may write; `control` for claims and heartbeats.
 
-        Unless `deferred` constraints may stay so, they are made immediate at once.
+        Unless `deferred` constraints may stay so, they are made immediate at once. Whoever locks
+        rows of Proctor's alone may be `patient`, as control is.
         """
         begin = "BEGIN ISOLATION LEVEL read committed READ WRITE"
         tail = () if deferred else ("SET CONSTRAINTS ALL IMMEDIATE",)
-        head = (*self._head(begin, patient=control), *tail)
+        head = (*self._head(begin, patient=control if patient is None else patient), *tail)
         return _Lane(self, run, head, control=control, writes=True)
 
     def read(self, run: str = "", *, control: bool = False, snapshot: bool = False) -> _Lane:

@@ -1,0 +1,47 @@
+"""Tables that no statement can look through before it times out."""
+
+from datetime import timedelta
+
+import pytest
+
+from pgcases import Case, table_spec
+from proctor.testing.conformance.acting import LEASE, begin, process, work
+
+ROWS = 6_000
+SLOW = (
+    # A millisecond for every tenth row: the time-out comes before all of them were looked at.
+    "CREATE FUNCTION wanting(id int, value text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN "
+    "IF id % 10 = 0 THEN PERFORM pg_sleep(0.001); END IF; RETURN value IS NULL; END $$"
+)
+TIMEOUT = timedelta(milliseconds=500)
+SPEC = table_spec(missing="wanting(id, normal)")
+
+
+@pytest.fixture
+async def case(pg):
+    """A table whose rows are slow to look at; three of them are to be filled."""
+    async with Case(pg) as case:
+        case.sql(
+            SLOW,
+            "CREATE TABLE items (id int PRIMARY KEY, style text, normal text)",
+            f"INSERT INTO items SELECT n, 'Style ' || n, 'done' FROM generate_series(1, {ROWS}) n",
+            f"UPDATE items SET normal = NULL WHERE id IN (1, 4000, {ROWS})",
+            "ANALYZE items",
+        )
+        yield case
+
+
+async def test_sweeps_and_the_last_count_go_over_a_big_table_in_parts(case):
+    """A run whose chunks are all written must come to its end, however big the table is."""
+    store = await case.store(statement_timeout=TIMEOUT)
+    run = await begin(store, SPEC)
+    while leases := await store.claim(run, SPEC, "w", count=4, rows=500, lease_for=LEASE):
+        for lease in leases:
+            await process(store, SPEC, lease)
+    assert await store.sweep(run, SPEC, 1, 500) == 0
+    assert await store.tally(run, SPEC) == {}
+    case.sql("UPDATE items SET normal = NULL WHERE id IN (1, 5)")
+    case.sql(f"INSERT INTO items VALUES ({-ROWS}, 'Late')")
+    assert await store.sweep(run, SPEC, 2, 500) == 2
+    assert (await work(store, run, SPEC)).written == 5
+    assert await store.tally(run, SPEC) == {"written": 1}
