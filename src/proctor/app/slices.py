@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from proctor.config import Config, load
+from proctor.engine.heart import beating
 from proctor.engine.kit import Kit
 from proctor.engine.site import dice
 from proctor.engine.spread import SLICE_SECONDS
@@ -94,4 +95,4 @@ async def _slice(names: SliceNames) -> Tally:
         )
         kit.pacing.share = 1.0 / names.slots
         async with site.events.flushing():
-            return await work(kit)
+            return await beating(kit, work(kit))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from proctor.core.pace import Pace
 from proctor.engine.kit import Kit
 from proctor.errors import EngineError, Fenced, Unreachable
 from proctor.model import Run, RunState
+
+T = TypeVar("T")
 
 BEAT_EVERY = 1.0
 """Seconds between heartbeats: an operator's word is heard this soon."""
@@ -19,17 +24,33 @@ ASKED = frozenset({RunState.PAUSING, RunState.CANCELLING, RunState.FAILED})
 """States in which the chunks in hand are finished; in any other the run is not ours any more."""
 
 
-async def beats(kit: Kit, names: Callable[[], Sequence[str]]) -> None:
-    """Beat for ever; `names` are the worker names whose leases are in hand."""
+async def beating(kit: Kit, doing: Coroutine[Any, Any, T]) -> T:
+    """Do something while the heart beats: nobody may take a run over that is counted or swept.
+
+    The heart never ends by itself: an error that nobody foresaw in it ends what is done, too.
+    """
+    heart, body = asyncio.create_task(_beats(kit)), asyncio.create_task(doing)
+    try:
+        await asyncio.wait({heart, body}, return_when=asyncio.FIRST_COMPLETED)
+        if heart.done():
+            heart.result()
+        return body.result()
+    finally:
+        heart.cancel()
+        body.cancel()
+        await asyncio.gather(heart, body, return_exceptions=True)
+
+
+async def _beats(kit: Kit) -> None:
     while True:
         await kit.clock.sleep(BEAT_EVERY)
-        await beat(kit, names())
+        await beat(kit)
 
 
-async def beat(kit: Kit, names: Sequence[str]) -> None:
+async def beat(kit: Kit) -> None:
     """One heartbeat: keep the leases, hear the operator, feed the throttle, watch the pace."""
     try:
-        kit.run = await kit.store.beat(kit.run, names, kit.lease_for)
+        kit.run = await kit.store.beat(kit.run, kit.leased(), kit.lease_for)
         health = await kit.store.health()
     except Fenced:
         kit.halting("fenced: another process took this run over")
@@ -67,14 +88,15 @@ def watch_pace(kit: Kit) -> None:
     # Long stretches without an eligible row are no stall: the cursor moves over them.
     before, kit.place = kit.place, (kit.run.outcome.read, kit.run.cursor)
     scanning = before[0] == kit.place[0] and before != kit.place
-    kit.pace.mark(kit.clock.now(), kit.run.outcome.read, held=kit.pacing.held or scanning)
+    held = kit.pacing.held or kit.looking
+    kit.pace.mark(kit.clock.now(), kit.run.outcome.read, held=held or scanning)
     found = kit.pace.collapsed()
     if found and not had:
         kit.events.emit(
             "run.rate_collapsed", kit.run.id, rate=round(found[0], 2), usual=round(found[1], 2)
         )
     now = kit.clock.monotonic()
-    if kit.place != before or kit.pacing.held:
+    if kit.place != before or held:
         kit.moved_at, kit.stalled = now, False
     elif not kit.stalled and now - kit.moved_at > STALLED_AFTER:
         kit.stalled = True

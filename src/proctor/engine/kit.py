@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -54,6 +54,8 @@ class Kit:
     """Takes secrets out of what is kept of an author's or a server's words."""
     lanes: int = 1
     """Chunks that may be written at once, and pages that may be computed at once."""
+    leased: Callable[[], Sequence[str]] = tuple
+    """The worker names whose leases are in hand: a heartbeat keeps them."""
     until: datetime | None = None
     """When this process stops claiming: the end of a slice, or `--until`."""
     stop: Stop = field(default_factory=Stop)
@@ -69,6 +71,8 @@ class Kit:
     moved_at: float = 0.0
     """When, on the monotonic clock, either last moved."""
     stalled: bool = False
+    looking: bool = False
+    """Rows that are left are looked for or counted: none is settled meanwhile."""
     halt: str = ""
     """Why no further chunk may be claimed; set once, by whoever finds out first."""
     first: bool = True

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from proctor.engine.heart import beating
 from proctor.engine.kit import Kit
 from proctor.engine.worker import Tally, patiently, refused
 from proctor.errors import (
@@ -50,15 +53,19 @@ class Ended:
 async def execute(kit: Kit, work: Worker, *, sweeps: bool = True) -> Ended:
     """Work an opened run to whatever end it comes to; the run's row always says which."""
     try:
-        await _passes(kit, work, sweeps=sweeps)
-        return await _conclude(kit)
+        return await beating(kit, _work_through(kit, work, sweeps=sweeps))
     except (AuthorError, OperatorError, EngineError) as error:
         return await _broken(kit, error)
 
 
+async def _work_through(kit: Kit, work: Worker, *, sweeps: bool) -> Ended:
+    await _passes(kit, work, sweeps=sweeps)
+    return await _conclude(kit)
+
+
 async def _passes(kit: Kit, work: Worker, *, sweeps: bool) -> None:
     """The first pass and the sweeps, until nothing is left or something says halt."""
-    idle = 0
+    idle, swept = 0, kit.run.sweep
     while not kit.idle:
         tally = await work(kit)
         if kit.idle:
@@ -74,22 +81,32 @@ async def _passes(kit: Kit, work: Worker, *, sweeps: bool) -> None:
         if left:
             await kit.clock.sleep(WAIT_FOR_OTHERS)
             continue
-        if not sweeps or kit.run.sweep >= SWEEPS or not await _sweep(kit):
+        swept += 1
+        if not sweeps or swept > SWEEPS or not await _sweep(kit, swept):
             return
 
 
-async def _sweep(kit: Kit) -> bool:
-    number, rows = kit.run.sweep + 1, kit.pacing.chunk_rows()
+async def _sweep(kit: Kit, number: int) -> bool:
+    rows = kit.pacing.chunk_rows()
     try:
-        # Made once however often it is asked for: a lost reply may be asked for again.
-        keys = await patiently(kit, lambda: kit.store.sweep(kit.run, kit.spec, number, rows))
+        with _looking(kit):
+            # Made once however often it is asked for: a lost reply may be asked for again.
+            keys = await patiently(kit, lambda: kit.store.sweep(kit.run, kit.spec, number, rows))
     except Fenced as error:
         await refused(kit, error)
         return False
-    kit.run = replace(kit.run, sweep=number)
     if keys:
         kit.events.emit("sweep.started", kit.run.id, sweep=number, keys=keys)
     return bool(keys)
+
+
+@contextlib.contextmanager
+def _looking(kit: Kit) -> Iterator[None]:
+    kit.looking = True
+    try:
+        yield
+    finally:
+        kit.looking = False
 
 
 async def _left(kit: Kit) -> int:
@@ -118,8 +135,14 @@ async def _conclude(kit: Kit) -> Ended:
     if kit.idle:
         asked = bool(kit.stop.level) or not kit.halt or run.state is RunState.PAUSING
         return Ended(run=await _pause(kit, run), interrupted=asked)
-    still = await patiently(kit, lambda: kit.store.tally(run, kit.spec))
-    run = await _moved(kit, RunState.SUCCEEDED, among=[RunState.RUNNING, RunState.PAUSING])
+    with _looking(kit):
+        still = await patiently(kit, lambda: kit.store.tally(run, kit.spec))
+    try:
+        run = await _moved(kit, RunState.SUCCEEDED, among=[RunState.RUNNING, RunState.PAUSING])
+    except IllegalMove:
+        if (await patiently(kit, lambda: kit.store.run(run.id))).state is not RunState.CANCELLING:
+            raise
+        return await _conclude(kit)  # somebody asked for it while the rows left were counted
     run = replace(run, still_eligible=still)
     kit.events.emit("run.succeeded", run.id, still_eligible=dict(still), **run.outcome.as_dict())
     return Ended(run=run)

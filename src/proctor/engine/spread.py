@@ -19,7 +19,7 @@ SLICE_SECONDS = 30.0
 
 
 async def spread(kit: Kit, submit: Callable[[], Future[Tally]], slots: int) -> Tally:
-    """Keep `slots` slices in flight; the coordinator itself only beats and listens.
+    """Keep `slots` slices in flight; the coordinator itself only listens.
 
     Raises EngineError after several slices in a row failed without settling a chunk; a slice
     that died otherwise costs nothing, since its leases run out.
@@ -27,9 +27,9 @@ async def spread(kit: Kit, submit: Callable[[], Future[Tally]], slots: int) -> T
     flying: set[asyncio.Future[Tally]] = set()
     chunks = read = failed = 0
     exhausted = False
+    await beat(kit)
     try:
         while True:
-            await beat(kit, [])
             await _pass_on(kit)
             while len(flying) < slots and not exhausted and not kit.idle:
                 flying.add(asyncio.wrap_future(submit()))

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from proctor.core.retry import Do, next_step
 from proctor.engine.calm import calm
-from proctor.engine.heart import beat, beats, hear
+from proctor.engine.heart import beat, hear
 from proctor.engine.kit import Kit
 from proctor.engine.process import Processed, process
 from proctor.engine.turns import Turn
@@ -136,7 +136,6 @@ class Work:
 
     async def run(self) -> None:
         """Keep as many lanes going as the knobs say; the second word from outside abandons them."""
-        heart = asyncio.create_task(beats(self.kit, self.names))
         lanes: dict[asyncio.Task[None], int] = {}
         try:
             while True:
@@ -145,19 +144,14 @@ class Work:
                         lanes[asyncio.create_task(self.lane(number))] = number
                 if not lanes or self._abandoned():
                     break
-                await asyncio.wait(
-                    {heart, *lanes}, timeout=LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED
-                )
-                if heart.done():
-                    # It never ends by itself: only an error that nobody foresaw ends it.
-                    heart.result()
+                await asyncio.wait(lanes, timeout=LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
                 for task in [t for t in lanes if t.done()]:
                     del lanes[task]
                     self._ended(task)
         finally:
-            for task in (heart, *lanes):
+            for task in lanes:
                 task.cancel()
-            await asyncio.gather(heart, *lanes, return_exceptions=True)
+            await asyncio.gather(*lanes, return_exceptions=True)
         if self.broken is not None:
             raise self.broken
 
@@ -319,12 +313,17 @@ async def patiently(kit: Kit, ask: Callable[[], Awaitable[T]]) -> T:
 
 
 async def work(kit: Kit) -> Tally:
-    """Claim and work chunks until none is left, the slice's time is over or somebody says stop."""
+    """Claim and work chunks until none is left, the slice's time is over or somebody says stop.
+
+    The heart is the caller's: it beats for longer than there are chunks to work on.
+    """
     slice_ = Work(kit=kit)
-    await beat(kit, slice_.names())
+    kit.leased = slice_.names
+    await beat(kit)
     with calm():
         try:
             await slice_.run()
         finally:
             await slice_.end()
+            kit.leased = tuple
     return Tally(chunks=slice_.chunks, read=slice_.read, exhausted=slice_.exhausted)

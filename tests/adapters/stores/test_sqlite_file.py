@@ -1,5 +1,6 @@
 """A SQLite store's file: missing, foreign, locked, read-only, old, new, and slow."""
 
+import asyncio
 import sqlite3
 
 from contextlib import closing
@@ -14,6 +15,7 @@ from proctor.errors import Busy, Denied, TargetError, TooSlow, Unreachable, Usag
 from proctor.model import Outcome, Span
 from proctor.ports import Manners
 from proctor.testing.conformance.acting import (
+    LEASE,
     TERMS,
     answered,
     begin,
@@ -235,6 +237,28 @@ async def test_a_big_table_is_estimated_where_an_estimate_will_do(lite, monkeypa
     assert guess.rows == 100
     assert 45 <= guess.eligible <= 55
     assert (guess.first, guess.last) == (exact.first, exact.last)
+
+
+@pytest.mark.parametrize("look", ["sweep", "tally"])
+async def test_a_heartbeat_gets_in_between_while_rows_that_are_left_are_looked_for(lite, look):
+    """One thread answers everything: a question about the whole file would keep the heart still."""
+    await make_items(lite, range(1, 41))
+    store, spec = await lite.store(), items_spec()
+    run = await begin(store, spec)
+    await work(store, run, spec, rows=1)
+    asked = {
+        "sweep": lambda: store.sweep(run, spec, 1, 10),
+        "tally": lambda: store.tally(run, spec),
+    }
+    ended = []
+
+    async def told(name, asking):
+        ended.append((name, await asking))
+
+    beating = store.beat(run, [], LEASE)
+    await asyncio.gather(told("looked", asked[look]()), told("beat", beating))
+    assert [name for name, _ in ended] == ["beat", "looked"]
+    assert not ended[1][1]
 
 
 async def test_a_run_survives_its_store(lite):

@@ -175,7 +175,7 @@ class SqliteStore:
 
     async def sweep(self, run: Run, spec: Spec, number: int, rows: int) -> int:
         """See the port."""
-        return await self.desk.ask(sweeping.sweep, run, spec, number, rows)
+        return await sweeping.sweep(self.desk, run, spec, number, rows)
 
     async def move(
         self,
@@ -195,7 +195,7 @@ class SqliteStore:
 
     async def tally(self, run: Run, spec: Spec) -> Mapping[str, int]:
         """See the port."""
-        return await self.desk.ask(sweeping.tally, run, spec)
+        return await sweeping.tally(self.desk, run, spec)
 
     # Undo
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cmp_to_key, partial
 from typing import Final
 
@@ -16,7 +17,7 @@ from proctor.adapters.stores.sqlite.claiming import add_key_chunks, conflicted_k
 from proctor.adapters.stores.sqlite.frame import Frame
 from proctor.adapters.stores.sqlite.keys import among, compare, to_keys
 from proctor.adapters.stores.sqlite.rows import framed
-from proctor.adapters.stores.sqlite.session import Session
+from proctor.adapters.stores.sqlite.session import Desk, Session
 from proctor.errors import Fenced
 from proctor.model import Bucket, Chunk, Key, Run, Spec
 
@@ -30,15 +31,23 @@ SETTLED: Final = {
     WRITTEN,
 }
 AT_ONCE: Final = 5_000
+RANGES_AT_ONCE: Final = 8
+"""Ranges of chunks in one question: some ten thousand rows at most."""
 
 
-def sweep(session: Session, run: Run, spec: Spec, number: int, rows: int) -> int:
+async def sweep(desk: Desk, run: Run, spec: Spec, number: int, rows: int) -> int:
     """Open chunks of the eligible keys that the run has not settled.
 
     They are looked up before the write lock is taken, so that nobody waits for it.
     """
+    left: list[Key] = []
+    async for some in _still_eligible(desk, run, spec):
+        left += [key for key, fate in some if fate not in SETTLED]
+    return await desk.ask(_open, run, left, number, rows)
+
+
+def _open(session: Session, run: Run, left: Sequence[Key], number: int, rows: int) -> int:
     with session.reading(session.quiet) as connection:
-        left = [k for k, fate in _still_eligible(session, run, spec) if fate not in SETTLED]
         conflicted = conflicted_keys(connection, run.id)
     with session.writing() as connection:
         row = connection.execute(
@@ -66,48 +75,64 @@ def _swept(connection: sqlite3.Connection, run: str, number: int) -> int:
     return int(keys)
 
 
-def tally(session: Session, run: Run, spec: Spec) -> Mapping[str, int]:
+async def tally(desk: Desk, run: Run, spec: Spec) -> Mapping[str, int]:
     """Rows of the target set still eligible, by what became of them in this run."""
-    with session.reading(session.quiet):
-        fates = Counter(fate for _, fate in _still_eligible(session, run, spec))
+    fates: Counter[str] = Counter()
+    async for some in _still_eligible(desk, run, spec):
+        fates.update(fate for _, fate in some)
     counts = dict(sorted(fates.items()))
-    with session.writing() as connection:
-        connection.execute(
-            "UPDATE proctor_runs SET still_eligible = ? WHERE id = ?", (to_json(counts), run.id)
-        )
+    await desk.ask(_note, run.id, to_json(counts))
     return counts
 
 
-def _still_eligible(session: Session, run: Run, spec: Spec) -> Iterator[tuple[Key, str]]:
-    """Every eligible key of the target set with its fate in this run, range by range.
+def _note(session: Session, run: str, counts: str) -> None:
+    with session.writing() as connection:
+        connection.execute("UPDATE proctor_runs SET still_eligible = ? WHERE id = ?", (counts, run))
 
-    Chunks of explicit keys are looked up as a whole: retries, sweeps and listed keys are few.
-    The blobs of a range are only unpacked where something of it is still eligible.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """Where to look: ranges of keys or, under listed keys or a limit, the keys one by one."""
+
+    ranges: tuple[Chunk, ...]
+    keys: tuple[Key, ...]
+    listed: Mapping[Key, str]
+    """What became of each key that a chunk listed: retries, sweeps and listed keys are few."""
+
+
+async def _still_eligible(desk: Desk, run: Run, spec: Spec) -> AsyncIterator[list[tuple[Key, str]]]:
+    """Every eligible key of the target set with its fate in this run, part by part.
+
+    Each part is a question of its own: between two of them the heart can beat, others can
+    write, and no time-out comes near however big the file is.
     """
-    connection = session.quiet
-    frame = framed(session, connection, spec).frame
+    ground = await desk.ask(_ground, run, spec)
+    for at in range(0, len(ground.keys), AT_ONCE):
+        yield await desk.ask(_among, spec, ground.keys[at : at + AT_ONCE], ground.listed)
+    for at in range(0, len(ground.ranges), RANGES_AT_ONCE):
+        some = ground.ranges[at : at + RANGES_AT_ONCE]
+        yield await desk.ask(_within, spec, some, ground.listed)
+
+
+def _ground(session: Session, run: Run, spec: Spec) -> _Ground:
     listed: dict[Key, str] = {}
     ranges: list[Chunk] = []
-    rows = connection.execute(
-        f"SELECT {tables.CHUNK_COLUMNS} FROM proctor_chunks "
-        "WHERE run = ? AND state = 'applied' ORDER BY number",
-        (run.id,),
-    ).fetchall()
-    for row in rows:
-        chunk = tables.chunk_of(row)
-        if chunk.keys is None:
-            ranges.append(chunk)
-        else:
-            listed |= _fates(connection, chunk)
+    with session.reading(session.quiet) as connection:
+        frame = framed(session, connection, spec).frame
+        rows = connection.execute(
+            f"SELECT {tables.CHUNK_COLUMNS} FROM proctor_chunks "
+            "WHERE run = ? AND state = 'applied' ORDER BY number",
+            (run.id,),
+        ).fetchall()
+        for row in rows:
+            chunk = tables.chunk_of(row)
+            if chunk.keys is None:
+                ranges.append(chunk)
+            else:
+                listed |= _fates(connection, chunk)
     if run.span.keys or run.span.limit is not None:
-        every = run.span.keys or tuple(listed)
-        yield from _among(session, connection, frame, every, listed)
-        return
-    for chunk in (*ranges, *_behind(frame, run, ranges)):
-        keys = _eligible(session, connection, frame, chunk)
-        if keys:
-            fates = _fates(connection, chunk) | listed
-            yield from ((k, fates.get(k, ARRIVED)) for k in keys)
+        return _Ground(ranges=(), keys=run.span.keys or tuple(listed), listed=listed)
+    return _Ground(ranges=(*ranges, *_behind(frame, run, ranges)), keys=(), listed=listed)
 
 
 def _behind(frame: Frame, run: Run, ranges: Sequence[Chunk]) -> Iterator[Chunk]:
@@ -118,16 +143,27 @@ def _behind(frame: Frame, run: Run, ranges: Sequence[Chunk]) -> Iterator[Chunk]:
 
 
 def _among(
-    session: Session,
-    connection: sqlite3.Connection,
-    frame: Frame,
-    every: tuple[Key, ...],
-    fates: Mapping[Key, str],
-) -> Iterator[tuple[Key, str]]:
-    for at in range(0, len(every), AT_ONCE):
-        condition, values = among([k.sql for k in frame.key], every[at : at + AT_ONCE])
-        for key in _select(session, connection, frame, condition, values):
-            yield key, fates.get(key, ARRIVED)
+    session: Session, spec: Spec, some: Sequence[Key], fates: Mapping[Key, str]
+) -> list[tuple[Key, str]]:
+    with session.reading(session.quiet) as connection:
+        frame = framed(session, connection, spec).frame
+        condition, values = among([k.sql for k in frame.key], some)
+        keys = _select(session, connection, frame, condition, values)
+    return [(key, fates.get(key, ARRIVED)) for key in keys]
+
+
+def _within(
+    session: Session, spec: Spec, some: Sequence[Chunk], listed: Mapping[Key, str]
+) -> list[tuple[Key, str]]:
+    """The blobs of a range are only unpacked where something of it is still eligible."""
+    found: list[tuple[Key, str]] = []
+    with session.reading(session.quiet) as connection:
+        frame = framed(session, connection, spec).frame
+        for chunk in some:
+            if keys := _eligible(session, connection, frame, chunk):
+                fates = _fates(connection, chunk)
+                found += [(k, listed.get(k) or fates.get(k, ARRIVED)) for k in keys]
+    return found
 
 
 def _eligible(
