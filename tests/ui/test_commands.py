@@ -77,6 +77,15 @@ def test_a_plan_is_read_at_a_glance_and_writes_nothing(shop, proctor, table):
     assert tables == [("customers",)]
 
 
+def test_a_plan_counts_the_pauses_between_chunks(shop, proctor):
+    """Two chunks of 500 rows at most, one if they grow: each is followed by its pause."""
+    at_once = proctor("plan", "normalize_email", "--json").json["duration"]
+    with (shop / "proctor.toml").open("a") as toml:
+        toml.write("\n[run]\npause_s = 1000\n")
+    forecast = proctor("plan", "normalize_email", "--json").json["duration"]
+    assert at_once["high"] < 1000 <= forecast["low"] < 2000 <= forecast["high"] < 3000
+
+
 def test_the_plan_file_is_the_json_answer(shop, proctor):
     """What is reviewed is what `run --plan` reads."""
     ended = proctor("plan", "normalize_email", "--out", "plan.json", "--json")

@@ -22,14 +22,22 @@ def chunk_count(survey: Survey, chunk_rows: int) -> int:
 
 
 def duration(
-    survey: Survey, *, per_row: timedelta, rows_per_second: float, chunks: int, pause: timedelta
+    survey: Survey,
+    *,
+    per_row: timedelta,
+    rows_per_second: float,
+    chunks: tuple[int, int],
+    pause: timedelta,
 ) -> tuple[timedelta, timedelta]:
-    """Low and high: the function's measured time, a store's usual write rate, the pauses."""
+    """Low and high: the function's measured time, a store's usual write rate, the pauses.
+
+    `chunks` are the fewest and the most that there can be: one pause follows each.
+    """
     compute = survey.eligible * per_row.total_seconds()
     write = survey.eligible / rows_per_second
-    rest = chunks * pause.total_seconds()
-    low = max(compute, write) + rest
-    high = 2.0 * (compute + write) + rest + 1.0
+    fewest, most = (n * pause.total_seconds() for n in chunks)
+    low = max(compute, write) + fewest
+    high = 2.0 * (compute + write) + most + 1.0
     return timedelta(seconds=low), timedelta(seconds=high)
 
 

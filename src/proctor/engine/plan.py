@@ -64,8 +64,8 @@ async def make_plan(
         survey,
         per_row=dry.per_row,
         rows_per_second=settings.usual_rate,
-        chunks=chunks,
-        pause=timedelta(0),
+        chunks=(chunk_count(survey, max(settings.first_rows, settings.most_rows)), chunks),
+        pause=settings.pause,
     )
     ends = shown_span(Span(start=survey.first, stop=survey.last), spec)
     logged = site.dialect == "postgres"
