@@ -31,7 +31,7 @@ from proctor.model import (
 
 
 class Surveying(Protocol):
-    """What is there? Read-only: nothing of these five writes, not even Proctor's tables."""
+    """What is there? Read-only: nothing of these writes, not even Proctor's tables."""
 
     async def inspect(self, spec: Spec) -> Shape:
         """Check the spec against the schema.
@@ -45,7 +45,8 @@ class Surveying(Protocol):
         """Count rows and eligible rows of the span and find its bounds.
 
         Without `exact` the counts may be the planner's estimates, so that a run on a big table
-        begins at once; the bounds are always exact.
+        begins at once; the bounds are always exact. With it they are estimates only where no
+        statement of ours can count them in time; `Survey.estimated` says so either way.
         """
 
     async def sample(
@@ -251,6 +252,8 @@ class Opening:
     """The last key of the target set, from the survey."""
     expected: int | None = None
     """Eligible rows at the start, from the survey; kept on the run."""
+    estimated: bool = False
+    """They were not counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

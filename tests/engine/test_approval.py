@@ -7,8 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proctor.engine.approval import ACCEPTABLE, Approval, differences, hold, refuse_drift
+from proctor.engine.approval import (
+    ACCEPTABLE,
+    Approval,
+    differences,
+    hold,
+    judges_drift,
+    refuse_drift,
+)
 from proctor.errors import PlanVoid, UsageError
+from proctor.model import Survey
 
 PARTS = {
     name: f"digest of {name}"
@@ -17,10 +25,18 @@ PARTS = {
 FILES = {"backfills/wardrobe.py": "aa", "backfills/lowered.py": "bb", "pydantic": "2.9.0"}
 
 
-def approval(*, eligible=None, files=None, **changed):
+def approval(*, eligible=None, estimated=False, files=None, **changed):
     return Approval(
-        parts=PARTS | changed, files=FILES if files is None else files, eligible=eligible
+        parts=PARTS | changed,
+        files=FILES if files is None else files,
+        eligible=eligible,
+        estimated=estimated,
     )
+
+
+def surveyed(eligible, **more):
+    """What is found today."""
+    return Survey(rows=eligible, eligible=eligible, first=None, last=None, **more)
 
 
 def plan_file(found, **changed):
@@ -30,7 +46,11 @@ def plan_file(found, **changed):
             "digest": found.digest,
             "parts": dict(found.parts),
             "files": dict(found.files),
-            "survey": {"rows": 3421, "eligible": found.eligible},
+            "survey": {
+                "rows": 3421,
+                "eligible": found.eligible,
+                "estimated": found.estimated,
+            },
         }
         | changed
     )
@@ -216,24 +236,40 @@ def test_a_drift_of_over_ten_per_cent_holds(planned, eligible, held):
     """Ten per cent are borne, and one row always is; more is another plan."""
     found = approval(eligible=planned)
     if not held:
-        refuse_drift(found, eligible)
+        refuse_drift(found, surveyed(eligible))
         return
     with pytest.raises(PlanVoid) as caught:
-        refuse_drift(found, eligible)
+        refuse_drift(found, surveyed(eligible))
     assert f"{eligible:,} eligible now, {planned:,} in the plan" in caught.value.found
 
 
 @given(st.integers(0, 10**15))
 def test_the_boundary_of_the_drift_is_exact(tenth):
     """For any count that ten divides."""
-    refuse_drift(approval(eligible=10 * tenth), 11 * tenth)
-    refuse_drift(approval(eligible=10 * tenth), 9 * tenth)
+    refuse_drift(approval(eligible=10 * tenth), surveyed(11 * tenth))
+    refuse_drift(approval(eligible=10 * tenth), surveyed(9 * tenth))
     with pytest.raises(PlanVoid):
-        refuse_drift(approval(eligible=10 * tenth), 11 * tenth + 2)
+        refuse_drift(approval(eligible=10 * tenth), surveyed(11 * tenth + 2))
+
+
+@pytest.mark.parametrize(("planned", "today"), [(True, False), (False, True), (True, True)])
+def test_an_estimate_decides_nothing_about_drift(planned, today):
+    """P8: a guess that is off by far holds no run, and one that is not is no proof either."""
+    plan = approval(eligible=100, estimated=planned)
+    refuse_drift(plan, surveyed(10_000, estimated=today))
+    assert judges_drift(plan) is not planned
+
+
+def test_an_estimate_cannot_be_edited_into_a_count():
+    """Nor the other way round: a plan without a count would let every drift pass."""
+    planned = json.loads(plan_file(approval(eligible=3000)))
+    planned["survey"]["estimated"] = True
+    with pytest.raises(PlanVoid):
+        Approval.parse(json.dumps(planned))
 
 
 def test_a_run_without_a_plan_has_no_drift():
-    refuse_drift(approval(eligible=None), 10**9)
+    refuse_drift(approval(eligible=None), surveyed(10**9))
 
 
 def test_the_count_that_was_looked_at_is_under_the_digest():

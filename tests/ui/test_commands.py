@@ -14,7 +14,17 @@ WRITTEN = 1000 - len(REFUSED) - len(SKIPPED)
 
 STATUS_FIELDS = {
     *("id", "backfill", "version", "env", "target", "fills", "state", "interrupted", "reason"),
-    *("expected", "read", "buckets", "still_eligible", "params", "span", "tuning", "created"),
+    *(
+        "expected",
+        "expected_is_estimate",
+        "read",
+        "buckets",
+        "still_eligible",
+        "params",
+        "span",
+        "tuning",
+        "created",
+    ),
     *(
         "started",
         "ended",

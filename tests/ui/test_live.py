@@ -9,7 +9,8 @@ from rich.console import Console
 
 from proctor.engine.snapshot import Estimate, Undoing
 from proctor.model import RunState, Tuning, Undone
-from proctor.ui import lines, live
+from proctor.ui import documents, lines, live
+from proctor.ui.text import runs
 
 
 class Terminal(io.StringIO):
@@ -85,6 +86,18 @@ def test_the_panel_shows_rate_eta_buckets_throttle_and_chunk_size(seen):
         "replication lag: not watched",
     ):
         assert said in shown, said
+
+
+def test_rows_that_were_not_counted_are_shown_as_a_guess(seen):
+    """On every face: what a bar fills up to may be the server's estimate."""
+    guessed = replace(seen, run=replace(seen.run, estimated=True))
+    assert "processed 1,500 of ~3,421 (43.8 %)" in lines.line(guessed)
+    console = Console(file=io.StringIO(), width=160)
+    console.print(live.panel(guessed), *runs.runs([guessed]))
+    shown = console.file.getvalue()
+    assert "1,500 / ~3,421" in shown
+    assert shown.count("~3,421") == 2
+    assert documents.snapshot(guessed)["expected_is_estimate"] is True
 
 
 def test_the_live_view_leaves_the_last_state_on_the_screen(seen):

@@ -1,6 +1,7 @@
 """The same commands on Postgres, whose role and server can refuse in more ways."""
 
 import json
+import re
 
 import psycopg
 import pytest
@@ -73,6 +74,30 @@ def test_a_server_is_the_same_by_every_address(customers, shop, pg, pg_server, p
     (shop / "proctor.toml").write_text(text)
     ended = proctor("resume", run["id"], "--env", "pg", "--json")
     assert (ended.code, ended.json["id"]) == (1, run["id"]), ended.err
+
+
+def backfill_of(shop, arguments):
+    """The shop's backfill with other words in its first argument."""
+    text = (shop / "backfills.py").read_text()
+    plain = 'table("customers", key="id")'
+    (shop / "backfills.py").write_text(text.replace(plain, arguments))
+
+
+def test_what_cannot_be_counted_is_inconclusive(customers, shop, proctor):
+    """P8: a deploy that asks whether a backfill is done is not told so by a guess."""
+    customers(
+        "CREATE FUNCTION slow(id bigint) RETURNS boolean STABLE LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_sleep(0.02); RETURN false; END $$"
+    )
+    backfill_of(shop, 'table("customers", key="id", where="slow(id)")')
+    with (shop / "proctor.toml").open("a") as toml:
+        toml.write("\n[run]\nstatement_timeout_s = 1\n")
+    ended = proctor("ensure", "normalize_email", "--env", "pg", "--json")
+    assert (ended.code, ended.json["done"], ended.json["remaining"]) == (1, False, None)
+    assert "inconclusive" in ended.json["reason"]
+    planned = proctor("plan", "normalize_email", "--env", "pg", "--out", "plan.json")
+    assert re.search(r"~[\d,]+ eligible of ~500", planned.out), planned.out + planned.err
+    assert "estimated (~), not counted" in planned.out
 
 
 @pytest.mark.parametrize(

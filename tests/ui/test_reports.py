@@ -59,6 +59,14 @@ def test_the_statistics_add_up(report):
     assert found["rollback"]["changed"] == 1
 
 
+def test_an_estimate_is_called_one_in_every_report(report):
+    """Nobody takes the server's guess for a count."""
+    guessed = replace(report, run=replace(report.run, estimated=True))
+    assert "of about 500 eligible rows read" in html.render(guessed)
+    assert "Eligible at the start: about 500." in markdown.render(guessed)
+    assert stdlib_json.loads(json.render(guessed))["expected_is_estimate"] is True
+
+
 def test_every_chunk_is_in_the_statistics(report):
     """The JSON report is complete where the others summarise."""
     found = stdlib_json.loads(json.render(report))

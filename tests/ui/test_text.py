@@ -98,6 +98,12 @@ def test_a_plan_says_everything_that_a_reviewer_needs(forecast):
         assert said in text, said
 
 
+def test_a_plan_shows_what_was_not_counted_as_such(forecast):
+    """~ stands for the server's guess, on every number of rows."""
+    guessed = replace(forecast, survey=replace(forecast.survey, estimated=True))
+    assert "~90,000 eligible of ~114,336" in shown(forecasts.plan(guessed))
+
+
 def test_values_cannot_drive_the_terminal(forecast):
     """Escape codes are shown, and square brackets are not Rich's markup."""
     text = shown(forecasts.plan(forecast))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from proctor.errors import PlanVoid, UsageError
-from proctor.model import Span
+from proctor.model import Span, Survey
 
 DRIFT = 0.10
 """Share by which the count of eligible rows may have moved since the plan was made."""
@@ -23,12 +23,14 @@ class Approval:
     """Digests of code, params, spec, schema, target, environment and limits; and evidence.
 
     `files` holds a digest for each file and distribution behind the code part, so that a
-    refusal can name the one that changed. `eligible` is the plan's count, None on a run.
+    refusal can name the one that changed. `eligible` is the plan's count, None on a run, and
+    `estimated` says that it was none.
     """
 
     parts: Mapping[str, str]
     files: Mapping[str, str] = field(default_factory=dict)
     eligible: int | None = None
+    estimated: bool = False
     params: Mapping[str, str] = field(default_factory=dict)
     """What a plan was made with, so that it can be run by its file alone."""
     span: Span | None = None
@@ -39,7 +41,7 @@ class Approval:
         """One digest over all parts, and in a plan over the count that was looked at."""
         told = dict(self.parts)
         if self.eligible is not None:
-            told["eligible rows"] = str(self.eligible)
+            told["eligible rows"] = f"{'about ' if self.estimated else ''}{self.eligible}"
         text = json.dumps(told, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -67,6 +69,7 @@ class Approval:
                 parts={str(k): str(v) for k, v in found["parts"].items()},
                 files={str(k): str(v) for k, v in found.get("files", {}).items()},
                 eligible=int(eligible) if eligible is not None else None,
+                estimated=bool(survey and survey.get("estimated")),
                 params={k: str(v) for k, v in (found.get("params") or {}).items()},
                 span=span_of(found["span"]) if survey and found.get("span") else None,
             )
@@ -135,10 +138,20 @@ def _named(part: str, then: Approval, now: Approval) -> str:
     return f"changed: {', '.join(files)}" if files else "code is not what it was"
 
 
-def refuse_drift(approval: Approval, eligible: int) -> None:
-    """Raise PlanVoid when the rows to fill are no longer about as many as were approved."""
-    planned = approval.eligible
-    if planned is None or abs(eligible - planned) <= max(DRIFT * planned, 1):
+def judges_drift(approval: Approval | None) -> bool:
+    """Whether the rows to fill today are held against those of a plan: only counts can be."""
+    return approval is not None and approval.eligible is not None and not approval.estimated
+
+
+def refuse_drift(approval: Approval, found: Survey) -> None:
+    """Raise PlanVoid when the rows to fill are no longer about as many as were approved.
+
+    An estimate decides nothing, neither for nor against.
+    """
+    planned, eligible = approval.eligible, found.eligible
+    if planned is None or not judges_drift(approval) or found.estimated:
+        return
+    if abs(eligible - planned) <= max(DRIFT * planned, 1):
         return
     raise PlanVoid(
         "there are not as many rows to fill as when the plan was made",

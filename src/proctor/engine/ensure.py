@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from proctor.authoring import Backfill
 from proctor.engine.show import plural
 from proctor.engine.site import Site
-from proctor.model import Run, Span
+from proctor.model import Run, Span, Survey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ensured:
-    """The answer: rows still eligible, measured now, and the latest run if there was one."""
+    """The answer: rows still eligible, measured now, and the latest run if there was one.
 
-    remaining: int
+    `remaining` is None where nothing can count them: that is inconclusive, and never done.
+    """
+
+    remaining: int | None
     run: Run | None
     reason: str
 
@@ -32,6 +35,8 @@ async def ensure(site: Site, backfill: Backfill, params: Mapping[str, str]) -> E
     survey = await site.store.survey(spec, Span())
     runs = await site.store.runs(backfill=backfill.name)
     latest = runs[0] if runs else None
+    if survey.estimated:
+        return Ensured(remaining=None, run=latest, reason=_inconclusive(survey))
     if not survey.eligible:
         return Ensured(remaining=0, run=latest, reason="no eligible row is left")
     are = "is" if survey.eligible == 1 else "are"
@@ -44,3 +49,11 @@ async def ensure(site: Site, backfill: Backfill, params: Mapping[str, str]) -> E
     else:
         why += f"; the latest run is {latest.id} ({latest.state.value})"
     return Ensured(remaining=survey.eligible, run=latest, reason=why)
+
+
+def _inconclusive(survey: Survey) -> str:
+    return (
+        "inconclusive: the eligible rows cannot be counted within statement_timeout_s; the server "
+        f"guesses about {survey.eligible:,}. Raise it in proctor.toml for this environment, or "
+        "make the source's query and the conditions cheaper, by an index for example"
+    )

@@ -15,7 +15,8 @@ from typing import Any
 from proctor.authoring import Backfill
 from proctor.core.lifecycle import ACTIVE, OCCUPYING
 from proctor.core.sizing import fitted
-from proctor.engine.approval import Approval, differences, hold, refuse_drift
+from proctor.engine.approval import Approval, differences, hold, judges_drift, refuse_drift
+from proctor.engine.counting import COUNTED, COUNTED_AT_ONCE, counted
 from proctor.engine.kit import Kit, Stop
 from proctor.engine.part import Part, resolve
 from proctor.engine.run import Ended, Worker, execute
@@ -23,11 +24,9 @@ from proctor.engine.show import snapshot
 from proctor.engine.site import Site, dice, holder, is_dead, new_id, own
 from proctor.engine.snapshot import Snapshot
 from proctor.errors import IllegalMove, NotConfirmed, UsageError
-from proctor.model import Run, RunState, Shape, Source, Span, Spec
+from proctor.model import Run, RunState, Shape, Span, Spec
 from proctor.ports import Opening, Terms
 
-COUNTED_UP_TO = 200_000
-"""Rows, by the server's estimate, that are counted one by one before a run begins."""
 BEFORE_CANCELLING = (
     RunState.RUNNING,
     RunState.PAUSING,
@@ -104,11 +103,19 @@ async def launch(
         approved_by_plan=request.approval.digest if request.approval else None,
         was=_was(former) if former else None,
         part=not opening.span.whole,
+        drift=_drift(request.approval, opening),
     )
     kit = _kit(site, backfill, request, run=run, spec=spec, params=params, code=now.parts["code"])
     kit.pacing.sizing = fitted(kit.pacing.sizing, row_bytes)
     async with _shown(site, kit, on), site.events.flushing():
         return await execute(kit, work, sweeps=run.span.limit is None)
+
+
+def _drift(planned: Approval | None, opening: Opening) -> str | None:
+    """What the record says where a plan's count could not be compared with today's."""
+    if planned is None or opening.resume or not (planned.estimated or opening.estimated):
+        return None
+    return "not judged: the rows were estimated, not counted"
 
 
 def _was(former: Run) -> str:
@@ -211,21 +218,13 @@ def _changed(then: Approval | None, now: Approval) -> tuple[str, ...]:
     return tuple(differences(then, now)) if then is not None else ()
 
 
-def _counted(spec: Spec, request: Request) -> bool:
-    """Whether rows are counted one by one: an estimate is good for a plain table only."""
-    return request.approval is not None or spec.kind is Source.QUERY or spec.into is not None
-
-
 async def _fresh(
     site: Site, spec: Spec, span: Span, now: Approval, request: Request
 ) -> tuple[Opening, float]:
-    counted = _counted(spec, request)
-    survey = await site.store.survey(spec, span, exact=counted)
-    if not counted and survey.rows <= COUNTED_UP_TO:
-        # So few are counted in no time, and what is expected is then no guess.
-        survey = await site.store.survey(spec, span)
+    upto = COUNTED if judges_drift(request.approval) else COUNTED_AT_ONCE
+    survey = await counted(site, spec, span, upto=upto)
     if request.approval is not None:
-        refuse_drift(request.approval, survey.eligible)
+        refuse_drift(request.approval, survey)
     opening = Opening(
         spec=spec,
         run=new_id(site.clock.now()),
@@ -237,6 +236,7 @@ async def _fresh(
         accept=_changed(request.approval, now),
         last=survey.last,
         expected=survey.eligible,
+        estimated=survey.estimated,
     )
     return opening, survey.row_bytes
 

@@ -78,8 +78,8 @@ async def _behind(site: Site, spec: Spec, start: Key, stop: Key) -> bool:
 
 
 def foreseen(span: Span, survey: Survey) -> Missed | None:
-    """What a plan's survey says of the keys that were given; None where none were."""
-    if not span.keys:
+    """What a plan's survey says of the keys that were given; None for none, or none counted."""
+    if not span.keys or survey.estimated:
         return None
     cut = span.limit is not None and survey.eligible >= span.limit
     return Missed(

@@ -13,6 +13,7 @@ from proctor.core.forecast import chunk_count, duration, log_bytes
 from proctor.core.settle import settle
 from proctor.core.windows import closed_until
 from proctor.engine.approval import Approval
+from proctor.engine.counting import COUNTED, counted
 from proctor.engine.digest import digest_code, digest_of, digest_parts
 from proctor.engine.guardrail import guarded
 from proctor.engine.part import Part, foreseen, resolve
@@ -53,9 +54,13 @@ async def make_plan(
     spec, bound = backfill.bind(params)
     shape = await site.store.inspect(spec)
     span = await resolve(site, spec, part)
-    survey = await site.store.survey(spec, span)
+    survey = await counted(site, spec, span, upto=COUNTED)
     dry = await rehearse(site, backfill, spec, bound, span=span, count=SAMPLE)
-    approval = replace(approve(site, backfill, spec, shape, span), eligible=survey.eligible)
+    approval = replace(
+        approve(site, backfill, spec, shape, span),
+        eligible=survey.eligible,
+        estimated=survey.estimated,
+    )
     health = await site.store.health()
     signals = tuple(site.limited(health.signals))
     settings = site.settings
@@ -141,7 +146,12 @@ def _inside(site: Site, spec: Spec, page: Page, name: str) -> DryRun:
 
 def _warnings(site: Site, shape: Shape, survey: Survey) -> tuple[str, ...]:
     found: list[str] = list(shape.warnings)
-    if not survey.eligible:
+    if survey.estimated:
+        found.append(
+            "the rows are estimated (~), not counted: a run by this plan is not held if they "
+            "become more or fewer"
+        )
+    elif not survey.eligible:
         found.append("no row is eligible: this run would do nothing")
     if not shape.can_create:
         found.append(

@@ -136,7 +136,12 @@ async def _next_steps(site: Site, spec: Spec, run: Run) -> tuple[str, ...]:
     steps = []
     left = {r: n for r, n in (run.still_eligible or {}).items() if n and r != "arrived"}
     known = sum(left.values())
-    if survey.eligible > known and run.reason.startswith(IN_PART):
+    if survey.estimated:
+        steps.append(
+            "the rows that are still eligible cannot be counted within statement_timeout_s: the "
+            f"server guesses about {survey.eligible:,}"
+        )
+    elif survey.eligible > known and run.reason.startswith(IN_PART):
         steps.append(
             f"{survey.eligible - known:,} eligible rows were rolled back, or never read by this run"
         )
@@ -156,7 +161,7 @@ async def _next_steps(site: Site, spec: Spec, run: Run) -> tuple[str, ...]:
             f"{plural(known, 'row')} without the fill ({told}): `proctor failures {run.id}` lists "
             "them, and `missing=` or `where=` can leave them out for good"
         )
-    if not survey.eligible:
+    if not survey.eligible and not survey.estimated:
         steps += await _constrain(site, spec)
     if run.outcome.failed:
         steps.append(

@@ -87,6 +87,8 @@ class Run:
     last: Key | None = None
     expected: int | None = None
     """Eligible rows when the run began."""
+    estimated: bool = False
+    """`expected` was not counted but guessed by the server."""
     started: datetime | None = None
     ended: datetime | None = None
     heartbeat: datetime | None = None

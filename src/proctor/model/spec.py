@@ -132,7 +132,8 @@ class Survey:
 
     `last` is the last key of the space at that moment; keys behind it are not this run's.
     `row_bytes` is the mean stored size of a row, `writes_per_row` the index entries and heap
-    tuples that one update makes (1.0 where the store cannot tell).
+    tuples that one update makes (1.0 where the store cannot tell). `estimated` says that rows and
+    eligible rows were not counted: no verdict may rest on them.
     """
 
     rows: int
@@ -141,3 +142,4 @@ class Survey:
     last: Key | None
     row_bytes: float = 0.0
     writes_per_row: float = 1.0
+    estimated: bool = False

@@ -69,6 +69,7 @@ def run(record: Run) -> dict[str, Any]:
         "interrupted": record.interrupted,
         "reason": record.reason,
         "expected": record.expected,
+        "expected_is_estimate": record.estimated,
         "read": record.outcome.read,
         "buckets": buckets(record.outcome),
         "still_eligible": plain(record.still_eligible),

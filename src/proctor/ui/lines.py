@@ -117,8 +117,10 @@ def progress(seen: Snapshot) -> str:
         done, chunks = seen.chunks_undone, seen.chunks_applied
         return f"undone {done:,} of {words.plural(chunks, 'chunk')} ({words.share(done, chunks)})"
     rows, read = expected(seen), seen.run.outcome.read
-    of = f" of {rows:,} ({words.share(min(read, rows), rows)})" if rows else ""
-    return f"processed {read:,}{of}"
+    if not rows:
+        return f"processed {read:,}"
+    of = words.count(rows, estimated=seen.run.estimated)
+    return f"processed {read:,} of {of} ({words.share(min(read, rows), rows)})"
 
 
 def left(seen: Snapshot) -> str:

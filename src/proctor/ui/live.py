@@ -206,7 +206,8 @@ def _bar(seen: Snapshot) -> RenderableType:
         read, expected = seen.chunks_undone, seen.chunks_applied
         done = Text(lines.progress(seen))
     elif expected:
-        done = Text(f"{read:,} / {expected:,}  {words.share(min(read, expected), expected)}")
+        of = words.count(expected, estimated=seen.run.estimated)
+        done = Text(f"{read:,} / {of}  {words.share(min(read, expected), expected)}")
     grid = Table.grid(padding=(0, 2))
     grid.add_column(width=36)
     grid.add_column(no_wrap=True)

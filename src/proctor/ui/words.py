@@ -15,9 +15,11 @@ from proctor.model.keytext import UNSEEN, escaped, key_text
 UNKNOWN: Final = "unknown"
 
 
-def count(number: int | None) -> str:
-    """A number of rows: 3,421."""
-    return UNKNOWN if number is None else f"{number:,}"
+def count(number: int | None, *, estimated: bool = False) -> str:
+    """A number of rows: 3,421; one that was not counted: ~3,421."""
+    if number is None:
+        return UNKNOWN
+    return f"~{number:,}" if estimated else f"{number:,}"
 
 
 def plural(number: int, noun: str) -> str:

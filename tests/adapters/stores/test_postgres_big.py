@@ -5,13 +5,14 @@ from datetime import timedelta
 import pytest
 
 from pgcases import Case, table_spec
+from proctor.model import Guard, KeyPart, Source, Span, Spec
 from proctor.testing.conformance.acting import LEASE, begin, process, work
 
 ROWS = 6_000
 SLOW = (
     # A millisecond for every tenth row: the time-out comes before all of them were looked at.
-    "CREATE FUNCTION wanting(id int, value text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN "
-    "IF id % 10 = 0 THEN PERFORM pg_sleep(0.001); END IF; RETURN value IS NULL; END $$"
+    "CREATE FUNCTION wanting(id int, value text) RETURNS boolean STABLE LANGUAGE plpgsql AS $$ "
+    "BEGIN IF id % 10 = 0 THEN PERFORM pg_sleep(0.001); END IF; RETURN value IS NULL; END $$"
 )
 TIMEOUT = timedelta(milliseconds=500)
 SPEC = table_spec(missing="wanting(id, normal)")
@@ -45,3 +46,34 @@ async def test_sweeps_and_the_last_count_go_over_a_big_table_in_parts(case):
     assert await store.sweep(run, SPEC, 2, 500) == 2
     assert (await work(store, run, SPEC)).written == 5
     assert await store.tally(run, SPEC) == {"written": 1}
+
+
+async def test_a_big_table_is_counted_in_parts(case, monkeypatch):
+    """What asks for a count gets a count, also where one statement would time out."""
+    store = await case.store(statement_timeout=TIMEOUT)
+    spec = table_spec(missing="wanting(id, normal)", where=f"id < {ROWS}")
+    found = await store.survey(spec, Span())
+    assert (found.rows, found.eligible, found.estimated) == (ROWS, 2, False)
+    monkeypatch.setattr("proctor.adapters.stores.postgres.reading.COUNTED_AT_ONCE", 10)
+    part = await store.survey(spec, Span(start=(2,), stop=(4000,)))
+    assert (part.rows, part.eligible, part.estimated) == (3999, 1, False)
+
+
+async def test_what_cannot_be_counted_is_called_an_estimate(case):
+    """A query, each of whose parts may cost as much as all of it; and what was asked as a guess."""
+    store = await case.store(statement_timeout=TIMEOUT)
+    case.sql("CREATE TABLE totals (id int PRIMARY KEY, normal text)")
+    query = Spec(
+        backfill="case",
+        version="1",
+        kind=Source.QUERY,
+        source="SELECT id, normal FROM items",
+        key=(KeyPart(column="id"),),
+        fills=("normal",),
+        into="totals",
+        guard=Guard.TARGET,
+        where="wanting(id, normal)",
+    )
+    assert (await store.survey(query, Span())).estimated
+    assert (await store.survey(SPEC, Span(), exact=False)).estimated
+    assert (await store.survey(SPEC, Span(start=(10 * ROWS,)))).estimated is False

@@ -59,6 +59,7 @@ def permitted(wish: Wish, name: str, typed: Typed, *, asked: bool) -> bool:
 
     Looks ahead only where a person or `--max-rows` needs the numbers. Raises TooMany.
     """
+    from proctor.ui import words
     from proctor.ui.session import at_terminal, configured, typed_yes, with_app
 
     protected = configured(wish).env(wish.env).protected
@@ -75,11 +76,17 @@ def permitted(wish: Wish, name: str, typed: Typed, *, asked: bool) -> bool:
             ),
         ),
     )
-    rows = min(plan.survey.eligible, typed.limit or plan.survey.eligible)
-    if typed.max_rows is not None and rows > typed.max_rows:
+    survey = plan.survey
+    # What was not counted may be any number; only a limit is kept whatever there is.
+    known = not survey.estimated
+    rows = min(survey.eligible, typed.limit or survey.eligible) if known else typed.limit
+    shown = words.count(survey.eligible if rows is None else rows, estimated=rows is None)
+    if typed.max_rows is not None and (rows is None or rows > typed.max_rows):
         raise TooMany(
-            "more rows are eligible than this run may touch",
-            found=f"{rows:,} eligible, --max-rows {typed.max_rows:,}",
+            "more rows are eligible than this run may touch"
+            if known
+            else "nobody knows whether this run would touch more rows than it may",
+            found=f"{shown} eligible, --max-rows {typed.max_rows:,}",
             fix="look at `proctor plan` again, raise --max-rows, or run a part with --limit",
         )
     if not ask:
@@ -87,7 +94,8 @@ def permitted(wish: Wish, name: str, typed: Typed, *, asked: bool) -> bool:
     warned = "".join(f"\n  ! {warning}" for warning in plan.warnings)
     return typed_yes(
         wish,
-        f"{name} will write {', '.join(plan.fills)} on {rows:,} of {plan.survey.rows:,} rows of "
+        f"{name} will write {', '.join(plan.fills)} on {shown} of "
+        f"{words.count(survey.rows, estimated=survey.estimated)} rows of "
         f"{plan.target} ({plan.shape.address}).{warned}",
     )
 

@@ -27,6 +27,7 @@ def document(report: Report) -> dict[str, Any]:
         "duration_seconds": documents.plain(report.elapsed),
         "rows_per_second": report.rows_per_second,
         "expected": report.expected,
+        "expected_is_estimate": report.run.estimated,
         "keys_missed": documents.plain(report.missed),
         "buckets": documents.buckets(books),
         "books_balance": books.balances,

@@ -86,7 +86,8 @@ def _books(report: Report) -> str:
     ]
     rows.append(("**read**", f"**{books.read:,}**", "balances" if books.balances else "DOES NOT"))
     left = cell(words.reasons(report.run.still_eligible))
-    expected = words.count(report.expected)
+    about = "about " if report.run.estimated else ""
+    expected = f"{about}{words.count(report.expected)}"
     return _section(
         "Where the rows ended",
         f"{table(('Bucket', 'Rows', 'Share'), rows)}\n\n"

@@ -28,7 +28,9 @@ def plan(forecast: Plan) -> list[RenderableType]:
     keys = ""
     if survey.first is not None and survey.last is not None:
         keys = f", keys {words.key(survey.first)} to {words.key(survey.last)}"
-    rows = f"{survey.eligible:,} eligible of {survey.rows:,}"
+    guessed = survey.estimated
+    wanted, there = (words.count(n, estimated=guessed) for n in (survey.eligible, survey.rows))
+    rows = f"{wanted} eligible of {there}"
     chunks = words.plural(forecast.chunks, "chunk")
     said: list[RenderableType] = [
         heading(

@@ -39,7 +39,7 @@ def runs(seen: Sequence[Snapshot]) -> list[RenderableType]:
             s.run.backfill,
             state(s.run),
             words.count(s.run.outcome.read),
-            words.count(s.run.expected),
+            words.count(s.run.expected, estimated=s.run.estimated),
             words.buckets(s.run.outcome),
             words.moment(s.run.started or s.run.created),
             words.duration(s.elapsed),
@@ -124,7 +124,7 @@ def ended(report: Report, files: Mapping[str, Path], *, why: str = "") -> list[R
     `why` says what the exit code 1 is about.
     """
     run = report.run
-    nothing = report.expected == 0 and not run.outcome.written
+    nothing = report.expected == 0 and not run.estimated and not run.outcome.written
     return [
         Text.assemble((f"Run {run.id}  ", "bold"), state(run)),
         facts(
@@ -231,9 +231,10 @@ def hint_after(run: Run) -> str:
 def _of(run: Run) -> str:
     if run.expected is None:
         return words.count(run.outcome.read)
+    expected = words.count(run.expected, estimated=run.estimated)
     if run.outcome.read > run.expected:
-        return f"{run.outcome.read:,} ({run.expected:,} eligible at its start)"
-    return f"{run.outcome.read:,} of {run.expected:,}"
+        return f"{run.outcome.read:,} ({expected} eligible at its start)"
+    return f"{run.outcome.read:,} of {expected}"
 
 
 def _next(steps: Sequence[str]) -> list[RenderableType]:

@@ -106,6 +106,7 @@ def start(
             reason="",
             last=records.key_to_json(opening.last),
             expected=opening.expected,
+            estimated=opening.estimated,
             cursor=records.key_to_json(before),
             exhausted=bool(opening.span.keys) or opening.last is None,
             cut=0,

@@ -14,11 +14,14 @@ from proctor.adapters.stores.postgres import keys
 from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.literal import ident, text
 from proctor.adapters.stores.postgres.pool import Pool, Rows, Transaction
+from proctor.adapters.stores.postgres.stretches import asking, stretches
 from proctor.errors import TargetError, TooSlow
 from proctor.model import Image, Key, Lease, Page, Row, Span, Survey
 
 WEIGHED: Final = 32
 """Rows of a page whose size is measured; the rest is taken to be like them."""
+COUNTED_AT_ONCE: Final = 1_000_000
+"""Rows, by the planner's estimate, that one statement is let try to count."""
 SCATTERED_BELOW: Final = 200_000
 """Rows of a table up to which a random lot is drawn by ordering all of them."""
 
@@ -205,7 +208,7 @@ def _thinned(binding: Binding, count: int, seed: int) -> str:
 
 
 async def survey(pool: Pool, binding: Binding, span: Span, *, exact: bool) -> Survey:
-    """How many rows there are and how many are eligible; estimates where counting is too slow."""
+    """How many rows there are and how many are eligible; estimates where nothing can count them."""
     inside = binding.spanned(span)
     if span.keys:
         inside += f" AND {binding.among(span.keys)}"
@@ -228,24 +231,50 @@ async def survey(pool: Pool, binding: Binding, span: Span, *, exact: bool) -> Su
         row_bytes=size[0][0] or 0.0,
         writes_per_row=writes_per_row(binding),
     )
-    rows, eligible = await _counts(pool, binding, inside, exact=exact)
+    if found.last is None:
+        return found
+    try:
+        if exact:
+            rows, eligible = await _counts(pool, binding, inside, found.last)
+        else:
+            rows, eligible = await _estimates(pool, binding, inside)
+    except TooSlow:
+        if not exact:
+            raise
+        rows, eligible = await _estimates(pool, binding, inside)
+        exact = False
     if span.limit is not None:
         eligible = min(eligible, span.limit)
-    return replace(found, rows=rows, eligible=eligible)
+    return replace(found, rows=rows, eligible=eligible, estimated=not exact)
 
 
-async def _counts(pool: Pool, binding: Binding, inside: str, *, exact: bool) -> tuple[int, int]:
-    if exact:
+async def _counts(pool: Pool, binding: Binding, inside: str, last: Key) -> tuple[int, int]:
+    """Counted: at once where that may succeed, else stretch by stretch; or TooSlow.
+
+    A query is only asked at once: each of its stretches may cost as much as all of it.
+    """
+    ask = asking(pool)
+    counting = (
+        f"SELECT count(*), count(*) FILTER (WHERE {binding.eligible}) FROM {binding.joined} WHERE"
+    )
+    guess, _ = await _estimates(pool, binding, inside)
+    if binding.source is None or guess <= COUNTED_AT_ONCE:
         try:
-            async with pool.read() as work:
-                ((rows, eligible),) = await work.commit(
-                    f"SELECT count(*), count(*) FILTER (WHERE {binding.eligible}) "
-                    f"FROM {binding.joined} WHERE {inside}"
-                )
-                return rows, eligible
+            ((rows, eligible),) = await ask(f"{counting} {inside}")
         except TooSlow:
-            # A table that cannot be counted in time is estimated, as it would be without `exact`.
-            pass
+            if binding.source is None:
+                raise
+        else:
+            return rows, eligible
+    rows = eligible = 0
+    within = pool.manners.statement_timeout
+    async for part in stretches(ask, binding, inside=inside, stop=last, within=within):
+        ((some, wanted),) = await ask(f"{counting} {part}")
+        rows, eligible = rows + some, eligible + wanted
+    return rows, eligible
+
+
+async def _estimates(pool: Pool, binding: Binding, inside: str) -> tuple[int, int]:
     async with pool.read() as work:
         rows = await _planned(work, f"SELECT 1 FROM {binding.scanned} WHERE {inside}")
         eligible = await _planned(

@@ -90,6 +90,7 @@ async def _start(work: Transaction, binding: Binding, opening: Opening) -> None:
         "tuning": text(records.tuning_to_json(Tuning())),
         "last": _json(opening.last),
         "expected": "NULL" if opening.expected is None else str(opening.expected),
+        "estimated": str(opening.estimated),
         "cursor": _json(before),
         "exhausted": str(bool(opening.span.keys) or opening.last is None),
     }

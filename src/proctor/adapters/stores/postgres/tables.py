@@ -39,8 +39,8 @@ CREATE TABLE proctor.runs (
   params text NOT NULL, spec text NOT NULL, created timestamptz NOT NULL, started timestamptz,
   ended timestamptz, heartbeat timestamptz, held_until timestamptz, holder text,
   tuning text NOT NULL, reason text NOT NULL DEFAULT '', last text, expected bigint,
-  cursor text, exhausted boolean NOT NULL, cut bigint NOT NULL DEFAULT 0,
-  sweep int NOT NULL DEFAULT 0, still_eligible text);
+  estimated boolean NOT NULL DEFAULT false, cursor text, exhausted boolean NOT NULL,
+  cut bigint NOT NULL DEFAULT 0, sweep int NOT NULL DEFAULT 0, still_eligible text);
 CREATE UNIQUE INDEX runs_one_active ON proctor.runs (place, fills)
   WHERE state IN ('queued', 'running', 'pausing', 'cancelling', 'rolling_back', 'paused', 'failed');
 CREATE TABLE proctor.counters (run text PRIMARY KEY, chunks bigint NOT NULL);
@@ -115,7 +115,7 @@ def not_allowed(database: str, role: str, said: str) -> Denied:
 _RUN_COLUMNS: Final = (
     *("id", "backfill", "version", "env", "target", "fills", "state", "epoch", "span"),
     *("digest", "params", "created", "started", "ended", "heartbeat", "holder", "tuning"),
-    *("reason", "last", "expected", "cursor", "sweep", "still_eligible"),
+    *("reason", "last", "expected", "estimated", "cursor", "sweep", "still_eligible"),
     *("place", "writes"),
 )
 _SUMS: Final = ", ".join(
@@ -154,6 +154,7 @@ def run_of(row: Sequence[Any]) -> Run:
         reason=raw["reason"],
         last=records.key_from_json(raw["last"]),
         expected=raw["expected"],
+        estimated=raw["estimated"],
         cursor=records.key_from_json(raw["cursor"]),
         sweep=raw["sweep"],
         still_eligible=records.counts_from_json(raw["still_eligible"]),

@@ -90,6 +90,7 @@ def _start(session: Session, connection: sqlite3.Connection, opening: Opening) -
             "holder": holder_to_json(opening.holder),
             "last": key_to_json(opening.last),
             "expected": opening.expected,
+            "estimated": opening.estimated,
         },
     )
     if span.keys:

@@ -43,7 +43,8 @@ def survey(session: Session, spec: Spec, span: Span, *, exact: bool) -> Survey:
         values |= frame.values
         first = _end(session, frame, condition, values, frame.order)
         last = _end(session, frame, condition, values, frame.backwards)
-        if exact or span.keys or not _is_big(connection, frame):
+        counted = exact or bool(span.keys) or not _is_big(connection, frame)
+        if counted:
             rows, eligible = _counts(connection, frame, condition, values)
         else:
             rows, eligible = _estimates(connection, frame, condition, values)
@@ -56,6 +57,7 @@ def survey(session: Session, spec: Spec, span: Span, *, exact: bool) -> Survey:
             last=last,
             row_bytes=_row_bytes(session, connection, frame),
             writes_per_row=_writes_per_row(frame),
+            estimated=not counted,
         )
 
 
