@@ -49,6 +49,12 @@ class Surveying(Protocol):
         statement of ours can count them in time; `Survey.estimated` says so either way.
         """
 
+    async def lacking(self, spec: Spec) -> tuple[str, ...]:
+        """Filled columns that are null in any row of the whole target, eligible or not.
+
+        Fields inside a JSON column are left out. TooSlow where that cannot be seen in time.
+        """
+
     async def sample(
         self, spec: Spec, count: int, *, span: Span, seed: int | None = None, latest: bool = False
     ) -> Page:

@@ -83,6 +83,28 @@ def backfill_of(shop, arguments):
     (shop / "backfills.py").write_text(text.replace(plain, arguments))
 
 
+def test_the_safe_next_step_can_be_taken(customers, proctor):
+    """Word by word as it is printed."""
+    ended = proctor("run", "normalize_email", "--env", "pg", "--json")
+    (step,) = (s for s in ended.json["next_steps"] if "NOT VALID" in s)
+    customers(step)
+    with pytest.raises(psycopg.errors.NotNullViolation):
+        customers("INSERT INTO customers VALUES (501)")
+
+
+def test_no_constraint_is_proposed_that_rows_left_out_would_break(customers, shop, proctor):
+    """Not eligible is not filled: what stands in the way is said instead."""
+    backfill_of(shop, 'table("customers", key="id", where="id <= 10")')
+    run = proctor("run", "normalize_email", "--env", "pg", "--json").json
+    assert not [s for s in run["next_steps"] if "NOT VALID" in s]
+    (said,) = (s for s in run["next_steps"] if "stand in the way" in s)
+    assert "email_normalized is null in rows that this backfill leaves out" in said
+    customers("DELETE FROM customers WHERE id > 10")
+    told = proctor("report", run["id"], "--env", "pg", "--format", "json").json["next_steps"]
+    (step,) = (s for s in told if "NOT VALID" in s)
+    customers(step)
+
+
 def test_what_cannot_be_counted_is_inconclusive(customers, shop, proctor):
     """P8: a deploy that asks whether a backfill is done is not told so by a guess."""
     customers(

@@ -15,7 +15,7 @@ from proctor.engine.show import images, inputs, plural, rates, shown_key, shown_
 from proctor.engine.site import Site
 from proctor.engine.snapshot import Preview, Report
 from proctor.engine.undo import IN_PART
-from proctor.errors import ProctorError
+from proctor.errors import ProctorError, TooSlow
 from proctor.model import ChunkRecord, Issue, Journalled, Row, Run, RunState, Span, Spec, Undone
 from proctor.ports import Event
 
@@ -173,15 +173,36 @@ async def _next_steps(site: Site, spec: Spec, run: Run) -> tuple[str, ...]:
 
 
 async def _constrain(site: Site, spec: Spec) -> list[str]:
-    """The safe way to make the fields mandatory, where the store has one."""
-    table = ""
+    """The safe way to make the fields mandatory, where the store has one and nothing forbids it."""
+    columns = [f for f in spec.fills if "." not in f]
+    try:
+        lacking = await site.store.lacking(spec) if _leaves_rows_out(spec) else ()
+    except TooSlow:
+        unseen = "whether the fields are null in others cannot be seen within statement_timeout_s"
+        return [f"no eligible row is left; {unseen}: look before they are made mandatory"]
+    steps = []
+    if lacking:
+        are = "is" if len(lacking) == 1 else "are"
+        steps.append(
+            f"no eligible row is left, but {', '.join(lacking)} {are} null in rows that this "
+            f"backfill leaves out: they stand in the way of making {', '.join(lacking)} mandatory"
+        )
+    table, free = "", [c for c in columns if c not in lacking]
     if site.dialect == "postgres":
         with contextlib.suppress(ProctorError):  # the table is another than it was
-            table = (await site.store.inspect(spec)).target_sql
-    columns = [f for f in spec.fills if "." not in f]
-    if not table or not columns:
-        return ["no eligible row is left: the fields may be made mandatory"]
-    return [_constraint(table, spec.target, column) for column in columns]
+            shape = await site.store.inspect(spec)
+            table = shape.target_sql
+            free = [c.name for c in shape.target_columns if c.nullable and c.name in free]
+    if table and free:
+        return [*steps, *(_constraint(table, spec.target, column) for column in free)]
+    may = free or not (columns or _leaves_rows_out(spec))
+    mandatory = ": the fields may be made mandatory" if may else ""
+    return steps or [f"no eligible row is left{mandatory}"]
+
+
+def _leaves_rows_out(spec: Spec) -> bool:
+    """Whether a row of the target may want a value and yet not be eligible."""
+    return bool(spec.where or spec.missing or spec.into)
 
 
 def _constraint(table: str, named: str, column: str) -> str:

@@ -54,6 +54,35 @@ class Surveying:
         turned = await store.survey(down, Span(start=(9,)))
         assert (turned.rows, turned.first, turned.last) == (4, (7,), (2,))
 
+    async def test_columns_that_are_null_anywhere_are_named(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """Also in rows that the backfill leaves out: they forbid to make the field mandatory."""
+        await make_items(harness, [1, 2, 3])
+        await harness.sql(
+            "UPDATE items SET normal = 'done' WHERE id < 3", "UPDATE items SET note = ''"
+        )
+        two = items_spec(fills=("normal", "note"), where="id < 3", missing="normal = ''")
+        assert (await store.survey(two, EVERYTHING)).eligible == 0
+        assert await store.lacking(two) == ("normal",)
+        await harness.sql("UPDATE items SET normal = 'done'")
+        assert await store.lacking(two) == ()
+
+    async def test_columns_of_another_table_are_looked_at_in_all_its_rows(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """With `into=` rows may stand there that no source row fills."""
+        await make_items(harness, [1])
+        await harness.sql(
+            "CREATE TABLE moods (item INTEGER PRIMARY KEY, normal TEXT)",
+            "INSERT INTO moods VALUES (1, 'done'), (2, NULL)",
+        )
+        spec = items_spec(into="moods", into_key=("item",))
+        assert (await store.survey(spec, EVERYTHING)).eligible == 0
+        assert await store.lacking(spec) == ("normal",)
+        await harness.sql("DELETE FROM moods WHERE item = 2")
+        assert await store.lacking(spec) == ()
+
     async def test_an_empty_table_is_no_error(self, harness: Harness, store: Store) -> None:
         """Nothing to count, nothing to claim, and a run that ends at once."""
         await make_items(harness, [])

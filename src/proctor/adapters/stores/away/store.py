@@ -117,6 +117,10 @@ class AwayStore:
         """How many rows there are and how many are eligible."""
         return await self._data.rows.survey(spec, span, exact=exact)
 
+    async def lacking(self, spec: Spec) -> tuple[str, ...]:
+        """Filled columns that are null somewhere."""
+        return await self._data.rows.lacking(spec)
+
     async def sample(
         self, spec: Spec, count: int, *, span: Span, seed: int | None = None, latest: bool = False
     ) -> Page:

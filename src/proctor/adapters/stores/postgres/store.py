@@ -18,6 +18,7 @@ from proctor.adapters.stores.postgres import (
     inside,
     inspecting,
     keys,
+    lacking,
     leftover,
     reading,
     rollback,
@@ -115,6 +116,10 @@ class PostgresStore:
         """How many rows there are and how many are eligible."""
         binding = await self._bound(spec, fresh=True)
         return await reading.survey(self._pool, binding, span, exact=exact)
+
+    async def lacking(self, spec: Spec) -> tuple[str, ...]:
+        """Filled columns that are null somewhere."""
+        return await lacking.lacking(self._pool, await self._bound(lacking.whole(spec)))
 
     async def sample(
         self, spec: Spec, count: int, *, span: Span, seed: int | None = None, latest: bool = False

@@ -102,6 +102,10 @@ class SqliteStore:
         """See the port."""
         return await self.desk.ask(surveying.survey, spec, span, exact=exact)
 
+    async def lacking(self, spec: Spec) -> tuple[str, ...]:
+        """See the port."""
+        return await self.desk.ask(surveying.lacking, spec)
+
     async def sample(
         self, spec: Spec, count: int, *, span: Span, seed: int | None = None, latest: bool = False
     ) -> Page:

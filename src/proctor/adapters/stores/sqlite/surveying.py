@@ -61,6 +61,20 @@ def survey(session: Session, spec: Spec, span: Span, *, exact: bool) -> Survey:
         )
 
 
+def lacking(session: Session, spec: Spec) -> tuple[str, ...]:
+    """Filled columns that are null in any row of the whole target."""
+    with session.reading(session.quiet) as connection:
+        target = framed(session, connection, spec).frame.target
+        return tuple(
+            name
+            for name in spec.fills
+            if "." not in name
+            and connection.execute(
+                f"SELECT EXISTS (SELECT 1 FROM {target.sql} WHERE {target.column(name)} IS NULL)"
+            ).fetchone()[0]
+        )
+
+
 def _scope(frame: Frame, span: Span) -> tuple[str, dict[str, Any]]:
     condition, values = frame.between(span.start, span.stop, inclusive=True)
     if span.keys:
