@@ -182,8 +182,13 @@ class Undoing(Protocol):
 
         With `terms.dry_run` in a read-only transaction, saying what it would do. Rows that a
         part (`not terms.whole`) had to leave alone stay in the journal and can be asked for
-        again; undoing the whole run settles every row of it.
+        again; undoing the whole run settles every row of it. The answer is about this call alone:
+        what undoing the chunk has come to is kept on its row in the same transaction, for
+        `chunks` and `left_alone`, so that neither a crash nor a lost reply takes it away.
         """
+
+    async def left_alone(self, run: str) -> Mapping[int, Sequence[Issue]]:
+        """By chunk, the rows that undoing it left alone, as they were found last, and why."""
 
     async def verify(self, run: Run, number: int) -> Undone:
         """Compare what one chunk wrote with what stands: restored = holds, changed, gone."""

@@ -49,16 +49,7 @@ async def rollback(opened, job):
     """Undo the newest run that wrote anything."""
     run = job.get("run") or newest(await opened.status())
     done = await opened.rollback(run, app.RollbackOptions())
-    undone = done.undone
-    return {
-        "state": done.run.state.value,
-        "written": undone.written,
-        "restored": undone.restored,
-        "changed": undone.changed,
-        "gone": undone.gone,
-        "blocked": undone.blocked,
-        "balances": undone.balances,
-    }
+    return {"state": done.run.state.value, **undo_books(done.undone)}
 
 
 async def resume(opened, job):
@@ -73,8 +64,22 @@ async def undo(opened, job):
     """Go on with a rollback that a crash cut off; one that ended is left alone."""
     shown = await opened.status()
     if shown[0].run.state is RunState.ROLLED_BACK:
-        return {"state": shown[0].run.state.value}
+        undone = (await opened.report(shown[0].run.id)).rollback
+        return {"state": shown[0].run.state.value, **undo_books(undone)}
     return await rollback(opened, job)
+
+
+def undo_books(undone):
+    """The books of an undo as JSON."""
+    return {
+        "written": undone.written,
+        "restored": undone.restored,
+        "changed": undone.changed,
+        "gone": undone.gone,
+        "blocked": undone.blocked,
+        "balances": undone.balances,
+        "left": [list(issue.key) for issue in undone.left],
+    }
 
 
 async def after_undo(opened, _job):

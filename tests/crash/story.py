@@ -75,7 +75,10 @@ def finish_rollback(world, truth):
 
 
 def _rollback_is_right(report, truth, rows, writes):
-    assert report["undo"]["state"] == "rolled_back", report["undo"]
+    undone = report["undo"]
+    assert undone["state"] == "rolled_back", undone
+    written = truth.outcome["written"]
+    assert (undone["written"], undone["restored"]) == (written, written), undone
     assert report["after_undo"]["written_and_not_undone"] == 0
     assert rows == truth.before
     twice = {key: n for key, n in writes.items() if n != 1}

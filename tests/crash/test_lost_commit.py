@@ -35,3 +35,29 @@ def test_a_connection_cut_at_any_commit(make_world, backfill, when):
     assert alone >= number - 2, "only the opening of a run may give up at once"
     world.clear_audit()
     finish_rollback(world, truth)
+
+
+@pytest.mark.parametrize("when", WAYS)
+def test_a_connection_cut_at_any_commit_of_a_rollback(make_world, when):
+    """At each commit in turn: whoever goes on answers for every row, and lists what was left."""
+    world = make_world("postgres", "normalize")
+    truth = undisturbed(world)
+    written, number = truth.outcome["written"], 0
+    while True:
+        number += 1
+        world.fresh()
+        world.live("run")
+        theirs = sorted(world.writes())[:2]
+        world.query("UPDATE wardrobe SET normalized = 'theirs' WHERE id = ANY(%s)", (theirs,))
+        world.proxy.expect(Fault(number, when, cut, only=COMMITS))
+        world.birth("undo", env=world.through_proxy).wait()
+        if world.proxy.fault is not None:
+            break
+        world.proxy.expect()
+        world.come_to_rest()
+        undone = world.live("undo")["undo"]
+        assert undone["state"] == "rolled_back", undone
+        assert undone["balances"]
+        assert (undone["written"], undone["changed"]) == (written, len(undone["left"])), undone
+        assert sorted(undone["left"]) == [[key] for key in theirs]
+    assert number > 4, "a rollback has more commits than this"

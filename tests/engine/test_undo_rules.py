@@ -19,12 +19,14 @@ from proctor.engine.undo import (
     undoable,
     verify_written,
 )
-from proctor.errors import Busy, Denied, HeldError, IllegalMove, TargetError, TooSlow
+from proctor.errors import Busy, Denied, HeldError, IllegalMove, InDoubt, TargetError, TooSlow
 from proctor.model import (
+    Bucket,
     Chunk,
     ChunkRecord,
     ChunkState,
     Health,
+    Issue,
     Outcome,
     Run,
     RunState,
@@ -83,6 +85,9 @@ class Shelf:
     wrote: list[RunState] = field(default_factory=list)
     signals: tuple[Signal, ...] = ()
     beats: int = 0
+    alone: dict[int, tuple[Issue, ...]] = field(default_factory=dict)
+    deaf: set[int] = field(default_factory=set)
+    """Chunks of whose undo the COMMIT takes place and the reply is lost."""
 
     async def runs(self):
         return self.kept
@@ -107,8 +112,16 @@ class Shelf:
             raise self.fails[number].pop(0)
         if not terms.dry_run:
             i = next(i for i, r in enumerate(self.records) if r.chunk.number == number)
-            self.records[i] = replace(self.records[i], undone=True)
+            books = Undone(written=10, restored=9, changed=1)
+            if self.records[i].undone:
+                return Undone()
+            self.records[i] = replace(self.records[i], undone=True, taken_back=books)
+            if number in self.deaf:
+                raise InDoubt("the reply to COMMIT was lost")
         return Undone(written=10, restored=9, changed=1, took=timedelta(seconds=0.1))
+
+    async def left_alone(self, _run):
+        return self.alone
 
     async def beat(self, found, _names, _lease):
         self.beats += 1
@@ -184,6 +197,31 @@ async def test_a_rollback_that_was_interrupted_goes_on_with_the_rest():
     assert done.run.state is RunState.ROLLED_BACK
 
 
+async def test_a_rollback_that_goes_on_answers_for_the_chunks_before_it():
+    """P3: rows that it left alone before it was killed are listed and counted, not lost."""
+    earlier = record(2, undone=True, taken_back=Undone(written=10, restored=8, changed=2))
+    alone = tuple(Issue(key=(n,), bucket=Bucket.CONFLICTED, reason="theirs") for n in (15, 16))
+    shelf = Shelf([run(state=RunState.ROLLING_BACK)], [record(1), earlier], alone={2: alone})
+    for terms in (UndoTerms(dry_run=True), UndoTerms()):
+        done = await undoer(shelf, terms).rollback()
+        books = done.undone
+        assert (books.written, books.restored, books.changed) == (20, 17, 3)
+        assert books.left == alone
+    assert done.chunks == 2
+    assert done.run.reason == "rolled back; 3 of the 20 rows written were not restored"
+
+
+async def test_rows_whose_reply_was_lost_are_counted_by_what_their_chunk_keeps():
+    """P3: the COMMIT took place and nobody heard of it; asked again, nothing is left to do."""
+    shelf = Shelf([run()], [record(1)], deaf={1})
+    done = await undoer(shelf).rollback()
+    assert shelf.asked == [1, 1]
+    assert (done.undone.written, done.undone.restored, done.undone.changed) == (10, 9, 1)
+    part = Shelf([run()], [record(1)], deaf={1})
+    done = await undoer(part, UndoTerms(since=START)).rollback()
+    assert (done.undone.written, done.undone.restored) == (9, 9)
+
+
 async def test_what_was_pruned_is_told_and_the_run_is_not_called_rolled_back():
     """Rows whose before-images are gone stand in the books, as blocked."""
     shelf = Shelf([run()], [record(1, has_undo=False), record(2)])
@@ -257,7 +295,7 @@ async def test_a_rollback_that_is_told_to_stop_goes_on_later():
     assert done.run.reason == "SIGINT received: the same rollback goes on where it stopped"
     rest = await undoer(shelf).rollback()
     assert not rest.interrupted
-    assert (rest.chunks, rest.undone.written) == (2, 20)
+    assert (rest.chunks, rest.undone.written) == (3, 30)
     assert shelf.asked == [3, 2, 1]
     assert rest.run.state is RunState.ROLLED_BACK
 

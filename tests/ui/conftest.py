@@ -126,7 +126,12 @@ def report(run):
         actions=((BEGUN, "mira", "run.tuned", "chunk_rows: 1000 → 500"),),
         next_steps=("see that it holds: `proctor verify 261122-0a1b2c3d`",),
         warnings=("2 versions of the code wrote rows",),
-        rollback=Undone(written=489, restored=488, changed=1),
+        rollback=Undone(
+            written=489,
+            restored=488,
+            changed=1,
+            left=(Issue(key=(4711,), bucket=Bucket.CONFLICTED, reason=HOSTILE),),
+        ),
     )
 
 

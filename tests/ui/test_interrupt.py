@@ -176,7 +176,7 @@ def test_a_rollback_can_be_stopped_watched_and_gone_on_with(shop, spawn, proctor
     rest = proctor("rollback", run, "--yes", "--json")
     assert rest.code == 0, rest.err
     assert rest.json["run"]["state"] == "rolled_back"
-    assert stopped["undone"]["restored"] + rest.json["undone"]["restored"] == 986
+    assert 0 < stopped["undone"]["restored"] < rest.json["undone"]["restored"] == 986
     assert table() == before
 
 

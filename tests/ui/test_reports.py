@@ -114,6 +114,14 @@ def test_the_page_shows_every_part(report):
     assert page.tags.count("svg") == 3
 
 
+def test_rows_that_a_rollback_left_alone_are_in_every_format(report):
+    """P3: they are listed, not only counted."""
+    assert "| 4711 |" in markdown.render(report)
+    assert "4711" in Page(html.render(report)).text
+    (left,) = stdlib_json.loads(json.render(report))["rollback"]["left"]
+    assert (left["key"], left["bucket"]) == ([4711], "conflicted")
+
+
 def test_the_sample_shows_both_sides_of_a_row(report):
     """Before and after; a row that was inserted, and one whose value is known no more, say so."""
     both = Preview(

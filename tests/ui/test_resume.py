@@ -194,3 +194,29 @@ def test_only_what_was_written_since_a_moment_is_undone(shop, proctor, table):
     ended = proctor("rollback", run, "--since", "2999-01-01", "--yes", "--json")
     assert (ended.code, ended.json["undone"]["written"]) == (0, 0)
     assert table() == after
+
+
+def test_a_rollback_that_was_killed_lists_what_it_had_left_alone(shop, proctor, spawn, table):
+    """P3: the same command again names every row, exits 1, and so do report and status."""
+    settings(shop, chunk_rows=5)
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    with closing(sqlite3.connect(shop / "shop.db")) as connection, connection:
+        others = "SET email_normalized = 'mine' WHERE id > 990 AND email_normalized IS NOT NULL"
+        theirs = connection.execute(f"UPDATE customers {others}").rowcount
+    written = sum(row[-1] is not None for row in table())
+    rolling = spawn("rollback", run, "--yes")
+    while "undone" not in (line := rolling.stderr.readline()):
+        assert line, "it ended before it was killed"
+    rolling.send_signal(signal.SIGKILL)
+    rolling.wait(timeout=60)
+    ended = proctor("rollback", run, "--yes", "--json")
+    assert ended.code == 1, ended.err
+    books = ended.json["undone"]
+    assert (books["written"], books["changed"]) == (written, theirs)
+    assert books["restored"] == written - theirs
+    assert len(books["left"]) == theirs
+    told = proctor("report", run, "--format", "json").json["rollback"]
+    assert told == {**books, "left": told["left"]}
+    assert [i["key"] for i in told["left"]] == [i["key"] for i in books["left"]]
+    shown = proctor("status", run).out
+    assert f"{theirs} of the {written} rows written were not restored" in " ".join(shown.split())

@@ -63,7 +63,9 @@ async def chosen(
     for run in runs:
         kept = [c for c in await site.store.chunks(run.id) if c.has_undo]
         keys = await _keys(site, run, words.keys)
-        rows = sum(c.outcome.written for c in kept if undoable(c))
+        rows = sum(
+            c.outcome.written if c.undo_rows is None else c.undo_rows for c in kept if undoable(c)
+        )
         if kept:  # also what was undone: its images still hold what somebody wants forgotten
             found.append(Forgotten(run=run, rows=min(rows, len(keys)) if keys else rows, keys=keys))
     return found

@@ -14,7 +14,7 @@ from proctor.engine.part import missed
 from proctor.engine.show import images, inputs, plural, rates, shown_key, shown_run
 from proctor.engine.site import Site
 from proctor.engine.snapshot import Preview, Report
-from proctor.engine.undo import IN_PART
+from proctor.engine.undo import IN_PART, NOT_ALL, forgotten
 from proctor.errors import ProctorError, TooSlow
 from proctor.model import ChunkRecord, Issue, Journalled, Row, Run, RunState, Span, Spec, Undone
 from proctor.ports import Event
@@ -53,7 +53,7 @@ async def make_report(site: Site, run: Run) -> Report:
         actions=tuple(_action(e) for e in told if e.name.startswith(OPERATOR)),
         next_steps=await _next_steps(site, spec, run),
         warnings=_warnings(run, chunks),
-        rollback=_rollback(told),
+        rollback=await _rollback(site, spec, run, chunks),
         missed=await missed(site, spec, run, issues),
     )
 
@@ -81,17 +81,16 @@ def _action(event: Event) -> tuple[datetime, str, str, str]:
     return (event.at, event.who, event.name, shown)
 
 
-def _rollback(told: Sequence[Event]) -> Undone | None:
-    for event in reversed(told):
-        if event.name == "rollback.finished":
-            written, restored, changed, gone, blocked = (
-                int(event.data.get(n, 0))
-                for n in ("written", "restored", "changed", "gone", "blocked")
-            )
-            return Undone(
-                written=written, restored=restored, changed=changed, gone=gone, blocked=blocked
-            )
-    return None
+async def _rollback(
+    site: Site, spec: Spec, run: Run, chunks: Sequence[ChunkRecord]
+) -> Undone | None:
+    """What undoing the run has come to, in whole and in parts, and the rows that it left alone."""
+    if not any(c.taken_back.written for c in chunks):
+        return None
+    books = sum((c.taken_back for c in chunks), forgotten(chunks))
+    alone = await site.store.left_alone(run.id) if books.written > books.restored else {}
+    left = [issue for issues in alone.values() for issue in issues][:SHOWN_ISSUES]
+    return replace(books, left=tuple(replace(i, key=shown_key(i.key, spec)) for i in left))
 
 
 async def _sample(
@@ -234,6 +233,8 @@ def _unfinished(run: Run) -> tuple[str, ...]:
         case RunState.CANCELLED if run.outcome.written:
             return (f"undo what it wrote: `proctor rollback {run.id}{env}`",)
         case RunState.ROLLED_BACK:
+            if run.reason.startswith(NOT_ALL):
+                return ("see to the rows that the rollback left alone: it lists them",)
             return ("nothing: what it wrote is undone",)
         case _:
             return ()
@@ -246,9 +247,10 @@ def _warnings(run: Run, chunks: Sequence[ChunkRecord]) -> tuple[str, ...]:
     codes = {c.code for c in chunks if c.code}
     if len(codes) > 1:
         found.append(f"{len(codes)} versions of the code wrote rows: changes were accepted")
-    pruned = sum(1 for c in chunks if c.outcome.written and not (c.has_undo or c.undone))
-    if pruned:
-        found.append(f"{plural(pruned, 'chunk')} can no longer be undone: their images were pruned")
+    if pruned := forgotten(chunks).written:
+        found.append(
+            f"{plural(pruned, 'row')} can no longer be undone or verified: their images were pruned"
+        )
     if run.outcome.conflicted:
         found.append(
             f"{plural(run.outcome.conflicted, 'row')} kept changing while they were computed"

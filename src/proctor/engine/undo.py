@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from proctor.core.lifecycle import OCCUPYING, RUN_MOVES
@@ -25,6 +24,8 @@ LEASE = timedelta(seconds=30)
 """For how long a beat of a rollback keeps the run."""
 IN_PART = "rolled back in part"
 """How the reason of a run begins of which only some rows were undone."""
+NOT_ALL = "rolled back; "
+"""How the reason of a run begins of which some rows could not be restored."""
 BEFORE_ROLLBACK = tuple(
     sorted({a for a, b in RUN_MOVES if b is RunState.ROLLING_BACK}, key=lambda s: s.value)
 )
@@ -50,6 +51,7 @@ class Undoer:
     on: Callable[[Undoing], None] = lambda _seen: None
     total: Undone = field(default_factory=Undone)
     done: int = 0
+    """Chunks undone, also by whoever began this rollback."""
     chunks: int = 0
     lost: int = 0
     """Rows written whose before-images were pruned."""
@@ -69,9 +71,13 @@ class Undoer:
             self.run = await self._begin()
         chunks = await self.store.chunks(self.run.id)
         lost = forgotten(chunks)
-        self.total, self.lost = self.total + lost, lost.written
+        self.total, self.lost = lost, lost.written
+        if self.terms.whole:
+            self.total = settled(chunks)
+            self.done = sum(1 for c in chunks if c.undone)
         await self._all([c for c in chunks if undoable(c)])
         interrupted = self.done < self.chunks
+        self.total = await self._outcome(chunks)
         if not self.terms.dry_run:
             await (self._stopped() if interrupted else self._end())
         return Rollback(
@@ -84,6 +90,25 @@ class Undoer:
             interrupted=interrupted,
             elapsed=timedelta(seconds=self.clock.monotonic() - started),
         )
+
+    async def _outcome(self, before: Sequence[ChunkRecord]) -> Undone:
+        """What it came to, by what the chunks keep of it.
+
+        What was heard of it here is not all: a process before this one may have been killed,
+        and the reply to a COMMIT lost.
+        """
+        if self.terms.dry_run and not self.terms.whole:
+            return self.total
+        chunks = before if self.terms.dry_run else await self.store.chunks(self.run.id)
+        if not self.terms.whole:
+            restored = restored_of(chunks) - restored_of(before)
+            written = self.total.written - self.total.restored + restored
+            return replace(self.total, written=written, restored=restored)
+        alone = await self.store.left_alone(self.run.id)
+        left = tuple(i for c in chunks if c.undone for i in alone.get(c.chunk.number, ()))
+        if self.terms.dry_run:
+            return replace(self.total, left=left + self.total.left)
+        return replace(settled(chunks), left=left, took=self.total.took)
 
     @property
     def pruned(self) -> str:
@@ -134,7 +159,7 @@ class Undoer:
             # Only a run that had come to its end knows what it left eligible.
             done = self.run.still_eligible is not None
             then = RunState.SUCCEEDED if done else RunState.CANCELLED
-        reason = "rolled back" if whole else await self._partly()
+        reason = self._wholly() if whole else await self._partly()
         await self.store.move(self.run.id, then, among=[RunState.ROLLING_BACK], reason=reason)
         self.events.emit(
             "rollback.finished",
@@ -147,19 +172,23 @@ class Undoer:
             blocked=self.total.blocked,
         )
 
+    def _wholly(self) -> str:
+        """That nothing is left to undo, and how many rows it could not restore."""
+        left = self.total.written - self.total.restored
+        if not left:
+            return "rolled back"
+        return f"{NOT_ALL}{left:,} of the {self.total.written:,} rows written were not restored"
+
     async def _partly(self) -> str:
         """What a part of an undo came to, together with the parts before it."""
-        before = 0
-        with contextlib.suppress(ProctorError):  # without the ledger's record: this part alone
-            told = await self.events.ledger.events(run=self.run.id, name="rollback.finished")
-            before = sum(int(event.data.get("restored", 0)) for event in told)
-        rows, written = before + self.total.restored, self.run.outcome.written
+        rows = restored_of(await self.store.chunks(self.run.id))
+        written = self.run.outcome.written
         return f"{IN_PART}: {rows:,} of the {written:,} rows written were restored{self.pruned}"
 
     async def _all(self, chunks: Sequence[ChunkRecord]) -> None:
         """Newest first; several at once, since a run writes a row at most once."""
         todo = sorted(chunks, key=lambda c: c.chunk.number, reverse=True)
-        self.chunks = len(todo)
+        self.chunks = self.done + len(todo)
         working = asyncio.create_task(self._lanes(iter(todo)))
         beside = [asyncio.create_task(t) for t in (self._beats(), self._heed(working))]
         try:
@@ -255,8 +284,25 @@ def first_of(group: BaseExceptionGroup[ProctorError]) -> ProctorError:
 
 def forgotten(chunks: Sequence[ChunkRecord]) -> Undone:
     """Rows whose before-images were pruned: nobody can restore them any more."""
-    rows = sum(c.outcome.written for c in chunks if not c.has_undo and not c.undone)
+    rows = sum(c.forgotten for c in chunks)
     return Undone(written=rows, blocked=rows)
+
+
+def restored_of(chunks: Sequence[ChunkRecord]) -> int:
+    """How many rows undoing has restored so far."""
+    return sum(c.taken_back.restored for c in chunks)
+
+
+def settled(chunks: Sequence[ChunkRecord]) -> Undone:
+    """The books of every row that a rollback of the whole run need not look at any more.
+
+    What a part left alone can still be undone.
+    """
+    total = forgotten(chunks)
+    for chunk in chunks:
+        restored = chunk.taken_back.restored
+        total += chunk.taken_back if chunk.undone else Undone(written=restored, restored=restored)
+    return total
 
 
 def undoable(record: ChunkRecord) -> bool:

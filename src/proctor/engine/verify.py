@@ -48,7 +48,9 @@ async def verify(
 def unseen(chunks: Sequence[ChunkRecord]) -> str:
     """Words about rows that cannot be looked at; empty if there are none."""
     pruned = forgotten(chunks).written
-    undone = sum(c.outcome.written for c in chunks if c.undone)
+    undone = sum(
+        c.outcome.written - c.forgotten if c.undone else c.taken_back.restored for c in chunks
+    )
     parts = [f"{undone:,} rows were rolled back"] if undone else []
     parts += [f"{pruned:,} rows cannot be looked at: their images were pruned"] if pruned else []
     return "; ".join(parts)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from proctor.model.key import Key
 from proctor.model.spec import Span
-from proctor.model.work import Chunk, Outcome
+from proctor.model.work import Chunk, Outcome, Undone
 
 
 class RunState(enum.StrEnum):
@@ -134,6 +134,22 @@ class ChunkRecord:
     took: timedelta
     undone: bool = False
     has_undo: bool = True
+    undo_rows: int | None = None
+    """Rows whose images are kept; None where that was not noted."""
+    taken_back: Undone = field(default_factory=Undone)
+    """What undoing it has come to so far, without the list of rows that were left alone."""
+
+    @property
+    def forgotten(self) -> int:
+        """Rows written that nobody can look at or undo any more: their images were pruned."""
+        if self.state is not ChunkState.APPLIED:
+            return 0
+        settled, kept = self.taken_back.restored, self.undo_rows
+        if self.undone:  # by a script of SQL where nothing says what it came to
+            settled, kept = self.taken_back.written or self.outcome.written, 0
+        elif kept is None:
+            kept = self.outcome.written - settled if self.has_undo else 0
+        return max(0, self.outcome.written - settled - kept)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -185,6 +186,25 @@ class Undone:
             blocked=self.blocked + other.blocked,
             left=self.left + other.left,
             took=self.took + other.took,
+        )
+
+    def then(self, later: Undone, keys: Sequence[Key]) -> Undone:
+        """What undoing a chunk came to after `keys` of it, or what was left of them, were undone.
+
+        A row that was left alone stands in the books as it was found last.
+        """
+        again = frozenset(keys) if self.left else frozenset[Key]()
+        left = (*(i for i in self.left if i.key not in again), *later.left)
+        found = Counter(issue.bucket for issue in left)
+        changed, gone = found[Bucket.CONFLICTED], found[Bucket.GONE]
+        restored = self.restored + later.restored
+        return Undone(
+            written=restored + len(left),
+            restored=restored,
+            changed=changed,
+            gone=gone,
+            blocked=len(left) - changed - gone,
+            left=left,
         )
 
     @property

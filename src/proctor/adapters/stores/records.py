@@ -23,6 +23,7 @@ from proctor.model import (
     Span,
     Spec,
     Tuning,
+    Undone,
 )
 
 
@@ -90,6 +91,19 @@ def unpack_issues(blob: bytes | None) -> list[Issue]:
         for bucket, reason, keys in (unsqueeze(blob) if blob else ())
         for key in keys
     ]
+
+
+UNDONE_FIELDS = ("written", "restored", "changed", "gone", "blocked")
+
+
+def undone_to_json(undone: Undone) -> str:
+    """The counts of an undo; the rows that were left alone are packed beside them."""
+    return to_json({name: getattr(undone, name) for name in UNDONE_FIELDS})
+
+
+def undone_from_json(text: str | None, left: bytes | None = None) -> Undone:
+    """Counts from JSON, with the rows that were left alone where they were read too."""
+    return Undone(**(json.loads(text) if text else {}), left=tuple(unpack_issues(left)))
 
 
 def span_to_json(span: Span) -> str:

@@ -11,13 +11,22 @@ from proctor.testing.conformance.controlling import Controlling
 from proctor.testing.conformance.finishing import Finishing
 from proctor.testing.conformance.guarding import Guarding
 from proctor.testing.conformance.harness import Harness
+from proctor.testing.conformance.remembering import Remembering
 from proctor.testing.conformance.surveying import Surveying
 from proctor.testing.conformance.undoing import Undoing
 from proctor.testing.conformance.watching import Watching
 
 
 class StoreConformance(
-    Surveying, Controlling, Claiming, Applying, Guarding, Finishing, Undoing, Watching
+    Surveying,
+    Controlling,
+    Claiming,
+    Applying,
+    Guarding,
+    Finishing,
+    Undoing,
+    Remembering,
+    Watching,
 ):
     """Every promise that a store makes, as tests; see `proctor.testing.conformance`."""
 

@@ -173,10 +173,14 @@ def _rollback(report: Report) -> str:
         ("restored", f"{undone.restored:,}"),
         ("changed since, left alone", f"{undone.changed:,}"),
         ("gone", f"{undone.gone:,}"),
-        ("blocked by the server", f"{undone.blocked:,}"),
+        ("blocked by the server, or pruned", f"{undone.blocked:,}"),
         ("**written by the run**", f"**{undone.written:,}**"),
     ]
-    return _section("Rollback", table(("Rows", ""), rows))
+    body = table(("Rows", ""), rows)
+    if undone.left:
+        left = [(cell(words.key(i.key), KEY_CUT), cell(i.reason)) for i in undone.left[:LISTED]]
+        body += "\n\n" + table(("Key", "Left alone because"), left)
+    return _section("Rollback", body)
 
 
 def _percent(share: float | None) -> str:

@@ -241,6 +241,13 @@ def listing(connection: sa.Connection, run: str) -> list[ChunkRecord]:
     return [tables.record_of(row) for row in connection.execute(query).mappings()]
 
 
+def left_alone(connection: sa.Connection, run: str) -> dict[int, list[Issue]]:
+    """By chunk, the rows that undoing it left alone."""
+    query = sa.select(CHUNKS.c.number, CHUNKS.c.undo_left).order_by(CHUNKS.c.number)
+    found = connection.execute(query.where(CHUNKS.c.run == run, CHUNKS.c.undo_left.is_not(None)))
+    return {row.number: records.unpack_issues(row.undo_left) for row in found}
+
+
 def issues(connection: sa.Connection, run: str) -> list[Issue]:
     """Rows that were read and not written; a conflict that a later chunk settled is no more."""
     left = conflicts(connection, run)

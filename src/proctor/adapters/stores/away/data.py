@@ -53,6 +53,8 @@ class Kept:
     undo: bytes | None
     after: Key | None
     upto: Key
+    books: Undone
+    """What undoing it has come to so far."""
 
 
 class Book(Protocol):

@@ -32,6 +32,8 @@ class Intent:
 
     witness: how the data's server can tell later whether it took place; empty where only the
     images can. undo: the journal of a write, or what an undo leaves of it (None: nothing).
+    issues: rows that a write did not write, or that an undo left alone; `books` say what undoing
+    the chunk has come to.
     """
 
     kind: str
@@ -42,6 +44,7 @@ class Intent:
     took: timedelta = timedelta(0)
     retried: tuple[Key, ...] = ()
     lease_for: timedelta = timedelta(0)
+    books: str | None = None
     undo: bytes | None = None
     undo_rows: int = 0
     issues: bytes | None = None
@@ -58,6 +61,7 @@ class Intent:
                 "retried": list(self.retried),
                 "lease_for": self.lease_for.total_seconds(),
                 "undo_rows": self.undo_rows,
+                "books": self.books,
             }
         )
 
@@ -163,6 +167,7 @@ def noted(connection: sa.Connection, run: str, number: int, token: str = "") -> 
             lease_for=timedelta(seconds=raw["lease_for"]),
             undo=row["intent_undo"],
             undo_rows=raw["undo_rows"],
+            books=raw.get("books"),
             issues=row["intent_issues"],
         ),
     )
@@ -227,9 +232,10 @@ def done(
 
 
 def _undone(intent: Intent) -> dict[str, Any]:
+    books = {"undo_books": intent.books, "undo_left": intent.issues}
     if intent.undo is None:
-        return {"undone": True}
-    return {"undo": intent.undo, "undo_rows": intent.undo_rows}
+        return {"undone": True, **books}
+    return {"undo": intent.undo, "undo_rows": intent.undo_rows, **books}
 
 
 def _child(connection: sa.Connection, found: Noted, keys: tuple[Key, ...]) -> Chunk:

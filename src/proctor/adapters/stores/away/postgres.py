@@ -129,15 +129,20 @@ class UndoKeeper:
             blob=found.undo,
             after=found.after,
             upto=found.upto,
+            books=found.books,
         )
 
-    async def mark(self, work: Transaction, run: str, number: int, rest: journal.Undo) -> None:
+    async def mark(
+        self, work: Transaction, run: str, number: int, rest: journal.Undo, books: Undone
+    ) -> None:
         """The intent, then COMMIT, then done."""
         intent = Intent(
             kind=UNDO,
             witness=self.witness,
             undo=journal.pack(rest) if rest.keys else None,
             undo_rows=len(rest.keys),
+            books=records.undone_to_json(books),
+            issues=records.pack_issues(books.left),
         )
         if self.found is None:
             raise AssertionError("an undo was marked before it was read")

@@ -54,6 +54,8 @@ class Progress:
         """Whether the tables are there; once seen they stay."""
         if not self._present:
             self._present = await self._run(tables.present, writes=False)
+            if self._present and await self._run(tables.version_of, writes=False) < tables.VERSION:
+                await self._run(tables.upgrade, writes=True)
         return self._present
 
     async def write(self, do: Callable[[sa.Connection], T]) -> T:

@@ -27,6 +27,7 @@ RUN = ("id", "backfill", "version", "env", "target", "fills", "writes", "state",
 RUN_TOO = ("span", "digest", "params", "created", "last", "expected", "cursor", "sweep")
 CHUNK = ("run", "number", "after", "upto", "keys", "sweep", "attempt", "revisited", "state")
 CHUNK_TOO = ("fence", "worker", "claimed_until", "applied", "undone", "undo")
+CHUNK_UNDO = ("undo_rows", "undo_books", "undo_left")
 
 
 class ScratchSession(Session):
@@ -83,7 +84,9 @@ class ScratchSession(Session):
             if planned:
                 _insert(connection, {"run": run["id"], "number": 0, "planned": planned})
             if chunk is not None:
-                _insert(connection, {name: chunk[name] for name in (*CHUNK, *CHUNK_TOO)})
+                _insert(
+                    connection, {name: chunk[name] for name in (*CHUNK, *CHUNK_TOO, *CHUNK_UNDO)}
+                )
             connection.execute("COMMIT")
         finally:
             if connection.in_transaction:
@@ -136,12 +139,19 @@ class Intending:
 
     def undo(self, connection: sqlite3.Connection, run: str, kept: Kept) -> None:
         """Of a chunk that was undone."""
-        undone, left = connection.execute(
-            "SELECT undone, undo FROM proctor_chunks WHERE run = ? AND number = ?",
+        undone, left, books, alone = connection.execute(
+            "SELECT undone, undo, undo_books, undo_left FROM proctor_chunks "
+            "WHERE run = ? AND number = ?",
             (run, kept.number),
         ).fetchone()
         left = None if undone else left
-        rows_left = len(journal.unpack(left).keys) if left else 0
-        intent = Intent(kind=UNDO, witness={}, undo=left, undo_rows=rows_left)
+        intent = Intent(
+            kind=UNDO,
+            witness={},
+            undo=left,
+            undo_rows=len(journal.unpack(left).keys) if left else 0,
+            books=books,
+            issues=alone,
+        )
         self.book.intend_undo_now(run, kept, intent, self.intent)
         self.intent = intent

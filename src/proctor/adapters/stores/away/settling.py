@@ -16,7 +16,12 @@ from proctor.adapters.stores.away.data import Data, Fate, Kept
 from proctor.adapters.stores.away.intents import UNDO, Intent, Noted
 from proctor.adapters.stores.away.progress import Progress
 from proctor.adapters.stores.away.tables import CHUNKS
-from proctor.adapters.stores.records import key_from_json, time_from_text
+from proctor.adapters.stores.records import (
+    key_from_json,
+    time_from_text,
+    undone_from_json,
+    unpack_issues,
+)
 from proctor.errors import Busy, InDoubt, ProctorError
 from proctor.model import ChunkState, Key, Lease
 
@@ -91,6 +96,7 @@ def _kept(connection: sa.Connection, run: str, number: int) -> Kept | None:
         undo=row.undo,
         after=key_from_json(row.after),
         upto=upto,
+        books=undone_from_json(row.undo_books, row.undo_left),
     )
 
 
@@ -147,6 +153,8 @@ class Settler:
         undo = journal.unpack(found.kept)
         left = found.intent.undo
         keep = set(journal.unpack(left).keys) if left is not None else set()
+        # A row that the server refused to take back still holds what was written.
+        keep |= {issue.key for issue in unpack_issues(found.intent.issues)}
         covered = [p for p, key in enumerate(undo.keys) if key not in keep]
         return not await self._standing(found, journal.subset(undo, covered))
 

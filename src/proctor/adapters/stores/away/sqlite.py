@@ -27,6 +27,7 @@ from proctor.adapters.stores.sqlite import (
     claiming,
     control,
     expressions,
+    remembering,
     rows,
     script,
     undoing,
@@ -306,7 +307,7 @@ class SqliteData:
 
     async def shown(self, spec: Spec, undo: bytes, count: int) -> list[Journalled]:
         """As they are kept: here the images of fields are never digests."""
-        return undoing.shown(undo, spec, count)
+        return remembering.shown(undo, spec, count)
 
     async def fate(
         self,

@@ -338,6 +338,12 @@ class AwayStore:
             return []
         return await self._progress.read(lambda c: chunks.listing(c, run))
 
+    async def left_alone(self, run: str) -> Mapping[int, Sequence[Issue]]:
+        """By chunk, the rows that undoing it left alone."""
+        if not await self._progress.present():
+            return {}
+        return await self._progress.read(lambda c: chunks.left_alone(c, run))
+
     async def issues(self, run: str, *, limit: int | None = None) -> list[Issue]:
         """Rows that were read and not written."""
         if not await self._progress.present():

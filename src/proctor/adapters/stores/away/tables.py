@@ -24,7 +24,7 @@ from proctor.model import (
     RunState,
 )
 
-VERSION: Final = 1
+VERSION: Final = 2
 OPEN_LOCK: Final = 0x70726F63746F73
 """The advisory lock under which runs are opened on Postgres; on SQLite the transaction is it."""
 ACTIVE: Final = tuple(
@@ -87,7 +87,9 @@ CHUNKS: Final = sa.Table(
     sa.Column("took", sa.Float, nullable=False),
     sa.Column("undone", sa.Boolean, nullable=False),
     sa.Column("undo_rows", sa.Integer, nullable=False),
+    sa.Column("undo_books", sa.Text),
     sa.Column("undo", sa.LargeBinary),
+    sa.Column("undo_left", sa.LargeBinary),
     sa.Column("issues", sa.LargeBinary),
     sa.Column("intent_undo", sa.LargeBinary),
     sa.Column("intent_issues", sa.LargeBinary),
@@ -104,12 +106,36 @@ _NEW: Final = {
 }
 
 
+STEPS: Final = {2: (CHUNKS.c.undo_books, CHUNKS.c.undo_left)}
+"""The columns that a version of the tables added to the one before."""
+
+
+def version_of(connection: sa.Connection) -> int:
+    """The version of the tables, which are there."""
+    return connection.execute(sa.select(META.c.version)).scalar() or 0
+
+
+def upgrade(connection: sa.Connection) -> None:
+    """Bring older tables to this version; they are the ledger's, and so ours to change."""
+    lock(connection)
+    version = version_of(connection)
+    prefix = f"{schema}." if (schema := schema_of(connection.dialect.name)) else ""
+    for number in range(version + 1, VERSION + 1):
+        for column in STEPS[number]:
+            kind = column.type.compile(connection.dialect)
+            connection.exec_driver_sql(
+                f'ALTER TABLE {prefix}"{CHUNKS.name}" ADD COLUMN "{column.name}" {kind}'
+            )
+    if version < VERSION:
+        connection.execute(sa.update(META).values(version=VERSION))
+
+
 def present(connection: sa.Connection) -> bool:
     """Whether the tables are there; ConfigError where a newer Proctor made them."""
     schema = schema_of(connection.dialect.name)
     if not sa.inspect(connection).has_table(META.name, schema=schema):
         return False
-    version = connection.execute(sa.select(META.c.version)).scalar() or 0
+    version = version_of(connection)
     if version > VERSION:
         raise ConfigError(
             "the progress in this ledger was kept by a newer Proctor",
@@ -204,6 +230,8 @@ def record_of(row: sa.RowMapping) -> ChunkRecord:
         took=timedelta(seconds=row["took"]),
         undone=row["undone"],
         has_undo=row["has_undo"],
+        undo_rows=row["undo_rows"],
+        taken_back=records.undone_from_json(row["undo_books"]),
         outcome=outcome_of(row),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -37,6 +37,8 @@ class Kept:
     blob: bytes | None = None
     after: Key | None = None
     upto: Key | None = None
+    books: Undone = field(default_factory=Undone)
+    """What undoing the chunk has come to so far; only where it was locked."""
 
     @property
     def undoable(self) -> bytes | None:
@@ -50,26 +52,30 @@ class Keeper(Protocol):
     async def kept(self, work: Transaction, run: str, number: int, *, lock: bool = False) -> Kept:
         """The chunk's undo data; with `lock` to be marked in the same transaction."""
 
-    async def mark(self, work: Transaction, run: str, number: int, rest: journal.Undo) -> None:
-        """Keep what is left to undo, or mark the chunk undone where nothing is; and commit."""
+    async def mark(
+        self, work: Transaction, run: str, number: int, rest: journal.Undo, books: Undone
+    ) -> None:
+        """Keep the books, and what is left to undo, or that nothing is; and commit."""
 
 
 async def kept(work: Transaction, run: str, number: int, *, lock: bool = False) -> Kept:
     """Read a chunk's undo data, keeping others from undoing it at the same time."""
+    books = ", undo_books, undo_left" if lock else ", NULL::text, NULL::bytea"
     found = await work.fetch(
-        f"SELECT applied, undone, undo, after, upto FROM proctor.chunks "
+        f"SELECT applied, undone, undo, after, upto{books} FROM proctor.chunks "
         f"WHERE run = {text(run)} AND number = {number} AND state = 'applied'"
         f"{' FOR NO KEY UPDATE' if lock else ''}"
     )
     if not found:
         return Kept()
-    applied, undone, data, after, upto = found[0]
+    applied, undone, data, after, upto, counts, left = found[0]
     return Kept(
         applied=applied,
         undone=undone,
         blob=data,
         after=records.key_from_json(after),
         upto=records.key_from_json(upto),
+        books=records.undone_from_json(counts, left),
     )
 
 
@@ -80,13 +86,17 @@ class Beside:
         """From the chunk's row."""
         return await kept(work, run, number, lock=lock)
 
-    async def mark(self, work: Transaction, run: str, number: int, rest: journal.Undo) -> None:
+    async def mark(
+        self, work: Transaction, run: str, number: int, rest: journal.Undo, books: Undone
+    ) -> None:
         """On the chunk's row, with COMMIT."""
         where = f"WHERE run = {text(run)} AND number = {number}"
         if rest.keys:
             changed = f"undo = {blob(journal.pack(rest))}, undo_rows = {len(rest.keys)}"
         else:
             changed = "undone = true"
+        changed += f", undo_books = {text(records.undone_to_json(books))}"
+        changed += f", undo_left = {blob(records.pack_issues(books.left))}"
         await work.commit(f"UPDATE proctor.chunks SET {changed} {where}")
 
 
@@ -136,8 +146,10 @@ async def undo(
         states = await undoer.states(work, rest)
         reasons |= {p: why or SUPPRESSED for p, why in states.items()}
         settled = covered if terms.whole else [p for p in covered if p not in reasons]
-        await keeper.mark(work, run, number, _remaining(undoer, settled))
-        return _books(undoer, covered, reasons, started)
+        undone = _books(undoer, covered, reasons, started)
+        books = found.books.then(undone, [undoer.journal.keys[p] for p in covered])
+        await keeper.mark(work, run, number, _remaining(undoer, settled), books)
+        return undone
 
 
 def _too_old(found: Kept, terms: UndoTerms) -> bool:
@@ -288,7 +300,11 @@ async def prune(
 
 async def _forget(work: Transaction, run: str, number: int, wanted: set[Key]) -> int:
     """Take some rows out of one chunk's journal; how many could still have been undone."""
-    found = await kept(work, run, number, lock=True)
+    await work.run(
+        f"SELECT FROM proctor.chunks WHERE run = {text(run)} AND number = {number} "
+        f"FOR NO KEY UPDATE"
+    )
+    found = await kept(work, run, number)
     if found.blob is None:
         return 0
     undo = journal.unpack(found.blob)

@@ -18,7 +18,7 @@ from proctor.adapters.stores.postgres.claims import fenced
 from proctor.adapters.stores.postgres.literal import text, texts
 from proctor.adapters.stores.postgres.pool import Pool, Transaction
 from proctor.errors import IllegalMove, PlanVoid, RunActive, UsageError
-from proctor.model import Chunk, ChunkState, Key, Run, RunState, Tuning, shared_fields
+from proctor.model import Chunk, ChunkState, Issue, Key, Run, RunState, Tuning, shared_fields
 from proctor.ports import Opening
 
 KEYS_A_CHUNK = 500
@@ -43,20 +43,25 @@ ENDED = frozenset(
 async def open_run(pool: Pool, binding: Binding, opening: Opening) -> Run:
     """Start a run or take one over, in one transaction under the opening lock."""
     async with pool.write(opening.run, control=True) as work:
-        await work.fetch(f"SELECT pg_catalog.pg_advisory_xact_lock({tables.OPEN_LOCK})")
-        try:
-            await tables.ensure(work)
-        except psycopg.errors.InsufficientPrivilege as error:
-            said = error.diag.message_primary or "not allowed"
-            await work.rollback()
-            who = await work.fetch("SELECT current_database(), current_user")
-            raise tables.not_allowed(who[0][0], who[0][1], said) from None
+        await _ready(work)
         if opening.resume:
             await _take_over(work, opening)
         else:
             await _start(work, binding, opening)
         rows = await work.commit(f"{tables.RUNS} WHERE r.id = {text(opening.run)}")
         return tables.run_of(rows[0])
+
+
+async def _ready(work: Transaction) -> None:
+    """Make the tables or bring them up to date, under the opening lock; Denied where we may not."""
+    await work.fetch(f"SELECT pg_catalog.pg_advisory_xact_lock({tables.OPEN_LOCK})")
+    try:
+        await tables.ensure(work)
+    except psycopg.errors.InsufficientPrivilege as error:
+        said = error.diag.message_primary or "not allowed"
+        await work.rollback()
+        who = await work.fetch("SELECT current_database(), current_user")
+        raise tables.not_allowed(who[0][0], who[0][1], said) from None
 
 
 async def _start(work: Transaction, binding: Binding, opening: Opening) -> None:
@@ -261,6 +266,8 @@ async def move(
     said = f", reason = {text(reason)}" if reason or then is RunState.RUNNING else ""
     ended = "coalesce(ended, pg_catalog.clock_timestamp())" if then in ENDED else "ended"
     async with pool.write(run, control=True) as work:
+        if then is RunState.ROLLING_BACK:  # an older Proctor's run needs somewhere to keep it
+            await _ready(work)
         changed = await work.fetch(
             f"UPDATE proctor.runs SET state = {text(then.value)}, ended = {ended}{said} "
             f"WHERE id = {name} AND state IN ({allowed}){mine} RETURNING id"
@@ -344,5 +351,16 @@ def unknown(run: str, many: int) -> UsageError:
 async def chunk_rows(work: Transaction, run: str) -> list[tuple[Any, ...]]:
     """Every chunk of a run as RECORD, in order of number."""
     return await work.fetch(
-        f"SELECT {tables.RECORD} FROM proctor.chunks WHERE run = {text(run)} ORDER BY number"
+        f"SELECT proctor_chunk.* FROM {tables.UNDONE} CROSS JOIN LATERAL (SELECT {tables.RECORD} "
+        f"FROM proctor.chunks WHERE run = {text(run)}) AS proctor_chunk ORDER BY number"
     )
+
+
+async def left_alone(work: Transaction, run: str) -> dict[int, list[Issue]]:
+    """By chunk, the rows that undoing it left alone."""
+    found = await work.fetch(
+        f"SELECT proctor_chunk.* FROM {tables.UNDONE} CROSS JOIN LATERAL (SELECT number, undo_left "
+        f"FROM proctor.chunks WHERE run = {text(run)} AND undo_left IS NOT NULL) AS proctor_chunk "
+        f"ORDER BY number"
+    )
+    return {number: records.unpack_issues(left) for number, left in found}

@@ -307,6 +307,11 @@ class PostgresStore:
                 return []
             return [tables.record_of(row) for row in await runs.chunk_rows(work, run)]
 
+    async def left_alone(self, run: str) -> Mapping[int, Sequence[Issue]]:
+        """By chunk, the rows that undoing it left alone."""
+        async with self._pool.read() as work:
+            return await runs.left_alone(work, run) if await self._present(work) else {}
+
     async def issues(self, run: str, *, limit: int | None = None) -> list[Issue]:
         """Rows that were read and not written."""
         async with self._pool.read() as work:

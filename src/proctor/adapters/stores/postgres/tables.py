@@ -57,7 +57,10 @@ CREATE INDEX chunks_to_do ON proctor.chunks (run, number) WHERE state IN ('open'
 REVOKE ALL ON ALL TABLES IN SCHEMA proctor FROM PUBLIC;
 INSERT INTO proctor.meta VALUES (1)"""
 
-MIGRATIONS: Final = (FIRST,)
+SECOND: Final = """
+ALTER TABLE proctor.chunks ADD COLUMN undo_books text, ADD COLUMN undo_left bytea"""
+
+MIGRATIONS: Final = (FIRST, SECOND)
 """Each brings the tables from the version that is its position to the next; only ever added to."""
 VERSION: Final = len(MIGRATIONS)
 
@@ -80,7 +83,7 @@ async def ensure(work: Transaction) -> None:
         raise newer(version)
     for number in range(version, VERSION):
         await work.run(MIGRATIONS[number])
-    if 0 < version < VERSION:
+    if version < VERSION:  # the first step says 1
         await work.run(f"UPDATE proctor.meta SET version = {VERSION}")
 
 
@@ -167,9 +170,14 @@ def run_of(row: Sequence[Any]) -> Run:
 
 CHUNK: Final = "run, number, after, upto, keys, sweep, attempt, revisited"
 RECORD: Final = (
-    f"{CHUNK}, state, fence, worker, code, applied, took, undone, undo IS NOT NULL, "
-    f"{', '.join(OUTCOME_FIELDS)}"
+    f"{CHUNK}, state, fence, worker, code, applied, took, undone, undo IS NOT NULL, undo_rows, "
+    f"undo_books, {', '.join(OUTCOME_FIELDS)}"
 )
+UNDONE: Final = "(SELECT NULL::text AS undo_books, NULL::bytea AS undo_left) AS proctor_new"
+"""Stands in for the columns of SECOND where a looker finds the tables as FIRST made them.
+
+Inside a LATERAL item the names mean the columns of the chunks, where there are such.
+"""
 
 
 def chunk_of(row: Sequence[Any]) -> Chunk:
@@ -189,7 +197,7 @@ def chunk_of(row: Sequence[Any]) -> Chunk:
 def record_of(row: Sequence[Any]) -> ChunkRecord:
     """The columns of RECORD as a noun."""
     state = ChunkState(row[8])
-    books = Outcome(**dict(zip(OUTCOME_FIELDS, row[16:], strict=True)))
+    books = Outcome(**dict(zip(OUTCOME_FIELDS, row[18:], strict=True)))
     return ChunkRecord(
         chunk=chunk_of(row),
         state=state,
@@ -200,6 +208,8 @@ def record_of(row: Sequence[Any]) -> ChunkRecord:
         took=row[13] if isinstance(row[13], timedelta) else timedelta(0),
         undone=row[14],
         has_undo=row[15],
+        undo_rows=row[16],
+        taken_back=records.undone_from_json(row[17]),
         outcome=books,
     )
 

@@ -162,13 +162,15 @@ def close_books(
         raise AssertionError(f"the books of chunk {chunk.number} do not balance: {outcome}")
     now = utc_now()
     connection.execute(
-        "UPDATE proctor_chunks SET outcome = ?, issues = ?, undo = ?, has_undo = ?, code = ?, "
-        "applied = ?, took = ?, claimed_until = NULL WHERE run = ? AND number = ?",
+        "UPDATE proctor_chunks SET outcome = ?, issues = ?, undo = ?, has_undo = ?, "
+        "undo_rows = ?, code = ?, applied = ?, took = ?, claimed_until = NULL "
+        "WHERE run = ? AND number = ?",
         (
             outcome_to_json(outcome),
             pack_issues(listed),
             work.undo,
             int(work.undo is not None),
+            work.written,
             terms.code,
             time_to_text(now),
             time.monotonic() - began,

@@ -203,6 +203,8 @@ def move(
 ) -> Run:
     """Change a run's state; entering an end closes what is claimed."""
     with session.writing() as connection:
+        if then is RunState.ROLLING_BACK:  # an older Proctor's run needs somewhere to keep it
+            tables.upgrade(connection)
         run = tables.find_run(connection, name)
         if epoch is not None and run.epoch != epoch:
             raise Fenced(f"run {run.id} has another holder now", found="its epoch has moved on")

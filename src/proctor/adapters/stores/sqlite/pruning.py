@@ -43,6 +43,7 @@ def prune(
     same = {id_: _sameness(session, id_) if keys else _as_is for id_ in {r for r, _ in chosen}}
     for at in range(0, len(chosen), BLOBS_AT_ONCE):
         with session.writing() as connection:
+            tables.upgrade(connection)
             for id_, number in chosen[at : at + BLOBS_AT_ONCE]:
                 forgotten += _forget(connection, id_, number, keys, same[id_])
     return forgotten
@@ -83,7 +84,8 @@ def _forget(
         return 0
     blob = pack(subset(journal, rest)) if rest else None
     connection.execute(
-        "UPDATE proctor_chunks SET undo = ?, has_undo = ? WHERE run = ? AND number = ?",
-        (blob, int(blob is not None), run, number),
+        "UPDATE proctor_chunks SET undo = ?, has_undo = ?, undo_rows = ? "
+        "WHERE run = ? AND number = ?",
+        (blob, int(blob is not None), len(rest), run, number),
     )
     return 0 if row[1] else gone

@@ -17,6 +17,7 @@ from proctor.adapters.stores.sqlite import (
     expressions,
     inspecting,
     pruning,
+    remembering,
     rows,
     script,
     surveying,
@@ -213,11 +214,11 @@ class SqliteStore:
 
     async def written_keys(self, run: Run, number: int) -> list[Key]:
         """See the port."""
-        return await self.desk.ask(undoing.written_keys, run, number)
+        return await self.desk.ask(remembering.written_keys, run, number)
 
     async def journalled(self, run: Run, number: int, count: int) -> list[Journalled]:
         """See the port."""
-        return await self.desk.ask(undoing.journalled, run, number, count)
+        return await self.desk.ask(remembering.journalled, run, number, count)
 
     async def undo_script(self, run: Run, numbers: Sequence[int]) -> AsyncIterator[str]:
         """See the port."""
@@ -252,6 +253,10 @@ class SqliteStore:
     async def chunks(self, run: str) -> list[ChunkRecord]:
         """See the port."""
         return await self.desk.ask(_chunks, run)
+
+    async def left_alone(self, run: str) -> Mapping[int, Sequence[Issue]]:
+        """See the port."""
+        return await self.desk.ask(remembering.left_alone, run)
 
     async def issues(self, run: str, *, limit: int | None = None) -> list[Issue]:
         """See the port."""
@@ -288,8 +293,10 @@ def _spec_of(session: Session, run: str) -> Spec:
 def _chunks(session: Session, run: str) -> list[ChunkRecord]:
     with session.reading(session.quiet) as connection:
         id_ = tables.find_run(connection, run).id
+        more = tables.UNDO_COLUMNS if tables.keeps_undo_books(connection) else "NULL, NULL"
         found = connection.execute(
-            f"SELECT {tables.CHUNK_COLUMNS} FROM proctor_chunks WHERE run = ? ORDER BY number",
+            f"SELECT {tables.CHUNK_COLUMNS}, {more} FROM proctor_chunks WHERE run = ? "
+            "ORDER BY number",
             (id_,),
         ).fetchall()
     return [tables.record_of(r) for r in found]

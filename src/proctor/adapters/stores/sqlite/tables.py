@@ -18,6 +18,7 @@ from proctor.adapters.stores.records import (
     span_from_json,
     time_from_text,
     tuning_from_json,
+    undone_from_json,
 )
 from proctor.adapters.stores.sqlite.session import utc_now
 from proctor.errors import TargetError, UsageError
@@ -61,6 +62,11 @@ STEPS: Final = (
     );
     CREATE INDEX proctor_chunks_to_do ON proctor_chunks (run, number)
         WHERE state IN ('open', 'claimed');
+    """,
+    """
+    ALTER TABLE proctor_chunks ADD COLUMN undo_rows INTEGER;
+    ALTER TABLE proctor_chunks ADD COLUMN undo_books TEXT;
+    ALTER TABLE proctor_chunks ADD COLUMN undo_left BLOB;
     """,
 )
 """Every version's step from the one before it; a step that was released is never changed."""
@@ -109,6 +115,9 @@ CHUNK_COLUMNS: Final = (
     "run, number, after, upto, keys, sweep, attempt, revisited, state, fence, worker, outcome, "
     "code, applied, took, undone, has_undo"
 )
+UNDO_COLUMNS: Final = "undo_rows, undo_books"
+UNDO_STEP: Final = 2
+"""The version from which on the chunks have these."""
 
 
 def version_of(connection: sqlite3.Connection) -> int:
@@ -229,8 +238,9 @@ def chunk_of(row: Sequence[Any]) -> Chunk:
 
 
 def record_of(row: Sequence[Any]) -> ChunkRecord:
-    """A chunk's record from its row in the order of CHUNK_COLUMNS."""
-    state, fence, worker, outcome, code, applied, took, undone, has_undo = row[8:]
+    """A chunk's record from its row in the order of CHUNK_COLUMNS and UNDO_COLUMNS."""
+    state, fence, worker, outcome, code, applied, took, undone, has_undo = row[8:17]
+    undo_rows, books = row[17:]
     return ChunkRecord(
         chunk=chunk_of(row),
         state=ChunkState(state),
@@ -242,7 +252,14 @@ def record_of(row: Sequence[Any]) -> ChunkRecord:
         took=timedelta(seconds=took),
         undone=bool(undone),
         has_undo=bool(has_undo),
+        undo_rows=undo_rows,
+        taken_back=undone_from_json(books),
     )
+
+
+def keeps_undo_books(connection: sqlite3.Connection) -> bool:
+    """Whether the chunks have UNDO_COLUMNS: who only looks must not upgrade the tables."""
+    return version_of(connection) >= UNDO_STEP
 
 
 def insert(connection: sqlite3.Connection, table: str, values: Mapping[str, Any]) -> None:

@@ -10,8 +10,15 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from proctor.adapters.stores.journal import Undo, digest, pack, some, subset, unpack
-from proctor.adapters.stores.records import spec_from_json, time_from_text, time_to_text
+from proctor.adapters.stores.journal import Undo, digest, pack, subset, unpack
+from proctor.adapters.stores.records import (
+    pack_issues,
+    spec_from_json,
+    time_from_text,
+    time_to_text,
+    undone_from_json,
+    undone_to_json,
+)
 from proctor.adapters.stores.sqlite import documents, tables
 from proctor.adapters.stores.sqlite.catalog import ident
 from proctor.adapters.stores.sqlite.control import known
@@ -21,9 +28,9 @@ from proctor.adapters.stores.sqlite.keys import bound, compare, ranks
 from proctor.adapters.stores.sqlite.preserving import put_back
 from proctor.adapters.stores.sqlite.rows import field_images, framed, target_rows
 from proctor.adapters.stores.sqlite.session import Session, utc_now
-from proctor.adapters.stores.sqlite.values import bindable, image, images, legible, value_of
+from proctor.adapters.stores.sqlite.values import bindable, image, images, value_of
 from proctor.adapters.stores.sqlite.writing import Batch, write, write_carefully
-from proctor.model import ABSENT, Bucket, Image, Issue, Journalled, Key, Run, Span, Spec, Undone
+from proctor.model import ABSENT, Bucket, Image, Issue, Key, Run, Span, Spec, Undone
 from proctor.ports import UndoTerms
 
 CHANGED = "somebody else changed it after the run wrote it"
@@ -82,11 +89,13 @@ def _undo(session: Session, run: Run, number: int, terms: UndoTerms, *, careful:
         if found is None:
             return Undone()
         blocked = _restore(session, connection, found, careful=careful)
+        undone = _books(found, blocked)
         if terms.whole:
             _mark(connection, run, number)
         else:
             _keep_rest(connection, run, number, found, blocked)
-        return _books(found, blocked)
+        _keep_books(connection, run, number, undone, found.undo.keys)
+        return undone
 
 
 def _chosen(
@@ -313,8 +322,24 @@ def _keep_rest(
     journal = unpack(blob)
     rest = [i for i, k in enumerate(journal.keys) if k not in done]
     connection.execute(
-        "UPDATE proctor_chunks SET undone = ?, undo = ? WHERE run = ? AND number = ?",
-        (int(not rest), pack(subset(journal, rest)) if rest else blob, run.id, number),
+        "UPDATE proctor_chunks SET undone = ?, undo = ?, undo_rows = ? "
+        "WHERE run = ? AND number = ?",
+        (int(not rest), pack(subset(journal, rest)) if rest else blob, len(rest), run.id, number),
+    )
+
+
+def _keep_books(
+    connection: sqlite3.Connection, run: Run, number: int, undone: Undone, keys: Sequence[Key]
+) -> None:
+    """What undoing the chunk has come to, on its row."""
+    where = "WHERE run = ? AND number = ?"
+    counts, left = connection.execute(
+        f"SELECT undo_books, undo_left FROM proctor_chunks {where}", (run.id, number)
+    ).fetchone()
+    books = undone_from_json(counts, left).then(undone, keys)
+    connection.execute(
+        f"UPDATE proctor_chunks SET undo_books = ?, undo_left = ? {where}",
+        (undone_to_json(books), pack_issues(books.left), run.id, number),
     )
 
 
@@ -323,38 +348,3 @@ def verify(session: Session, run: Run, number: int) -> Undone:
     with session.reading(session.quiet) as connection:
         found = _chosen(session, connection, run, number, UndoTerms())
         return Undone() if found is None else _books(found, {})
-
-
-def written_keys(session: Session, run: Run, number: int) -> list[Key]:
-    """The keys that one chunk wrote and that can still be undone."""
-    with session.reading(session.quiet) as connection:
-        row = connection.execute(
-            "SELECT undo FROM proctor_chunks WHERE run = ? AND number = ? AND NOT undone "
-            "AND undo IS NOT NULL",
-            (run.id, number),
-        ).fetchone()
-        return list(unpack(row[0]).keys) if row else []
-
-
-def journalled(session: Session, run: Run, number: int, count: int) -> list[Journalled]:
-    """A few rows of one chunk's journal; here the images of fields are never digests."""
-    with session.reading(session.quiet) as connection:
-        row = connection.execute(
-            "SELECT undo FROM proctor_chunks WHERE run = ? AND number = ? AND undo IS NOT NULL",
-            (run.id, number),
-        ).fetchone()
-        if row is None:
-            return []
-        return shown(row[0], spec_of(connection, run.id), count)
-
-
-def shown(data: bytes, spec: Spec, count: int) -> list[Journalled]:
-    """A few rows of a journal, as people read them."""
-    return [
-        replace(
-            row,
-            before=None if row.before is None else tuple(map(legible, row.before)),
-            after=None if row.after is None else tuple(map(legible, row.after)),
-        )
-        for row in some(unpack(data), count, len(spec.writes))
-    ]

@@ -1,0 +1,115 @@
+"""Tables that an older Proctor made: looked at as they are, upgraded before they must keep more."""
+
+import pytest
+
+from adapters.stores.away_harness import AwayHarness, AwaySqliteHarness
+from adapters.stores.sqlite_harness import SqliteHarness
+from adapters.stores.test_postgres_conformance import PostgresHarness
+from proctor.ports import UndoTerms
+from proctor.testing.conformance.acting import filled, items_spec, make_items, roll_back
+
+IN_SQLITE = [
+    *(f"ALTER TABLE proctor_chunks DROP COLUMN {n}" for n in ("undo_rows", "undo_books")),
+    "ALTER TABLE proctor_chunks DROP COLUMN undo_left",
+    "UPDATE proctor_meta SET value = '1' WHERE key = 'version'",
+]
+IN_POSTGRES = [
+    "ALTER TABLE proctor.chunks DROP COLUMN undo_books, DROP COLUMN undo_left",
+    "UPDATE proctor.meta SET version = 1",
+]
+AWAY = [
+    *(f"ALTER TABLE proctor_away_chunks DROP COLUMN {n}" for n in ("undo_books", "undo_left")),
+    "UPDATE proctor_away_meta SET version = 1",
+]
+
+
+def sqlite(request):
+    """Beside the rows, in their file."""
+    harness = SqliteHarness(request.getfixturevalue("tmp_path") / "shop.db")
+
+    async def age():
+        await harness.sql(*IN_SQLITE)
+
+    return harness, age
+
+
+def postgres(request):
+    """Beside the rows, in their database."""
+    harness = PostgresHarness(request.getfixturevalue("pg"))
+
+    async def age():
+        await harness.sql(*IN_POSTGRES)
+
+    return harness, age
+
+
+def away(request):
+    """In the ledger's file."""
+    folder = request.getfixturevalue("tmp_path")
+    harness = AwaySqliteHarness(folder / "shop.db", f"sqlite:///{folder / 'ledger.db'}")
+
+    async def age():
+        for statement in AWAY:
+            harness.tell(statement)
+
+    return harness, age
+
+
+def away_on_postgres(request):
+    """In the ledger's own schema on Postgres."""
+    url = request.getfixturevalue("pg")
+    harness = AwayHarness(url, url)
+
+    async def age():
+        named = (s.replace("proctor_away", "proctor_ledger.proctor_away") for s in AWAY)
+        await harness.sql(*named)
+
+    return harness, age
+
+
+@pytest.fixture(params=[sqlite, postgres, away, away_on_postgres])
+async def older(request):
+    """A harness, and a function that makes the tables what they were."""
+    harness, age = request.param(request)
+    yield harness, age
+    await harness.close()
+
+
+async def test_a_run_of_an_older_proctor_is_shown_and_undone(older):
+    """A look changes nothing; a rollback finds where to keep what it comes to."""
+    harness, age = older
+    await make_items(harness, [1, 2])
+    old = await harness.store()
+    run = await filled(old, items_spec())
+    await old.aclose()
+    await age()
+    store = await harness.store()
+    before = await harness.dump()
+    (record,) = await store.chunks(run.id)
+    assert (record.forgotten, record.taken_back.written) == (0, 0)
+    assert await store.left_alone(run.id) == {}
+    assert (await store.verify(run, record.chunk.number)).restored == 2
+    forecast = await store.undo(run, record.chunk.number, UndoTerms(dry_run=True))
+    assert (forecast.written, forecast.restored) == (2, 2)
+    assert await harness.dump() == before
+    await harness.sql("UPDATE items SET normal = 'theirs' WHERE id = 1")
+    run = await roll_back(store, run)
+    await store.undo(run, record.chunk.number, UndoTerms())
+    (record,) = await store.chunks(run.id)
+    books = record.taken_back
+    assert (books.written, books.restored, books.changed) == (2, 1, 1)
+    assert [i.key for i in (await store.left_alone(run.id))[record.chunk.number]] == [(1,)]
+
+
+async def test_images_of_an_older_proctor_are_pruned(older):
+    """What a person asked to be forgotten is forgotten, whoever wrote it."""
+    harness, age = older
+    await make_items(harness, [1, 2])
+    old = await harness.store()
+    run = await filled(old, items_spec())
+    await old.aclose()
+    await age()
+    store = await harness.store()
+    assert await store.prune(run=run.id, keys=[(1,)]) == 1
+    (record,) = await store.chunks(run.id)
+    assert record.forgotten == 1
