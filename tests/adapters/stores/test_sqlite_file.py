@@ -13,7 +13,7 @@ from proctor.adapters.stores.sqlite import SqliteStore, open_sqlite, path_of, ta
 from proctor.adapters.stores.sqlite.session import Session
 from proctor.errors import Busy, Denied, TargetError, TooSlow, Unreachable, UsageError
 from proctor.model import Outcome, Span
-from proctor.ports import Manners
+from proctor.ports import Manners, UndoTerms
 from proctor.testing.conformance.acting import (
     LEASE,
     TERMS,
@@ -26,6 +26,7 @@ from proctor.testing.conformance.acting import (
     items_spec,
     make_items,
     process,
+    roll_back,
     work,
 )
 
@@ -279,3 +280,34 @@ def test_a_session_needs_a_sqlite_of_today():
     """What is asked of it came with 3.37."""
     assert sqlite3.sqlite_version_info >= (3, 37)
     assert Session
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        "TEXT DEFAULT plain",
+        "TEXT COLLATE NOCASE DEFAULT 'It''s'",
+        "INTEGER DEFAULT '5'",
+        "REAL DEFAULT -1",
+        "TEXT DEFAULT 7",
+        "BLOB DEFAULT x'00ff'",
+        "INTEGER DEFAULT TRUE",
+        "INTEGER AS (item + 1) VIRTUAL",
+    ],
+)
+async def test_a_column_added_later_is_known_by_its_default(lite, added):
+    """P3: an inserted row is deleted again while nobody has written to its newer columns."""
+    await make_items(lite, [1, 2])
+    await lite.sql("CREATE TABLE about (item INTEGER PRIMARY KEY, normal TEXT)")
+    store = await lite.store()
+    spec = items_spec(into="about", into_key=("item",))
+    run = await roll_back(store, await filled(store, spec))
+    await lite.sql(f"ALTER TABLE about ADD COLUMN later {added}")
+    kept = []
+    if "AS (" not in added:
+        await lite.sql("UPDATE about SET later = 'IT''S' WHERE item = 2")
+        kept = [(2,)]
+    (record,) = await store.chunks(run.id)
+    done = await store.undo(run, record.chunk.number, UndoTerms())
+    assert (done.restored, done.changed) == (2 - len(kept), len(kept))
+    assert await lite.fetch("SELECT item FROM about") == kept

@@ -217,6 +217,32 @@ class Undoing:
         ]
         assert await harness.fetch("SELECT * FROM fans") == [(1, 4)]
 
+    async def test_an_inserted_row_is_kept_where_a_later_column_holds_somebodys_value(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """P3: a column that was added since is in no image; its default is nobody's value."""
+        await make_items(harness, range(1, 5))
+        await harness.sql(ABOUT)
+        run = await roll_back(store, await filled(store, ABOUT_SPEC))
+        await harness.sql(
+            "ALTER TABLE about ADD COLUMN votes INTEGER NOT NULL DEFAULT 0",
+            "ALTER TABLE about ADD COLUMN mood TEXT",
+            "ALTER TABLE about ADD COLUMN shown TEXT DEFAULT 'x''y'",
+            "UPDATE about SET votes = 7 WHERE item = 1",
+            "UPDATE about SET mood = 'good' WHERE item = 2",
+            "UPDATE about SET shown = 'X''y' WHERE item = 3",
+        )
+        forecast = await undo_all(store, run, UndoTerms(dry_run=True))
+        text = await every_script(store, run)
+        done = await undo_all(store, run)
+        assert books_of(forecast) == books_of(done) == (4, 1, 3, 0, 0)
+        assert [i.key for i in done.left] == [(1,), (2,), (3,)]
+        left = "SELECT item, votes, mood, shown FROM about ORDER BY item"
+        kept = [(1, 7, None, "x'y"), (2, 0, "good", "x'y"), (3, 0, None, "X'y")]
+        assert await harness.fetch(left) == kept
+        await harness.script(text)
+        assert await harness.fetch(left) == kept
+
     async def test_rows_that_the_server_will_not_take_back_are_blocked(
         self, harness: Harness, store: Store
     ) -> None:

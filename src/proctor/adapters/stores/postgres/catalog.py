@@ -279,6 +279,12 @@ async def references(work: Transaction, target: Relation) -> tuple[Reference, ..
     return _references(rows[0][0] if rows else None)
 
 
+async def fields_now(work: Transaction, target: Relation) -> tuple[Field, ...]:
+    """The columns of a table at this moment: before rows of it are deleted."""
+    rows = await work.fetch(catalog_sql.fields(target.oid))
+    return tuple(_field(f) for f in (rows[0][0] if rows else None) or ())
+
+
 def _references(raw: list[dict[str, Any]] | None) -> tuple[Reference, ...]:
     return tuple(
         Reference(

@@ -161,6 +161,21 @@ FROM pg_catalog.pg_constraint k
 WHERE k.confrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0"""
 
 
+def fields(oid: int) -> str:
+    """The columns of one table, as they are now."""
+    return f"SELECT ({_FIELDS}) FROM pg_catalog.pg_class c WHERE c.oid = {oid}"
+
+
+def given_when_added(oid: int, column: str) -> str:
+    """What ADD COLUMN gave to the rows that were there, as text; null where it is not known."""
+    return (
+        f"(SELECT (proctor_a.attmissingval::text::text[])[1] "
+        f"FROM pg_catalog.pg_attribute AS proctor_a "
+        f"WHERE proctor_a.attrelid = {oid} AND proctor_a.attname = {column} "
+        f"AND proctor_a.atthasmissing)"
+    )
+
+
 def references(oid: int) -> str:
     """The foreign keys of other tables onto one table, as they are now."""
     return f"SELECT ({_REFERENCES}) FROM pg_catalog.pg_class c WHERE c.oid = {oid}"

@@ -103,9 +103,14 @@ class Beside:
 async def undoer_of(work: Transaction, binding: Binding, found: Kept, data: bytes) -> Undoer:
     """A chunk's journal, with what refers to rows that it inserted."""
     undo = journal.unpack(data)
-    refer = await catalog.references(work, binding.target) if undo.inserted else ()
+    inserted = bool(undo.inserted)
     return Undoer(
-        binding=binding, journal=undo, after=found.after, upto=found.upto, references=refer
+        binding=binding,
+        journal=undo,
+        after=found.after,
+        upto=found.upto,
+        references=await catalog.references(work, binding.target) if inserted else (),
+        fields=await catalog.fields_now(work, binding.target) if inserted else (),
     )
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from proctor.adapters.stores import journal, keyset
-from proctor.adapters.stores.postgres import codecs, keys
+from proctor.adapters.stores.postgres import catalog_sql, codecs, keys
 from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.bisect import Spoilt
-from proctor.adapters.stores.postgres.catalog import Reference
+from proctor.adapters.stores.postgres.catalog import Field, Reference
 from proctor.adapters.stores.postgres.keys import SENT
-from proctor.adapters.stores.postgres.literal import ident
+from proctor.adapters.stores.postgres.literal import ident, text
 from proctor.adapters.stores.postgres.pool import Rows, Transaction
 from proctor.model import ABSENT, Image, Key, Span
 
@@ -42,6 +42,8 @@ class Undoer:
     upto: Key | None
     references: tuple[Reference, ...] = ()
     """Foreign keys onto the target as they are now, where rows are to be deleted."""
+    fields: tuple[Field, ...] = ()
+    """The target's columns as they are now, where rows are to be deleted."""
 
     @cached_property
     def inserted(self) -> dict[int, int]:
@@ -120,12 +122,24 @@ class Undoer:
             same_image(f"({target.fields[c].image(target.column(c))})", f"{SENT}.proctor_w{i}")
             for i, c in enumerate(self._columns)
         ]
-        same += [
-            f"{target.column(name)} IS NULL"
-            for name, f in target.fields.items()
-            if name not in self.journal.columns and f.default is None and not f.identity
-        ]
+        known = self.journal.columns
+        same += [self._as_added(f) for f in self.fields if f.name not in known and not f.generated]
         return " AND ".join(same)
+
+    def _as_added(self, field: Field) -> str:
+        """Whether a column that was added later holds what adding it gave to the row.
+
+        Where that cannot be told (a sequence, a random default) the row is not ours to delete.
+        """
+        target = self.binding.target
+        column = target.column(field.name)
+        given = catalog_sql.given_when_added(target.oid, text(field.name))
+        same = f"{field.image(column)} IS NOT DISTINCT FROM {{}}"
+        plain = f"{column} IS NULL"
+        if field.default is not None and "(" not in field.default:  # calls nothing
+            plain += f" OR {same.format(field.image(f'({field.default})::{field.declared}'))}"
+        added = same.format(field.image(f"{given}::{field.declared}"))
+        return f"CASE WHEN {given} IS NOT NULL THEN {added} ELSE {plain} END"
 
     @cached_property
     def referenced(self) -> str:

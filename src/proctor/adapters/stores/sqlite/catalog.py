@@ -8,7 +8,7 @@ import json
 import re
 import sqlite3
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -17,6 +17,9 @@ from proctor.errors import TargetError
 
 _EVENTS: Final = re.compile(r"\b(DELETE|INSERT|UPDATE)\b")
 _DEFERRED: Final = re.compile(r"\bINITIALLY\s+DEFERRED\b", re.IGNORECASE)
+_WORDS: Final = frozenset(
+    ("NULL", "TRUE", "FALSE", "CURRENT_TIME", "CURRENT_DATE", "CURRENT_TIMESTAMP")
+)
 OWN_PREFIX: Final = "proctor_"
 
 
@@ -36,9 +39,15 @@ class Field:
     affinity: str
     not_null: bool = False
     generated: bool = False
-    has_default: bool = False
+    default: str | None = None
+    """As SQL; None where there is none."""
     key_part: int = 0
     """Its place in the primary key, from 1; 0 where it is not in it."""
+
+    @property
+    def has_default(self) -> bool:
+        """Whether a row that does not name it gets another value than null."""
+        return self.default is not None
 
     @property
     def is_json(self) -> bool:
@@ -86,6 +95,17 @@ class Table:
         """A column, qualified: SQLite takes an unknown quoted name for a string."""
         return f"{self.sql}.{ident(name)}"
 
+    def as_added(self, known: Collection[str]) -> list[str]:
+        """Conditions that the columns which are not among these hold what adding them gave.
+
+        ALTER TABLE gives every row the default, which it takes only where it is a constant.
+        """
+        return [
+            f"{self.column(name)} IS ({_constant(f.default)}) COLLATE BINARY"
+            for name, f in self.fields.items()
+            if name not in known and not f.generated
+        ]
+
     def fires(self, event: str) -> bool:
         """Whether a trigger may run when rows are written so."""
         return any(event in events for events in self.triggers.values())
@@ -98,6 +118,14 @@ class Table:
             all(c in columns and coll == collations.get(c, coll) for c, coll in index)
             for index in self.uniques
         )
+
+
+def _constant(default: str | None) -> str:
+    """A default as an expression: SQLite takes a bare word there for a string."""
+    if default is None:
+        return "NULL"
+    word = default.isidentifier() and default.upper() not in _WORDS
+    return f"'{default}'" if word else default
 
 
 def affinity(declared: str, *, strict: bool = False) -> str:
@@ -192,7 +220,7 @@ def _fields(connection: sqlite3.Connection, name: str, *, strict: bool) -> dict[
             affinity=affinity(declared, strict=strict),
             not_null=bool(not_null),
             generated=hidden in (2, 3),
-            has_default=default is not None,
+            default=default,
             key_part=key_part,
         )
         for column, declared, not_null, default, key_part, hidden in rows

@@ -185,7 +185,8 @@ def _delete(connection: sqlite3.Connection, frame: Frame, journal: Undo, n: int,
         + ")"
         for r in frame.target.referred
     ]
-    return f"DELETE FROM {frame.target.sql} WHERE {where} AND {' AND '.join([*every, *free])};"
+    conditions = " AND ".join([*every, *frame.target.as_added(journal.columns), *free])
+    return f"DELETE FROM {frame.target.sql} WHERE {where} AND {conditions};"
 
 
 def _comment(text: str) -> str:

@@ -24,7 +24,7 @@ from proctor.adapters.stores.sqlite.catalog import ident
 from proctor.adapters.stores.sqlite.control import known
 from proctor.adapters.stores.sqlite.faults import Refusal, is_refusal, reason
 from proctor.adapters.stores.sqlite.frame import Frame
-from proctor.adapters.stores.sqlite.keys import bound, compare, ranks
+from proctor.adapters.stores.sqlite.keys import among, bound, compare, ranks, to_keys
 from proctor.adapters.stores.sqlite.preserving import put_back
 from proctor.adapters.stores.sqlite.rows import field_images, framed, target_rows
 from proctor.adapters.stores.sqlite.session import Session, utc_now
@@ -149,6 +149,7 @@ def standing(
     ]
     wrote = [[c[i] for i in there] for c in journal.after[: len(frame.fills)]]
     whole = dict(zip(journal.inserted, zip(*journal.whole, strict=True), strict=True))
+    touched = _touched(session, connection, frame, journal)
     same: list[int] = []
     changed: list[int] = []
     for n, (i, is_, was) in enumerate(
@@ -158,6 +159,7 @@ def standing(
         if holds and i in whole:
             row = dict(zip(names, rows[n], strict=True))
             holds = tuple(image(row[c]) for c in journal.columns) == whole[i]
+            holds = holds and journal.keys[i] not in touched
         (same if holds else changed).append(i)
     standing = set(there)
     return Standing(
@@ -169,6 +171,27 @@ def standing(
         changed=changed,
         gone=[i for i in range(len(journal.keys)) if i not in standing],
     )
+
+
+def _touched(
+    session: Session, connection: sqlite3.Connection, frame: Frame, journal: Undo
+) -> set[Key]:
+    """Inserted rows into whose later columns, which no image shows, somebody wrote."""
+    added = frame.target.as_added(journal.columns)
+    keys = [journal.keys[i] for i in journal.inserted]
+    if not added:
+        return set()
+    columns = [frame.target.column(n) for n in frame.target_key]
+    found: list[tuple[Any, ...]] = []
+    for at in range(0, len(keys), 5000):
+        condition, values = among(columns, keys[at : at + 5000])
+        found += session.fetch(
+            connection,
+            f"SELECT {', '.join(columns)} FROM {frame.target.sql} "
+            f"WHERE {condition} AND NOT ({' AND '.join(added)})",
+            values,
+        )
+    return set(to_keys(list(zip(*found, strict=True)))) if found else set()
 
 
 def _forecast(connection: sqlite3.Connection, found: Standing) -> Undone:
