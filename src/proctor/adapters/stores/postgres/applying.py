@@ -109,8 +109,7 @@ async def write(
         try:
             ended = await _write(work, writer, settled, careful=False)
         except (Spoilt, psycopg.Error) as error:
-            secured = rows.binding.target.secured
-            if isinstance(error, psycopg.Error) and not of_a_row(error, secured=secured):
+            if isinstance(error, psycopg.Error) and not of_a_row(error):
                 raise
             await work.rollback()
             await keeper.take(work, lease)
@@ -147,8 +146,7 @@ async def _write(work: Transaction, writer: Writer, settled: Settled, *, careful
     kept_out = {*rows.still, *rows.bad}
     todo = [p for p in every if p not in kept_out] if kept_out else every
     if careful:
-        secured = rows.binding.target.secured
-        found = await bisect(work, todo, writer.attempt, secured=secured)
+        found = await bisect(work, todo, writer)
     else:
         found = Found(written=await writer.attempt(work, todo))
     refused = dict(rows.bad)

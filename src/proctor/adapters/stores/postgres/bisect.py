@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import psycopg
 
@@ -12,8 +12,16 @@ from proctor.adapters.stores.postgres.faults import of_a_row
 from proctor.adapters.stores.postgres.pool import Transaction
 
 T = TypeVar("T")
-Attempt = Callable[[Transaction, Sequence[int]], Awaitable[dict[int, T]]]
-"""Writes the rows at these positions in one statement; what was written, by position."""
+
+
+class Writing(Protocol[T]):
+    """Something that is done to rows by the same few statements, however many they are."""
+
+    async def attempt(self, work: Transaction, positions: Sequence[int]) -> dict[int, T]:
+        """Do it to the rows at these positions; what came of each, by position."""
+
+    async def idle(self, work: Transaction) -> None:
+        """Send the same statements for no row at all."""
 
 
 class Spoilt(Exception):
@@ -33,14 +41,14 @@ class Found(Generic[T]):
     refused: dict[int, psycopg.Error | str] = field(default_factory=dict)
 
 
-async def bisect(
-    work: Transaction, positions: Sequence[int], attempt: Attempt[T], *, secured: bool
-) -> Found[T]:
+async def bisect(work: Transaction, positions: Sequence[int], writing: Writing[T]) -> Found[T]:
     """Write what can be written, inside savepoints; row errors end as `refused`.
 
-    Any other error goes up. n rows of which k are bad take about k log n statements; where
-    most are bad, about n.
+    A statement that fails without any row is wrong in itself: a privilege, a column, a constant.
+    That, and whatever no row can be blamed for, goes up. n rows of which k are bad take about
+    k log n statements; where most are bad, about n.
     """
+    await writing.idle(work)
     found: Found[T] = Found()
     todo = [list(positions)]
     while todo:
@@ -49,14 +57,14 @@ async def bisect(
             continue
         await work.run("SAVEPOINT proctor_rows")
         try:
-            found.written |= await attempt(work, some)
+            found.written |= await writing.attempt(work, some)
         except Spoilt as spoilt:
             await work.run("ROLLBACK TO SAVEPOINT proctor_rows")
             found.refused |= spoilt.rows
             todo.append([p for p in some if p not in spoilt.rows])
             continue
         except psycopg.Error as error:
-            if not of_a_row(error, secured=secured):
+            if not of_a_row(error):
                 raise
             await work.run("ROLLBACK TO SAVEPOINT proctor_rows")
             if len(some) == 1:

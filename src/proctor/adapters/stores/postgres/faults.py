@@ -28,8 +28,8 @@ SLOW: Final = frozenset({"57014", "25P04"})
 """A statement or a transaction ran into its time-out."""
 LOST: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "25006"})
 """The server ended the session, or (25006) it has become a replica that cannot be written."""
-STRUCTURAL: Final = ("0A", "25", "26", "28", "2B", "3D", "3F", "42", "53", "55", "57", "58", "F0")
-"""Classes of SQLSTATE that no single row can be blamed for."""
+ELSEWHERE: Final = ("53", "57")
+"""Classes that come from the server's state: out of memory or disk, an operator's doing."""
 NO_PARENT: Final = "2203A"
 """A step leads through something that is no JSON object; the server does not say through what."""
 
@@ -44,17 +44,17 @@ def lost(error: psycopg.Error) -> bool:
     return state in LOST or state.startswith("08")
 
 
-def of_a_row(error: psycopg.Error, *, secured: bool = False) -> bool:
-    """Whether a row's value may be to blame, so that bisection can find the row.
+def of_a_row(error: psycopg.Error) -> bool:
+    """Whether a row may be to blame, so that bisection can find out.
 
-    `secured` says that row-level security is on, where 42501 can mean one row.
+    The code does not tell a row from a statement: a NaN that becomes a whole number is
+    feature_not_supported, a text that is no tsquery a syntax error, and a trigger may raise
+    whatever it likes.
     """
     state = error.sqlstate or ""
     if not state or lost(error) or state in BUSY | SLOW:
         return False
-    if state == "42501":
-        return secured
-    return not state.startswith(STRUCTURAL) or state == "55000"
+    return not state.startswith(ELSEWHERE)
 
 
 def translate(error: psycopg.Error, *, commit_sent: bool = False) -> ProctorError:

@@ -25,6 +25,7 @@ from proctor.adapters.stores.postgres import applying, reading
 from proctor.adapters.stores.postgres.batch import Batch, refuse_half_filled
 from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.bisect import Spoilt, bisect
+from proctor.adapters.stores.postgres.computing import NO_ROW, Computing
 from proctor.adapters.stores.postgres.expression import Statements
 from proctor.adapters.stores.postgres.faults import of_a_row, row_reason
 from proctor.adapters.stores.postgres.literal import text
@@ -108,6 +109,10 @@ class Inside:
         at = {key: p for p, key in zip(positions, some, strict=True)}
         return {at[row[: len(self.binding.key)]]: row for row in found}
 
+    async def idle(self, work: Transaction) -> None:
+        """The same statement, for no row; the planner does not see that there is none."""
+        await self.run(work, NO_ROW)
+
     async def lock(self, work: Transaction) -> None:
         """List the eligible rows and keep others from changing them meanwhile."""
         self.listed = await self.eligible_keys(work, lock=True)
@@ -133,14 +138,13 @@ async def apply_sql(
         try:
             seen = await inside.whole(work)
         except (Spoilt, psycopg.Error) as error:
-            secured = binding.target.secured
-            if isinstance(error, psycopg.Error) and not of_a_row(error, secured=secured):
+            if isinstance(error, psycopg.Error) and not of_a_row(error):
                 raise
             await work.rollback()
             await keeper.take(work, lease)
             await inside.lock(work)
             every = range(len(inside.listed))
-            found = await bisect(work, every, inside.attempt, secured=secured)
+            found = await bisect(work, every, inside)
             seen = [found.written[p] for p in sorted(found.written)]
             refused = {
                 inside.listed[p]: why if isinstance(why, str) else row_reason(why, inside.listed[p])
@@ -226,20 +230,12 @@ async def _computed(
     """Let the server compute, then write the values as those of a function are written."""
     chunk = lease.chunk
     shown = "".join(f", {sql}" for sql in _as_text(binding))
-    async with pool.read(chunk.run) as work:
-        if chunk.keys is not None:
-            found = await work.commit(
-                reading.listing(binding, chunk.keys, eligible=True, extra=shown)
-            )
-        else:
-            found = await work.commit(
-                f"SELECT 0, {binding.selected}{shown} FROM {binding.joined} "
-                f"WHERE {binding.after(chunk.after)} AND {binding.upto(chunk.upto)} "
-                f"AND {binding.eligible} ORDER BY {binding.order}"
-            )
-    gone = reading.gone_of(chunk.keys or (), found)
+    found, refused = await Computing(binding=binding, chunk=chunk, values=shown).read(pool)
+    met = {row[1 : 1 + len(binding.key)] for row in found} | refused.keys()
+    gone = tuple(key for key in chunk.keys or () if key not in met)
     page = reading.page_of(binding, found, extra=1, gone=gone)
-    issues = tuple(Issue(key=k, bucket=Bucket.GONE, reason=GONE) for k in gone)
+    issues = [Issue(key=key, bucket=Bucket.GONE, reason=GONE) for key in gone]
+    issues += [Issue(key=k, bucket=Bucket.FAILED, reason=why) for k, why in refused.items()]
     count = len(binding.writes)
     rows = Batch(
         binding=binding,
@@ -254,8 +250,8 @@ async def _computed(
         page=page,
         index=range(len(found)),
         values=[()] * len(found),
-        outcome=Outcome().plus(Bucket.GONE, len(gone)),
-        issues=issues,
+        outcome=applying.counted(Outcome(), issues),
+        issues=tuple(issues),
     )
     return await applying.write(pool, lease, rows, settled, terms, keeper=keeper)
 

@@ -139,13 +139,12 @@ async def undo(
         try:
             done: Found[bool] = Found(written=await undoer.attempt(work, covered))
         except (Spoilt, psycopg.Error) as error:
-            secured = binding.target.secured
-            if isinstance(error, psycopg.Error) and not of_a_row(error, secured=secured):
+            if isinstance(error, psycopg.Error) and not of_a_row(error):
                 raise
             await work.rollback()
             if (await keeper.kept(work, run, number, lock=True)).undoable != found.undoable:
                 return Undone()
-            done = await bisect(work, covered, undoer.attempt, secured=secured)
+            done = await bisect(work, covered, undoer)
         reasons = _refused(done, undoer)
         rest = [p for p in covered if p not in done.written and p not in reasons]
         states = await undoer.states(work, rest)

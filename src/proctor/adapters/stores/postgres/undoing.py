@@ -208,6 +208,13 @@ class Undoer:
             done |= await self._delete(work, new)
         return done
 
+    async def idle(self, work: Transaction) -> None:
+        """The same statements, for no row."""
+        if len(self.inserted) < len(self.journal.keys):
+            await work.with_arrays(self.restore, self.arrays((), whole=False))
+        if self.inserted:
+            await self._delete(work, ())
+
     def _not_restored(self, positions: Sequence[int], found: Rows) -> set[int]:
         """Rows whose before-image is not what stands after restoring it."""
         wrong: set[int] = set()

@@ -103,6 +103,14 @@ class Writer:
             written |= await self._insert(work, new)
         return written
 
+    async def idle(self, work: Transaction) -> None:
+        """The same statements, for no row: they fail where no row is to blame."""
+        before = self.batch.before
+        if before.count(None) < len(before):
+            await self._update(work, (), await self._preserved(work, ()))
+        if None in before:
+            await self._insert(work, ())
+
     async def _update(
         self, work: Transaction, positions: Sequence[int], kept: dict[int, After]
     ) -> dict[int, After]:
