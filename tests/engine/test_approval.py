@@ -17,6 +17,7 @@ from proctor.engine.approval import (
 )
 from proctor.errors import PlanVoid, UsageError
 from proctor.model import Survey
+from proctor.ui.commands import work
 
 PARTS = {
     name: f"digest of {name}"
@@ -136,13 +137,38 @@ def test_another_target_cannot_be_accepted(part):
     assert "--accept-changes" not in void.value.fix
     with pytest.raises(UsageError) as wrong:
         hold(approval(), now, accept=(part,))
-    assert "code, params, schema" in wrong.value.fix
+    assert "code, params, schema, limits" in wrong.value.fix
 
 
 def test_accepting_one_change_does_not_accept_another():
     with pytest.raises(PlanVoid) as caught:
         hold(approval(), approval(code="x", params="y"), accept=("code",))
     assert caught.value.what == "params changed since it was approved"
+
+
+def test_the_refusal_offers_all_that_it_takes_at_once():
+    """Whoever types what it says is not refused for the part accepted before."""
+    with pytest.raises(PlanVoid) as caught:
+        hold(approval(), approval(code="x", limits="y"), accept=("code",))
+    assert "--accept-changes code,limits" in caught.value.fix
+
+
+def test_what_is_behind_a_part_is_named_with_what_it_was():
+    """A version, a key, a limit: in words, not as a digest."""
+    then = Approval(parts=PARTS, facts={"spec": {"version": "1", "key": "id"}, "limits": {}})
+    now = Approval(
+        parts=PARTS | {"spec": "x", "limits": "y"},
+        facts={"spec": {"version": "2", "key": "id"}, "limits": {"busy_share": "0.9"}},
+    )
+    assert Approval.parse(now.dump()) == now
+    with pytest.raises(PlanVoid) as caught:
+        hold(then, now, accept=())
+    assert caught.value.found == ("busy_share was not given and is 0.9; version was 1 and is 2")
+
+
+def test_the_command_takes_the_parts_that_the_engine_takes():
+    """They are named twice, since the command's words must not load the engine."""
+    assert work.ACCEPTABLE == ACCEPTABLE
 
 
 def test_accepting_what_did_not_change_is_harmless():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from proctor.authoring import backfill, table
-from proctor.engine.digest import digest_code, digest_parts, digest_source
+from proctor.engine.digest import digest_code, digest_parts, digest_source, identity
 from proctor.errors import DefinitionError
 from proctor.model import Shape
 from projects import project
@@ -161,6 +161,34 @@ def test_code_that_cannot_be_read_cannot_be_approved(tmp_path):
         digest_code(space["f"], tmp_path)
 
 
+TABLE, QUERY = "table('t', key='id'{})", "query('SELECT id, x FROM {}', key='id', guard='target')"
+
+
+@pytest.mark.parametrize(
+    ("source", "more", "named"),
+    [
+        (TABLE.format(""), "sql='lower(x)'", "sql="),
+        (TABLE.format(""), "sql='y', missing='x IS NULL'", "missing="),
+        (TABLE.format(""), "sql='y', preserve='z'", "preserve="),
+        (TABLE.format(""), "sql='y', sensitive='x'", "sensitive="),
+        (TABLE.format(", where='id > 1'"), "sql='y'", "where="),
+        (QUERY.format("t WHERE id > 1"), "sql='y', into=table('u', key='id')", "query="),
+    ],
+)
+def test_what_is_given_beside_the_function_is_code(tmp_path, source, more, named):
+    """It is mended as the function is, and the refusal names it; the run stays the same one."""
+    plain = QUERY.format("t") if source.startswith("query") else TABLE.format("")
+    into = ", into=table('u', key='id')" if source.startswith("query") else ""
+    text = "from proctor import backfill, query, table\nf = backfill({}, fills='x', name='f', {})"
+    then = project(tmp_path, backfills=text.format(plain, f"sql='y'{into}"))["f"]
+    before = digest_code(then, tmp_path)
+    now = project(tmp_path, backfills=text.format(source, more))["f"]
+    after = digest_code(now, tmp_path)
+    assert before.files.get(named) != after.files[named]
+    assert before.digest != after.digest
+    assert identity(then.spec) == identity(now.spec)
+
+
 def test_parts_tell_what_differs(code, tmp_path):
     """Each part has its own digest: a parameter does not change the code, nor the spec."""
     digested = code()
@@ -177,7 +205,8 @@ def test_parts_tell_what_differs(code, tmp_path):
     assert set(then) == {"code", "params", "spec", "schema", "target", "environment", "limits"}
     for changed, names in [
         ({"spec": replace(spec, params=(("a", 1),))}, {"params"}),
-        ({"spec": replace(spec, where="x > 1")}, {"spec"}),
+        ({"spec": replace(spec, version="2")}, {"spec"}),
+        ({"spec": replace(spec, source="others")}, {"spec", "target"}),
         ({"shape": replace(shape, digest="e")}, {"schema"}),
         ({"shape": replace(shape, identity="db2/t")}, {"target"}),
         ({"shape": replace(shape, address="there")}, set()),

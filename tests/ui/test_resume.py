@@ -1,5 +1,6 @@
 """Runs that do not end at once: budgets, changed code, time-outs, several processes, rollbacks."""
 
+import json
 import signal
 import sqlite3
 
@@ -103,6 +104,71 @@ def test_progress_in_the_ledger_is_no_proof_of_the_target(failing, shop, proctor
     refused = proctor("resume", run["id"], "--accept-changes", "code", "--json")
     assert refused.code == 3
     assert refused.json["error"]["what"] == "target changed since it was approved"
+
+
+OVERFLOW = "CASE WHEN id > 75 THEN abs(-9223372036854775808) ELSE lower(email) END"
+
+
+@pytest.mark.parametrize(
+    ("begun", "mended"),
+    [
+        (f'sql="{OVERFLOW}"', 'sql="lower(email)"'),
+        (f'sql="{OVERFLOW}"', 'sql="lower(email)", missing="email_normalized IS NULL AND id > 75"'),
+    ],
+)
+def test_a_mended_expression_or_condition_goes_on_as_mended_code_does(
+    shop, proctor, table, begun, mended
+):
+    """What failed under sql= is not begun anew: the refusal names sql= and what to type."""
+    text = (
+        "from proctor import ErrorBudget, backfill, table\n"
+        'low = backfill(table("customers", key="id"), fills="email_normalized", version="1", '
+        'name="low", budget=ErrorBudget(share=0.24), {})\n'
+    )
+    (shop / "backfills.py").write_text(text.format(begun))
+    settings(shop, chunk_rows=20)
+    run = proctor("run", "low", "--json").json
+    assert run["state"] == "paused"
+    (shop / "backfills.py").write_text(text.format(mended))
+    refused = proctor("run", "low", "--json")
+    assert refused.code == 3
+    error = refused.json["error"]
+    assert ("missing=" if "missing" in mended else "sql=") in error["found"]
+    assert "--accept-changes code" in error["fix"]
+    ended = proctor("run", "low", "--accept-changes", "code", "--json").json
+    assert (ended["state"], ended["id"]) == ("succeeded", run["id"])
+    later = [row for row in table() if row[0] > 100 and row[2] is not None]
+    assert all(row[3] is not None for row in later)
+
+
+def test_a_limit_may_be_moved_while_a_run_is_paused(failing, shop, proctor):
+    """Exit 3 says which limit was what; once accepted, by name, it is on record."""
+    settings(shop, chunk_rows=100)
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    with (shop / "proctor.toml").open("a") as file:
+        file.write("\n[env.local.throttle]\nbusy_share = 0.9\n")
+    refused = proctor("resume", run, "--json")
+    assert refused.code == 3
+    assert "and is 0.9" in refused.json["error"]["found"]
+    assert "--accept-changes limits" in refused.json["error"]["fix"]
+    failing()
+    ended = proctor("resume", run, "--accept-changes", "code,limits", "--json")
+    assert ended.json["state"] == "succeeded"
+    actions = json.loads(proctor("report", run, "--format", "json").out)["actions"]
+    assert any(a["what"] == "run.resumed" and "limits" in a["change"] for a in actions)
+
+
+def test_another_version_is_another_run(failing, shop, proctor):
+    """No word makes one run of two; the refusal says what was and what is."""
+    settings(shop, chunk_rows=100)
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    failing()
+    text = (shop / "backfills.py").read_text()
+    (shop / "backfills.py").write_text(text.replace('version="1"', 'version="2"'))
+    refused = proctor("resume", run, "--accept-changes", "code", "--json")
+    assert refused.code == 3
+    assert "version was 1 and is 2" in refused.json["error"]["found"]
+    assert "--accept" not in refused.json["error"]["fix"]
 
 
 def test_restart_gives_the_unfinished_run_up(failing, shop, proctor):

@@ -14,8 +14,8 @@ from proctor.model import Span, Survey
 
 DRIFT = 0.10
 """Share by which the count of eligible rows may have moved since the plan was made."""
-ACCEPTABLE = ("code", "params", "schema")
-"""Parts that `--accept-changes` may name; another target is another run."""
+ACCEPTABLE = ("code", "params", "schema", "limits")
+"""Parts that `--accept-changes` may name; another table, key, fill or version is another run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,12 +23,13 @@ class Approval:
     """Digests of code, params, spec, schema, target, environment and limits; and evidence.
 
     `files` holds a digest for each file and distribution behind the code part, so that a
-    refusal can name the one that changed. `eligible` is the plan's count, None on a run, and
-    `estimated` says that it was none.
+    refusal can name the one that changed, and `facts` in words what is behind others.
+    `eligible` is the plan's count, None on a run, and `estimated` says that it was none.
     """
 
     parts: Mapping[str, str]
     files: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     eligible: int | None = None
     estimated: bool = False
     params: Mapping[str, str] = field(default_factory=dict)
@@ -47,7 +48,9 @@ class Approval:
 
     def dump(self) -> str:
         """As the target keeps it."""
-        return json.dumps({"parts": dict(self.parts), "files": dict(self.files)}, sort_keys=True)
+        facts = {part: dict(found) for part, found in self.facts.items()}
+        kept = {"parts": dict(self.parts), "files": dict(self.files), "facts": facts}
+        return json.dumps(kept, sort_keys=True)
 
     def on_target_of(self, begun: Approval) -> Approval:
         """The same, bound to the target that a run was begun on.
@@ -66,8 +69,9 @@ class Approval:
             survey = found.get("survey")
             eligible = survey["eligible"] if survey else None
             approval = cls(
-                parts={str(k): str(v) for k, v in found["parts"].items()},
-                files={str(k): str(v) for k, v in found.get("files", {}).items()},
+                parts=_texts(found["parts"]),
+                files=_texts(found.get("files", {})),
+                facts={str(k): _texts(v) for k, v in found.get("facts", {}).items()},
                 eligible=int(eligible) if eligible is not None else None,
                 estimated=bool(survey and survey.get("estimated")),
                 params={k: str(v) for k, v in (found.get("params") or {}).items()},
@@ -87,6 +91,10 @@ class Approval:
                 fix="make a new one with `proctor plan NAME --out FILE`",
             )
         return approval
+
+
+def _texts(found: Mapping[Any, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in found.items()}
 
 
 def span_of(found: Mapping[str, Any]) -> Span:
@@ -120,22 +128,28 @@ def hold(then: Approval, now: Approval, *, accept: Sequence[str]) -> None:
     if not changed:
         return
     named = "; ".join(_named(name, then, now) for name in changed)
-    acceptable = [name for name in changed if name in ACCEPTABLE]
     fix = "make a new plan, or start anew with --restart"
-    if acceptable == changed:
-        fix += f", or go on with the change on record: --accept-changes {','.join(changed)}"
+    if set(changed) <= set(ACCEPTABLE):
+        # All of them in one go: whoever types this must not be refused for another again.
+        every = [name for name in differences(then, now) if name in (*changed, *accept)]
+        fix += f", or go on with the change on record: --accept-changes {','.join(every)}"
     raise PlanVoid(f"{', '.join(changed)} changed since it was approved", found=named, fix=fix)
 
 
 def _named(part: str, then: Approval, now: Approval) -> str:
-    if part != "code":
-        return f"{part} is not what it was"
-    files = [
-        name
-        for name in sorted({*then.files, *now.files})
-        if then.files.get(name) != now.files.get(name)
+    if part == "code":
+        files = _differing(then.files, now.files)
+        return f"changed: {', '.join(files)}" if files else "code is not what it was"
+    was, found = then.facts.get(part, {}), now.facts.get(part, {})
+    told = [
+        f"{name} was {was.get(name, 'not given')} and is {found.get(name, 'not given')}"
+        for name in _differing(was, found)
     ]
-    return f"changed: {', '.join(files)}" if files else "code is not what it was"
+    return ", ".join(told) or f"{part} is not what it was"
+
+
+def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    return [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
 
 
 def judges_drift(approval: Approval | None) -> bool:

@@ -8,7 +8,7 @@ import json
 import sys
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from importlib import invalidate_caches, metadata
 from importlib.machinery import (
     EXTENSION_SUFFIXES,
@@ -24,10 +24,13 @@ from typing import Any
 
 from proctor.authoring import Backfill
 from proctor.errors import DefinitionError
-from proctor.model import Shape, Spec
+from proctor.model import Shape, Source, Spec
 
 LIBRARIES = ("site-packages", "dist-packages")
 _LOADERS = ((ExtensionFileLoader, EXTENSION_SUFFIXES), (SourceFileLoader, SOURCE_SUFFIXES))
+_IDENTITY = (
+    "backfill", "version", "kind", "source", "key", "fills", "stamp", "into", "into_key",
+)  # fmt: skip
 OURSELVES = "proctor"
 """Not part of the author's code: a run may be resumed by a newer Proctor."""
 
@@ -37,7 +40,8 @@ class Code:
     """The digest of everything that the function's meaning hangs on, file by file.
 
     `files` maps a source file (its path in the project, or its module's name outside of it),
-    a `depends=` file, a distribution (to its version) and "python" to what stands for it.
+    a `depends=` file, a distribution (to its version), "python" and what the definition gives
+    beside the function ("sql=", "where=" …) to what stands for it.
     """
 
     files: Mapping[str, str]
@@ -74,6 +78,7 @@ def digest_code(backfill: Backfill, root: Path) -> Code:
     for name in backfill.depends:
         path = own.parent / name
         walk.files[walk.label(name, path)] = _digest_file(path, backfill)
+    walk.files |= _given(backfill.spec)
     walk.files["python"] = f"{sys.version_info.major}.{sys.version_info.minor}"
     return Code(files=dict(sorted(walk.files.items())))
 
@@ -85,12 +90,39 @@ def digest_parts(
     return {
         "code": code.digest,
         "params": digest_of(dict(spec.params)),
-        "spec": digest_of(asdict(replace(spec, params=()))),
+        "spec": digest_of(identity(spec)),
         "schema": shape.digest,
         "target": digest_of([shape.identity, spec.target]),
         "environment": digest_of(env),
         "limits": digest_of(dict(limits)),
     }
+
+
+def identity(spec: Spec) -> dict[str, str]:
+    """What makes it this run: which rows of which table, what it fills, in which version."""
+    source = "a query" if spec.kind is Source.QUERY else spec.source
+    parts = {
+        "backfill": spec.backfill,
+        "version": spec.version,
+        "source": source,
+        "key": ", ".join(f"{'-' if k.descending else ''}{k.column}" for k in spec.key),
+        "fills": ", ".join(spec.fills),
+        "stamp": spec.stamp or "",
+        "into": spec.into or "",
+        "into_key": ", ".join(spec.into_key),
+    }
+    return {name: text for name, text in parts.items() if text}
+
+
+def _given(spec: Spec) -> dict[str, str]:
+    """The rest of a definition: as much code as the function is, and as fit to be mended."""
+    given = {
+        f.name: getattr(spec, f.name) for f in fields(spec) if f.name not in (*_IDENTITY, "params")
+    }
+    if spec.kind is Source.QUERY:
+        given["query"] = spec.source
+    usual = {f.name: f.default for f in fields(spec)}
+    return {f"{k}=": digest_of(v) for k, v in given.items() if v != usual.get(k)}
 
 
 def digest_of(value: Any) -> str:

@@ -14,7 +14,7 @@ from proctor.core.settle import settle
 from proctor.core.windows import closed_until
 from proctor.engine.approval import Approval
 from proctor.engine.counting import COUNTED, counted
-from proctor.engine.digest import digest_code, digest_of, digest_parts
+from proctor.engine.digest import digest_code, digest_of, digest_parts, identity
 from proctor.engine.guardrail import guarded
 from proctor.engine.part import Part, foreseen, resolve
 from proctor.engine.show import previews, shown_span, source_of
@@ -29,22 +29,24 @@ SAMPLE = 5
 def approve(site: Site, backfill: Backfill, spec: Spec, shape: Shape, span: Span) -> Approval:
     """The digests of what would run now, part by part."""
     code = digest_code(backfill, site.root)
+    limits = _limits(site)
     parts = digest_parts(
         code=code,
         spec=spec,
         shape=shape,
         env=site.env,
-        limits=_limits(site),
+        limits=limits,
     )
     parts["part"] = digest_of(asdict(span))
-    return Approval(parts=parts, files=code.files)
+    facts = {"spec": identity(spec), "limits": limits, "environment": {"environment": site.env}}
+    return Approval(parts=parts, files=code.files, facts=facts)
 
 
 def _limits(site: Site) -> dict[str, str]:
     """Where the run would stop: each signal's number."""
     settings = site.settings
     own = {f"signal {n} {name}": str(at) for n, (name, at) in enumerate(settings.own_limits)}
-    return own | {name: str(value) for name, value in settings.limits.items()}
+    return own | {name: str(value) for name, value in sorted(settings.limits.items())}
 
 
 async def make_plan(
@@ -84,6 +86,7 @@ async def make_plan(
         digest=approval.digest,
         parts=approval.parts,
         files=approval.files,
+        facts=approval.facts,
         params=dict(spec.params),
         span=span,
         shape=shape,

@@ -132,6 +132,8 @@ class Plan:
     parts: Mapping[str, str]
     files: Mapping[str, str]
     """Digest of each first-party file and distribution behind the code part, to name a change."""
+    facts: Mapping[str, Mapping[str, str]]
+    """What is behind other parts, in words."""
     params: Mapping[str, Any]
     span: Span
     shape: Shape

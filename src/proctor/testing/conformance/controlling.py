@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from datetime import timedelta
 
 import pytest
@@ -169,8 +171,12 @@ class Controlling:
         with pytest.raises(PlanVoid):
             await begin(store, items_spec(), resume=True, digest=changed)
         assert (await store.run("run-1")).state is RunState.FAILED
-        run = await begin(store, items_spec(), resume=True, digest=changed, accept=("code",))
+        mended = items_spec(missing="normal IS NULL AND id > 0", params=(("share", 2),))
+        run = await begin(store, mended, resume=True, digest=changed, accept=("code",))
         assert run.digest == changed
+        # Whatever looks at the run from here on sees what goes on, not what was mended.
+        assert await store.spec_of(run.id) == mended
+        assert json.loads((await store.run(run.id)).params) == {"share": 2}
 
     async def test_a_run_moves_only_from_the_states_named(
         self, harness: Harness, store: Store

@@ -27,8 +27,8 @@ from proctor.ui.options import (
 if TYPE_CHECKING:
     from proctor.app import App, RunOptions
 
-ACCEPTABLE = ("code", "params", "schema")
-"""Parts of a digest whose change may be accepted; another target is another run."""
+ACCEPTABLE = ("code", "params", "schema", "limits")
+"""Parts of a digest whose change may be accepted; another table, key or fill is another run."""
 RUN_WRITES = (
     "The fields that the backfill declares, and beside them Proctor's own tables with progress "
     "and undo data; then reports in .proctor/reports/RUN/."
@@ -77,7 +77,7 @@ RUN_WRITES = (
     "--accept-changes",
     "accept",
     metavar="PART,…",
-    help="Go on although code, params or schema changed since the run or plan began; on record.",
+    help="Go on although code, params, schema or limits changed since the run or plan; on record.",
 )
 @click.option("--restart", is_flag=True, help="Cancel the unfinished run and begin a new one.")
 @yes_option
@@ -143,7 +143,7 @@ def run(
     "--accept-changes",
     "accept",
     metavar="PART,…",
-    help="Go on although code, params or schema changed since the run began; on record.",
+    help="Go on although code, params, schema or limits changed since the run began; on record.",
 )
 @yes_option
 @wishes

@@ -169,7 +169,7 @@ def take_over(connection: sa.Connection, home: str, opening: Opening) -> Run:
         raise PlanVoid(
             f"run {run.id} was begun with something else than what would run now",
             found="the digests differ and none of their parts was accepted",
-            fix="undo the change, or accept it on record: --accept-changes code|params|schema",
+            fix="undo the change, or accept it on record with --accept-changes",
         )
     now = tables.clock(connection)
     moment = records.time_to_text(now)

@@ -153,17 +153,21 @@ def _resume(connection: sqlite3.Connection, opening: Opening) -> None:
         raise PlanVoid(
             f"run {run.id} was begun with something else than what would run now",
             found="the digests differ and none of their parts was accepted",
-            fix="undo the change, or accept it on record: --accept-changes code|params|schema",
+            fix="undo the change, or accept it on record with --accept-changes",
         )
     connection.execute(
         "UPDATE proctor_runs SET state = 'running', epoch = epoch + 1, heartbeat = :now, "
         "started = coalesce(started, :now), ended = NULL, lease = :lease, holder = :holder, "
-        "digest = :digest, reason = '' WHERE id = :run",
+        "digest = :digest, version = :version, params = :params, spec = :spec, reason = '' "
+        "WHERE id = :run",
         {
             "now": time_to_text(utc_now()),
             "lease": opening.lease_for.total_seconds(),
             "holder": holder_to_json(opening.holder),
             "digest": opening.digest,
+            "version": opening.spec.version,
+            "params": to_json(dict(opening.spec.params)),
+            "spec": spec_to_json(opening.spec),
             "run": run.id,
         },
     )
