@@ -151,3 +151,44 @@ def test_a_missing_privilege_is_said_with_its_grant(customers, shop, pg, proctor
     assert ended.json["error"]["kind"] == "Denied"
     assert "GRANT" in ended.json["error"]["fix"]
     assert customers("SELECT count(email_normalized) FROM customers") == [(0,)]
+
+
+HOSTILE = "cust\"; DROP TABLE customers; --' \u202e%s :x $1 é\n"
+"""As a name and as a value: quotes of both kinds, a statement, a placeholder, a turned line."""
+FILL = "nor\"mal'; é"
+
+
+def test_hostile_names_and_values_go_through_a_whole_run(customers, shop, pg, proctor):
+    """Schema, table, key, fill and values: planned, run, verified, reported and undone."""
+    table, fill = quoted(HOSTILE), quoted(FILL)
+    customers(f"CREATE SCHEMA {table}")
+    customers(f"CREATE TABLE {table}.{table} ({table} text PRIMARY KEY, email text, {fill} text)")
+    values = [HOSTILE, "\\", "a\tb", "'", '"', "\U0001f600", "\x01\x1b[31m", "x" * 10_000]
+    place = f"{table}.{table}".replace("%", "%%")
+    with psycopg.connect(pg, autocommit=True) as connection:
+        for value in values:
+            connection.execute(f"INSERT INTO {place} VALUES (%s, %s)", [value, value])
+    (shop / "backfills.py").write_text(
+        "from proctor import backfill, table\n"
+        f"@backfill(table({HOSTILE + '.' + HOSTILE!r}, key={HOSTILE!r}), fills={FILL!r}, "
+        "version='1', name='odd')\n"
+        "def odd(row):\n"
+        f"    return {{{FILL!r}: None if row['email'] == 'a\\tb' else row['email'][::-1] + "
+        "('\\0' if row['email'] == '\\\\' else '')}\n"
+    )
+    assert "\x1b" not in proctor("plan", "odd", "--env", "pg").out
+    ended = proctor("run", "odd", "--env", "pg", "--json")
+    assert ended.code == 1, ended.err  # one row with NUL, which Postgres cannot hold
+    assert (ended.json["buckets"]["written"], ended.json["buckets"]["failed"]) == (6, 1)
+    written = customers(f"SELECT email, {fill} FROM {table}.{table} WHERE {fill} IS NOT NULL")
+    assert sorted(written) == sorted((v, v[::-1]) for v in values if v not in ("\\", "a\tb"))
+    assert proctor("verify", ended.json["id"], "--env", "pg").code == 0
+    report = proctor("report", ended.json["id"], "--env", "pg", "--format", "html").out
+    assert "\x1b" not in report
+    assert proctor("rollback", ended.json["id"], "--env", "pg", "--yes").code == 0
+    assert customers(f"SELECT count({fill}), count(*) FROM {table}.{table}") == [(0, 8)]
+    assert customers("SELECT count(*) FROM customers") == [(500,)]
+
+
+def quoted(name):
+    return '"' + name.replace('"', '""') + '"'
