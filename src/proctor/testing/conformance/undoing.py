@@ -26,6 +26,8 @@ from proctor.testing.conformance.harness import Harness
 
 ALL = UndoTerms()
 ROWS = "SELECT * FROM items ORDER BY id"
+LONG = 10_000_000
+"""Bytes of UTF-8 in a long text of two bytes a character."""
 
 
 async def undo_all(store: Store, run: Run, terms: UndoTerms = ALL) -> Undone:
@@ -51,6 +53,26 @@ async def every_script(store: Store, run: Run) -> str:
 
 class Undoing:
     """Undo restores what was there, leaves what others changed, and can be asked twice."""
+
+    async def test_texts_of_ten_megabytes_go_there_and_back(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """Read, written, imaged, verified and restored whole, over an old value as long."""
+        await make_items(harness, [1, 2, 3])
+        styles, olds = ["É", "S"], ["ö", None]
+        for i, (style, old) in enumerate(zip(styles, olds, strict=True), 1):
+            await harness.sql(f"UPDATE items SET style = '{style * (LONG // 2)}' WHERE id = {i}")
+            if old is not None:
+                await harness.sql(f"UPDATE items SET normal = '{old * (LONG // 2)}' WHERE id = {i}")
+        before = await harness.fetch(ROWS)
+        run = await filled(store, items_spec(missing="true"))
+        held = await harness.fetch("SELECT normal FROM items ORDER BY id")
+        assert held == [("é" * (LONG // 2),), ("s" * (LONG // 2),), ("style 3",)]
+        verified = [await store.verify(run, c.chunk.number) for c in await store.chunks(run.id)]
+        assert sum(v.restored for v in verified) == 3
+        run = await roll_back(store, run)
+        assert books_of(await undo_all(store, run)) == (3, 3, 0, 0, 0)
+        assert await harness.fetch(ROWS) == before
 
     async def test_undo_restores_every_row_exactly(self, harness: Harness, store: Store) -> None:
         """Nulls, old values, stamps: the table is what it was before the run."""
