@@ -2,6 +2,8 @@
 #
 #   make demo     the whole story on an embedded database, killed half-way and resumed
 #   make test     lint, types and every test; a skipped test fails it
+#   make test-long   the tests that take longer for more: a minute of live writers, a kill before
+#                    and after every step
 #   make check    the quick part of it: format, lint, types, the shape of the house
 #   make bench    Proctor beside bare SQL and beside its peers (takes long)
 #   make bench-growth   the same task from 100,000 to 5,000,000 rows (takes longer)
@@ -27,13 +29,16 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 APT = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
 	&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
-.PHONY: demo test check lint bench bench-growth bench-processor clean pgbouncer
+.PHONY: demo test test-long check lint bench bench-growth bench-processor clean pgbouncer
 
 demo: $(READY)
 	@$(PY) -m proctor demo wardrobe
 
 test: lint pgbouncer
 	$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-long: $(READY)
+	PROCTOR_LONG=1 $(PY) -m pytest -n 2 --dist loadfile tests/crash $(ARGS)
 
 check: lint
 	$(PY) -m pytest -q tests/house

@@ -83,6 +83,20 @@ def test_the_readme_names_its_two_commands():
     assert "make test" in top
 
 
+def test_every_test_that_can_take_longer_is_run_by_a_target():
+    """What the variable lengthens lies where `make test-long` looks, and the README names it."""
+    long = "PROCTOR" + "_LONG"  # this file does not count
+    asking = [f for f in ROOT.glob("tests/**/*.py") if long in f.read_text(encoding="utf-8")]
+    recipe = re.search(
+        rf"^test-long:.*\n\t{long}=1 .* pytest .* (\S+) \$\(ARGS\)",
+        (ROOT / "Makefile").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    assert len(asking) >= 4
+    assert all(f.is_relative_to(ROOT / recipe[1]) for f in asking)
+    assert "make test-long" in TEXT[ROOT / "README.md"].partition("For those who change it")[2]
+
+
 @pytest.mark.parametrize(
     "promise", re.findall(r"^\| (P\d+) \|", TEXT[ROOT / "README.md"], re.MULTILINE)
 )
