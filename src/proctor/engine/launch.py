@@ -18,6 +18,7 @@ from proctor.core.sizing import fitted
 from proctor.engine.approval import Approval, differences, hold, judges_drift, refuse_drift
 from proctor.engine.counting import COUNTED, COUNTED_AT_ONCE, counted
 from proctor.engine.kit import Kit, Stop
+from proctor.engine.pacing import Pacing
 from proctor.engine.part import Part, resolve
 from proctor.engine.run import Ended, Worker, execute
 from proctor.engine.show import snapshot
@@ -84,6 +85,8 @@ async def launch(
         span = _same_part(former, span, asked=request.asks_for_a_part)
     now = approve(spec, shape, span)
     _permit(site, request, now)
+    # Whatever can be wrong is found before a run is opened or given up: an error leaves no trace.
+    pacing = site.pacing(backfill.signals)
     if former is not None and not request.restart:
         begun = Approval.parse(former.digest)
         now = now.on_target_of(begun) if shape.beside else now
@@ -105,8 +108,15 @@ async def launch(
         part=not opening.span.whole,
         drift=_drift(request.approval, opening),
     )
-    kit = _kit(site, backfill, request, run=run, spec=spec, params=params, code=now.parts["code"])
-    kit.pacing.sizing = fitted(kit.pacing.sizing, row_bytes)
+    pacing.sizing = fitted(pacing.sizing, row_bytes)
+    terms = Terms(
+        code=now.parts["code"],
+        attempts=site.settings.attempts,
+        lease_for=site.settings.lease_for,
+    )
+    kit = _kit(
+        site, backfill, request, run=run, spec=spec, params=params, terms=terms, pacing=pacing
+    )
     async with _shown(site, kit, on), site.events.flushing():
         return await execute(kit, work, sweeps=run.span.limit is None)
 
@@ -273,7 +283,8 @@ def _kit(
     run: Run,
     spec: Spec,
     params: Any,
-    code: str,
+    terms: Terms,
+    pacing: Pacing,
 ) -> Kit:
     settings = site.settings
     return Kit(
@@ -282,8 +293,8 @@ def _kit(
         spec=spec,
         run=run,
         params=params,
-        terms=Terms(code=code, attempts=settings.attempts, lease_for=settings.lease_for),
-        pacing=site.pacing(backfill.signals),
+        terms=terms,
+        pacing=pacing,
         clock=site.clock,
         events=site.events,
         dice=dice,
