@@ -14,7 +14,7 @@ import pytest
 
 from proctor.adapters.signals import NoAnswer, Watched, http_question, python_question
 from proctor.core.throttle import describe, pressure
-from proctor.errors import ConfigError
+from proctor.errors import ConfigError, TargetError
 from proctor.testing.clock import FakeClock
 
 SECRET = "hunter22"
@@ -60,6 +60,7 @@ async def test_numbers_come_in_several_forms(answer, value):
         (SECRET, "a text, not a number"),
         (float("nan"), "not a finite number"),
         (ValueError(SECRET), "it raised ValueError in test_signals.py"),
+        (TargetError("refused", found="no relation outbx"), "refused: no relation outbx"),
     ],
 )
 async def test_what_is_no_number_is_not_available_and_says_why_without_the_value(answer, why):

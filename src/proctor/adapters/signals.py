@@ -23,7 +23,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from proctor.errors import ConfigError
+from proctor.errors import ConfigError, ProctorError
 from proctor.model import Signal
 from proctor.ports import Clock
 
@@ -266,7 +266,9 @@ def _article(name: str) -> str:
 
 
 def _raised(error: BaseException) -> str:
-    """Which error, and where; its own text may hold anything."""
+    """Our own errors in their words; of others which and where, for their text may be anything."""
+    if isinstance(error, ProctorError):
+        return f"{error.what}: {error.found}" if error.found else error.what
     frames = traceback.extract_tb(error.__traceback__)
     where = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
     return f"it raised {type(error).__name__}{where}"

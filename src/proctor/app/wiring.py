@@ -6,7 +6,7 @@ import contextlib
 import getpass
 import os
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 
 from proctor.adapters.clock import SystemClock
@@ -17,7 +17,7 @@ from proctor.authoring import Watch, load
 from proctor.config import Config, Env, UserSignal
 from proctor.core.windows import parse_window
 from proctor.engine.events import Events
-from proctor.engine.site import Settings, Site
+from proctor.engine.site import Settings, Site, Source, Told
 from proctor.errors import ConfigError
 from proctor.ports import Clock, Manners, Store
 
@@ -53,7 +53,8 @@ async def open_app(
             settings=settings(config, environment, dialect),
             redact=config.redact,
             dialect=dialect,
-            listen=lambda watches: sources(environment, store, clock, watches),
+            signals=tuple(_configured(signal, store, clock) for signal in environment.signals),
+            listen=lambda watches: tuple(_told(watch, store, clock) for watch in watches),
         )
         yield App(config=config, env=env, site=site, backfills=backfills)
 
@@ -120,38 +121,44 @@ def settings(config: Config, env: Env, dialect: str) -> Settings:
     )
 
 
-def sources(env: Env, store: Store, clock: Clock, watches: Sequence[Watch]) -> tuple[Watched, ...]:
-    """The throttle signals of proctor.toml and of a backfill, ready to be asked."""
-    told = [_configured(signal, store, clock) for signal in env.signals]
-    for watch in watches:
+def _configured(signal: UserSignal, store: Store, clock: Clock) -> Told:
+    """A throttle signal of proctor.toml."""
+
+    def load() -> Source:
+        if signal.sql is not None:
+            ask = _asked(store, signal.sql)
+        elif signal.http is not None:
+            headers = {name: secret.reveal() for name, secret in signal.headers.items()}
+            ask = http_question(
+                signal.http.reveal(), pick=signal.pick, headers=headers, timeout=signal.timeout_s
+            )
+        else:
+            ask = python_question(signal.python or "")
+        return Watched(
+            signal.name,
+            ask,
+            limit=signal.limit,
+            clock=clock,
+            unit=signal.unit,
+            timeout=signal.timeout_s,
+        )
+
+    return Told(name=signal.name, limit=signal.limit, unit=signal.unit, load=load)
+
+
+def _told(watch: Watch, store: Store, clock: Clock) -> Told:
+    """A throttle signal of a backfill."""
+
+    def load() -> Source:
         if watch.sql is not None:
             ask = _asked(store, watch.sql)
         elif watch.http is not None:
             ask = http_question(watch.http, pick=watch.json or "")
-        elif watch.python is not None:
-            ask = python_question(watch.python)
-        told.append(Watched(watch.name, ask, limit=watch.limit, clock=clock, unit=watch.unit))
-    return tuple(told)
+        else:
+            ask = python_question(watch.python or "")
+        return Watched(watch.name, ask, limit=watch.limit, clock=clock, unit=watch.unit)
 
-
-def _configured(signal: UserSignal, store: Store, clock: Clock) -> Watched:
-    if signal.sql is not None:
-        ask = _asked(store, signal.sql)
-    elif signal.http is not None:
-        headers = {name: secret.reveal() for name, secret in signal.headers.items()}
-        ask = http_question(
-            signal.http.reveal(), pick=signal.pick, headers=headers, timeout=signal.timeout_s
-        )
-    else:
-        ask = python_question(signal.python or "")
-    return Watched(
-        signal.name,
-        ask,
-        limit=signal.limit,
-        clock=clock,
-        unit=signal.unit,
-        timeout=signal.timeout_s,
-    )
+    return Told(name=watch.name, limit=watch.limit, unit=watch.unit, load=load)
 
 
 def _asked(store: Store, sql: str) -> Callable[[], Awaitable[float]]:

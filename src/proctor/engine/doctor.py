@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from proctor.authoring import Backfill
 from proctor.core.throttle import describe
-from proctor.engine.site import Site
+from proctor.engine.site import Site, Told
 from proctor.engine.snapshot import Finding
 from proctor.errors import ProctorError
 
@@ -15,8 +15,11 @@ async def examine(site: Site, backfills: Mapping[str, Backfill]) -> list[Finding
     """Look at the ledger, the store, its signals and every backfill's tables; writes nothing."""
     found = [await _ledger(site)]
     found += await _store(site)
+    found += [await _signal(site, told) for told in site.signals]
     for backfill in backfills.values():
         found.append(await _backfill(site, backfill))
+        for told in site.listen(backfill.signals):
+            found.append(await _signal(site, told, f" of {backfill.name}"))
     if not backfills:
         found.append(
             Finding(
@@ -74,6 +77,23 @@ async def _store(site: Site) -> list[Finding]:
         for signal in site.limited(health.signals)
     ]
     return found
+
+
+async def _signal(site: Site, told: Told, of: str = "") -> Finding:
+    """One of the user's own signals, asked once: a run would go on without it at full speed."""
+    subject = f"throttle: {told.name}{of}"
+    try:
+        (signal,) = site.limited([await told.load()()])
+    except ProctorError as error:
+        return _bad(subject, error)
+    return Finding(
+        subject=subject,
+        ok=signal.value is not None,
+        detail=describe(signal),
+        fix="mend what it asks, or take it out: a run would go on without it"
+        if signal.value is None
+        else "",
+    )
 
 
 async def _backfill(site: Site, backfill: Backfill) -> Finding:

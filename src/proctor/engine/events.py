@@ -28,6 +28,7 @@ EVENTS: dict[str, bool] = {
     "run.stalled": True,
     "run.rate_collapsed": True,
     "run.beat_missed": True,
+    "signal.missed": True,
     "sweep.started": True,
     "chunk.applied": False,
     "chunk.retried": False,

@@ -60,8 +60,11 @@ async def beat(kit: Kit) -> None:
         kit.events.emit("run.beat_missed", kit.run.id, why=error.what)
         return
     hear(kit, kit.run)
-    cause = kit.pacing.cause
+    cause, unheard = kit.pacing.cause, kit.pacing.unheard
     pressure = await kit.pacing.watch(health)
+    for name, why in kit.pacing.unheard.items():
+        if name not in unheard:
+            kit.events.emit("signal.missed", kit.run.id, signal=name, why=why)
     if pressure.vanished:
         kit.halting(f"throttle signal vanished: {', '.join(pressure.vanished)}")
     if kit.pacing.cause and kit.pacing.cause != cause:

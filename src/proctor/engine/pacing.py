@@ -43,6 +43,8 @@ class Pacing:
     tuning: Tuning = field(default_factory=Tuning)
     now: Pressure = field(default_factory=Pressure)
     signals: tuple[Signal, ...] = ()
+    unheard: dict[str, str] = field(default_factory=dict)
+    """The user's own signals that have never answered, by name, with the reason: not watched."""
     seen: set[str] = field(default_factory=set)
     rested_at: float = 0.0
     """On the monotonic clock, when the rests owed for writes and pauses are over."""
@@ -63,6 +65,7 @@ class Pacing:
         self.signals = tuple(self.limits([*health.signals, *own]))
         self.now = pressure(self.signals, seen=self.seen, runs=health.runs)
         self.seen |= {s.name for s in self.signals if s.load is not None}
+        self.unheard = {s.name: s.why for s in own if s.value is None and s.name not in self.seen}
         window = self._blackout()
         self.reason = window or self.now.reason
         cause, at = "blackout" if window else self.now.cause, self.clock.monotonic()

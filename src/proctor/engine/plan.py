@@ -63,8 +63,9 @@ async def make_plan(
         eligible=survey.eligible,
         estimated=survey.estimated,
     )
-    health = await site.store.health()
-    signals = tuple(site.limited(health.signals))
+    # The very sources that the run would ask: what cannot be loaded is refused here as there.
+    pacing = site.pacing(backfill.signals)
+    await pacing.watch(await site.store.health())
     settings = site.settings
     chunks = chunk_count(survey, settings.first_rows)
     low, high = duration(
@@ -97,8 +98,8 @@ async def make_plan(
         wal_bytes=log_bytes(survey) if logged else None,
         dead_tuples=survey.eligible if logged else None,
         sample=dry.previews,
-        warnings=_warnings(site, shape, survey),
-        throttle=signals,
+        warnings=(*_warnings(site, shape, survey), *_unheard(pacing.unheard)),
+        throttle=pacing.signals,
         source=source_of(spec),
         missed=foreseen(span, survey),
     )
@@ -145,6 +146,13 @@ def _inside(site: Site, spec: Spec, page: Page, name: str) -> DryRun:
         counts={"read": len(values), "written": len(values)} if values else {},
         per_row=timedelta(0),
     )
+
+
+def _unheard(signals: Mapping[str, str]) -> list[str]:
+    return [
+        f"the throttle signal {name} is not watched ({why}): the run would not slow down for it"
+        for name, why in signals.items()
+    ]
 
 
 def _warnings(site: Site, shape: Shape, survey: Survey) -> tuple[str, ...]:

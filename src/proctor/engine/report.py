@@ -52,7 +52,7 @@ async def make_report(site: Site, run: Run) -> Report:
         sample=await _sample(site, spec, run, chunks),
         actions=tuple(_action(e) for e in told if e.name.startswith(OPERATOR)),
         next_steps=await _next_steps(site, spec, run),
-        warnings=_warnings(run, chunks),
+        warnings=(*_warnings(run, chunks), *_not_watched(told)),
         rollback=await _rollback(site, spec, run, chunks),
         missed=await missed(site, spec, run, issues),
     )
@@ -74,6 +74,12 @@ def _by_reason(issues: Sequence[Issue]) -> dict[str, int]:
 
 def _throttled(told: Sequence[Event]) -> tuple[tuple[datetime, str], ...]:
     return tuple((e.at, str(e.data.get("why", ""))) for e in told if e.name == "run.throttled")
+
+
+def _not_watched(told: Sequence[Event]) -> list[str]:
+    """Signals that the run went on without, each once however many processes missed it."""
+    missed = {e.data.get("signal"): e.data.get("why") for e in told if e.name == "signal.missed"}
+    return [f"the throttle signal {name} was not watched: {why}" for name, why in missed.items()]
 
 
 def _action(event: Event) -> tuple[datetime, str, str, str]:

@@ -26,6 +26,17 @@ Source = Callable[[], Awaitable[Signal]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A throttle signal of the user's own, as it was told and before anybody asks it."""
+
+    name: str
+    limit: float
+    unit: str
+    load: Callable[[], Source]
+    """Makes its source; ConfigError where there can be none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How runs behave in this environment; from proctor.toml.
 
@@ -67,8 +78,10 @@ class Site:
     """Takes the secrets of the configuration out of a text."""
     dialect: str = ""
     """The kind of store, for the advice in reports: sqlite or postgres."""
-    listen: Callable[[Sequence[Watch]], tuple[Source, ...]] = lambda _watches: ()
-    """Makes throttle sources of what proctor.toml and a backfill want watched."""
+    signals: tuple[Told, ...] = ()
+    """Throttle signals that proctor.toml wants watched in every run."""
+    listen: Callable[[Sequence[Watch]], tuple[Told, ...]] = lambda _watches: ()
+    """The same of what a backfill wants watched."""
 
     @property
     def host(self) -> str:
@@ -76,7 +89,10 @@ class Site:
         return socket.gethostname()
 
     def pacing(self, watches: Sequence[Watch] = ()) -> Pacing:
-        """A fresh throttle under this site's settings, with a backfill's own signals."""
+        """A fresh throttle under this site's settings, with a backfill's own signals.
+
+        Raises ConfigError where one of the user's signals can have no source.
+        """
         settings = self.settings
         return Pacing(
             clock=self.clock,
@@ -86,7 +102,7 @@ class Site:
             duty=settings.duty,
             pause=settings.pause,
             windows=settings.windows,
-            sources=self.listen(watches),
+            sources=tuple(told.load() for told in (*self.signals, *self.listen(watches))),
             limits=self.limited,
         )
 
