@@ -67,6 +67,13 @@ class Surveying(Protocol):
     async def read_keys(self, spec: Spec, keys: Sequence[Key]) -> Page:
         """These rows as they stand, eligible or not; keys not found are in `gone`."""
 
+    async def unfit(self, spec: Spec, settled: Settled) -> Mapping[int, str]:
+        """Rows of a settled page that could not even be sent, by position in it, with the reason.
+
+        What only the server itself refuses, by a constraint or a trigger, is not known before
+        it is asked to write.
+        """
+
     def parse_key(self, spec: Spec, text: str) -> Key:
         """A key as a person types it (parts separated by commas); UsageError if it cannot be."""
 

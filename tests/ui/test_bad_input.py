@@ -51,6 +51,7 @@ def test_a_wrong_definition(shop, proctor, table, command, case):
         ('{"email_normalized": "x", "email": "x"}', "email"),
         ('{"email_normalized": float("nan")}', "email_normalized"),
         ('{"email_normalized": object()}', "email_normalized"),
+        ('{"email_normalized": 10**30}', "more than 64 bits"),
         ('"x"', "returned"),
         ("None", "returned"),
     ],

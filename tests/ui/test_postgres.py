@@ -44,6 +44,46 @@ def test_a_plan_forecasts_the_log_and_dead_tuples(customers, proctor):
     assert "lock_waiters" in ended.out
 
 
+@pytest.mark.parametrize("command", ["plan", "dry-run", "run"])
+def test_values_of_another_type_than_the_column_show_a_wrong_function(
+    customers, shop, proctor, command
+):
+    """Whether the core or the store's encoder finds them: exit 2, the cause, nothing written."""
+    answering(shop, '{"email_normalized": {"a": 1}}')
+    ended = proctor(command, "normalize_email", "--env", "pg")
+    assert ended.code == 2, ended.err
+    assert "email_normalized: dict is not text; use json.dumps" in ended.err
+    if command == "run":
+        assert proctor("status", "--env", "pg", "--json").json["runs"][0]["state"] == "cancelled"
+        assert customers("SELECT count(email_normalized) FROM customers") == [(0,)]
+
+
+def test_a_row_of_another_type_is_foreseen_as_failed(customers, shop, proctor):
+    """One of the sample: counted where the run would count it, in the same words."""
+    answering(shop, '{"email_normalized": "a\\x00b" if row["id"] == 2 else "x"}')
+    ended = proctor("dry-run", "normalize_email", "--env", "pg", "--json")
+    assert ended.json["counts"] == {"read": 20, "written": 19, "failed": 1}
+    assert "NUL" in ended.json["previews"][1]["reason"]
+
+
+def test_what_only_the_server_refuses_pauses_the_run_with_the_cause(customers, shop, proctor):
+    """A whole chunk that failed is no riddle."""
+    customers("ALTER TABLE customers ALTER email_normalized TYPE integer USING 0")
+    customers("UPDATE customers SET email_normalized = NULL")
+    answering(shop, '{"email_normalized": "abc"}')
+    ended = proctor("run", "normalize_email", "--env", "pg", "--json")
+    assert (ended.code, ended.json["state"]) == (1, "paused")
+    assert "500 of 500 rows failed" in ended.json["reason"]
+    assert "invalid input syntax for type integer" in ended.json["reason"]
+
+
+def answering(shop, answer):
+    text = (shop / "backfills.py").read_text()
+    old = '    email = row["email"]'
+    assert old in text
+    (shop / "backfills.py").write_text(text.replace(old, f"    return {answer}\n{old}"))
+
+
 def test_a_run_and_its_rollback(customers, proctor):
     """Run, verify, report with the safe next step, roll back."""
     ended = proctor("run", "normalize_email", "--env", "pg", "--json")

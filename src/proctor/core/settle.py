@@ -21,11 +21,19 @@ _KNOWN = frozenset({dict, Skip, Refuse, Failure})
 GONE = "deleted, or no longer eligible, since it was listed"
 
 
-def settle(page: Page, answers: Sequence[Answered], spec: Spec, *, strict: bool = False) -> Settled:
+def settle(
+    page: Page,
+    answers: Sequence[Answered],
+    spec: Spec,
+    *,
+    strict: bool = False,
+    unfit: Mapping[int, str] | None = None,
+) -> Settled:
     """Judge one answer for each row of the page, in step with it.
 
     A row is written when its answer holds exactly the fills, in values that can be stored;
     the stamp's value is the spec's version. Every other row becomes an issue and is counted.
+    `unfit` are positions of rows that the store itself could not send, with the reason.
     With `strict` (the first page of a run, a plan, a dry run) AnswerError is raised, and nothing
     is written, where every answer is bad in the same way, or most cannot be written for what
     they are: that is a bug of the author.
@@ -36,6 +44,9 @@ def settle(page: Page, answers: Sequence[Answered], spec: Spec, *, strict: bool 
     position, columns = _take(answers, spec.fills, faults)
     if position:
         position, columns = _without(position, columns, faults)
+    if unfit:
+        bad = {at: unfit[i] for at, i in enumerate(position) if i in unfit}
+        position, columns = _dropped(position, columns, faults, bad)
     issues, counts = _issues(page, answers, faults)
     if strict and faults:
         _refuse(faults, len(page.keys), spec)
@@ -93,8 +104,16 @@ def _without(
     bad: dict[int, str] = {}
     for column in columns:
         bad |= tidy(column)
-    if not bad:
-        return position, columns
+    return _dropped(position, columns, faults, bad) if bad else (position, columns)
+
+
+def _dropped(
+    position: Sequence[int],
+    columns: list[list[Any]],
+    faults: dict[int, Failure],
+    bad: Mapping[int, str],
+) -> tuple[Sequence[int], list[list[Any]]]:
+    """The rows and columns without those that are bad, which become faults."""
     for at, why in bad.items():
         faults[position[at]] = Failure(why)
     kept = [at for at in range(len(position)) if at not in bad]

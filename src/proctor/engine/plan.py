@@ -10,11 +10,11 @@ from typing import Any
 
 from proctor.authoring import Backfill
 from proctor.core.forecast import chunk_count, duration, log_bytes
-from proctor.core.settle import settle
 from proctor.core.windows import closed_until
 from proctor.engine.approval import Approval
 from proctor.engine.counting import COUNTED, counted
 from proctor.engine.digest import digest_code, digest_of, digest_parts, identity
+from proctor.engine.first import settle_first
 from proctor.engine.guardrail import guarded
 from proctor.engine.part import Part, foreseen, resolve
 from proctor.engine.show import previews, shown_span, source_of
@@ -117,7 +117,7 @@ async def rehearse(
     answers, per_row = await guarded(
         backfill, page, params=params, now=site.clock.now(), root=site.root
     )
-    settled = settle(page, answers, spec, strict=True)
+    settled = await settle_first(site.store, page, answers, spec)
     counts = Counter({k: v for k, v in settled.outcome.as_dict().items() if k in OUTCOME_FIELDS})
     counts["written"] += len(settled.index)
     counts["read"] += len(settled.index)

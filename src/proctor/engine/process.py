@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from proctor.core.answer import Answered
 from proctor.core.budget import Verdict, Word, judge_errors
 from proctor.core.settle import settle
 from proctor.engine.compute import compute
+from proctor.engine.first import settle_first
 from proctor.engine.kit import Kit
 from proctor.engine.show import shown_key
 from proctor.engine.turns import Turn
 from proctor.errors import AnswerError
-from proctor.model import Applied, Bucket, Lease, Outcome, Page, Settled, Spec
+from proctor.model import Applied, Bucket, Issue, Lease, Outcome, Page, Settled, Spec
 from proctor.model.keytext import key_text
 
 WRONG = Verdict(Word.PAUSE, "the function gave wrong answers for the first page")
@@ -45,24 +47,29 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
         answers = await compute(
             kit.backfill, page, params=kit.params, now=kit.run.created, redact=kit.redact
         )
-    settled = _settled(page, answers, kit)
+        settled = await _settled(page, answers, kit)
     # What is to be written counts as written, or a few bad rows would be all that were read.
     verdict = judge(kit, settled.outcome.plus(Bucket.WRITTEN, len(settled.index)))
     if not verdict.go:
-        told = Verdict(verdict.word, f"{verdict.reason}; {examples(settled, kit.spec)}")
+        told = explained(verdict, settled.issues, kit.spec)
         return Processed(applied=None, verdict=told, page=page)
     settled = await kit.store.prepare(kit.spec, settled)
     await turn.take()
     if not await kit.pacing.before_write() or kit.wrong:
         return Processed(applied=None, verdict=WRONG if kit.wrong else SHUT, page=page)
     applied = await kit.store.apply(kit.spec, lease, settled, kit.terms)
-    return Processed(applied=applied, verdict=judge(kit, applied.outcome), page=page)
+    verdict = explained(judge(kit, applied.outcome), applied.issues, kit.spec)
+    return Processed(applied=applied, verdict=verdict, page=page)
 
 
-def _settled(page: Page, answers: list[Answered], kit: Kit) -> Settled:
+async def _settled(page: Page, answers: list[Answered], kit: Kit) -> Settled:
     """Decide a page; of the run's very first a wrong function is found out before any write."""
+    first = kit.first and kit.seen.read == 0
     try:
-        settled = settle(page, answers, kit.spec, strict=kit.first and kit.seen.read == 0)
+        if first:
+            settled = await settle_first(kit.store, page, answers, kit.spec)
+        else:
+            settled = settle(page, answers, kit.spec)
     except AnswerError:
         kit.wrong = True
         raise
@@ -75,20 +82,23 @@ async def _inside(lease: Lease, kit: Kit) -> Processed:
     if not await kit.pacing.before_write():
         return Processed(applied=None, verdict=SHUT)
     applied = await kit.store.apply_sql(kit.spec, lease, kit.terms)
-    return Processed(applied=applied, verdict=judge(kit, applied.outcome))
+    verdict = explained(judge(kit, applied.outcome), applied.issues, kit.spec)
+    return Processed(applied=applied, verdict=verdict)
 
 
-def examples(settled: Settled, spec: Spec) -> str:
-    """The commonest failures of a chunk that is handed back, each with a key to look at.
+def explained(verdict: Verdict, issues: Sequence[Issue], spec: Spec) -> Verdict:
+    """A verdict against a chunk with its commonest failures, each with a key to look at.
 
-    Its rows stand in no list: it was not applied, so that it is computed anew after the mending.
+    The rows of a chunk that is handed back stand in no list: it is computed anew after the mending.
     """
-    failed = [i for i in settled.issues if i.bucket is Bucket.FAILED]
-    told = []
+    failed = [i for i in issues if i.bucket is Bucket.FAILED]
+    if verdict.go or not failed:
+        return verdict
+    told = [verdict.reason]
     for reason, count in Counter(i.reason for i in failed).most_common(3):
         key = shown_key(next(i.key for i in failed if i.reason == reason), spec)
         told.append(f"{count:,} times {reason} (such as key {key_text(key)})")
-    return "; ".join(told)
+    return Verdict(verdict.word, "; ".join(told))
 
 
 def judge(kit: Kit, outcome: Outcome) -> Verdict:

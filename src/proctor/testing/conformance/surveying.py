@@ -13,6 +13,7 @@ from proctor.ports import Store
 from proctor.testing.conformance.acting import (
     EVERYTHING,
     add_items,
+    answered,
     begin,
     claim_one,
     items_spec,
@@ -164,6 +165,36 @@ class Surveying:
         assert await store.measure("SELECT count(*) FROM items") == 9
         assert await harness.dump() == before
         assert not await harness.proctor_tables()
+
+    async def test_what_cannot_even_be_sent_is_known_before_it_is_written(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """By position in the page, with the field and why; a good row is not named."""
+        await make_items(harness, [1, 2, 3, 4])
+        spec = items_spec()
+        page = await store.sample(spec, 4, span=EVERYTHING)
+        odd: dict[int, Any] = {2: None, 3: object()}
+        settled = answered(page, spec, lambda row: odd.get(row["id"], "good"))
+        before = await harness.dump()
+        assert settled.index == [0, 2, 3]
+        unfit = await store.unfit(spec, settled)
+        assert list(unfit) == [2]
+        assert unfit[2].startswith("normal: ")
+        assert "object" in unfit[2]
+        assert await harness.dump() == before
+
+    async def test_a_new_row_that_would_be_half_filled_is_known_too(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """A row of another table is inserted whole or not at all."""
+        await make_items(harness, [1, 2])
+        await harness.sql("CREATE TABLE about (id INTEGER PRIMARY KEY, one TEXT, two TEXT)")
+        spec = items_spec(into="about", into_key=("id",), fills=("one", "two"))
+        page = await store.sample(spec, 2, span=EVERYTHING)
+        settled = answered(page, spec, lambda row: ("a", "b" if row["id"] == 1 else None))
+        unfit = await store.unfit(spec, settled)
+        assert list(unfit) == [1]
+        assert "two" in unfit[1]
 
     async def test_a_measure_is_one_number(self, harness: Harness, store: Store) -> None:
         """Anything else is refused, and nothing can be written through it."""

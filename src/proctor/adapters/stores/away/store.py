@@ -144,6 +144,10 @@ class AwayStore:
         active = await self._progress.read(lambda c: _active(c, home))
         return replace(health, runs=max(1, active))
 
+    async def unfit(self, spec: Spec, settled: Settled) -> Mapping[int, str]:
+        """Rows that could not even be sent."""
+        return await self._data.rows.unfit(spec, settled)
+
     async def measure(self, sql: str) -> float:
         """The one number of a user's SELECT."""
         return await self._data.rows.measure(sql)

@@ -26,6 +26,7 @@ from proctor.adapters.stores.postgres import (
     script,
     tables,
 )
+from proctor.adapters.stores.postgres.batch import batch
 from proctor.adapters.stores.postgres.binding import Binding, bind
 from proctor.adapters.stores.postgres.literal import text
 from proctor.adapters.stores.postgres.pool import Pool, Rows, Transaction
@@ -140,6 +141,11 @@ class PostgresStore:
     async def health(self) -> Health:
         """The throttle's food."""
         return await health.health(self._pool, self._pulse)
+
+    async def unfit(self, spec: Spec, settled: Settled) -> Mapping[int, str]:
+        """Rows whose values are not of their columns' types."""
+        bad = batch(await self._bound(spec), settled).bad
+        return {settled.index[i]: why for i, why in bad.items()}
 
     async def measure(self, sql: str) -> float:
         """The one number of a user's SELECT."""

@@ -127,6 +127,10 @@ class SqliteStore:
         """See the port."""
         return await self.desk.ask(surveying.health)
 
+    async def unfit(self, spec: Spec, settled: Settled) -> Mapping[int, str]:
+        """See the port."""
+        return await self.desk.ask(surveying.unfit, spec, settled)
+
     async def measure(self, sql: str) -> float:
         """See the port."""
         return await self.desk.ask(surveying.measure, sql)

@@ -18,8 +18,9 @@ from proctor.adapters.stores.sqlite.keys import KeyColumn, among, in_order, to_k
 from proctor.adapters.stores.sqlite.rows import Layout, framed, page_of
 from proctor.adapters.stores.sqlite.session import Session, utc_now
 from proctor.adapters.stores.sqlite.values import MOST
+from proctor.adapters.stores.sqlite.work import unstorable
 from proctor.errors import UsageError
-from proctor.model import Health, Key, Page, Signal, Span, Spec, Survey
+from proctor.model import Health, Key, Page, Settled, Signal, Span, Spec, Survey
 
 KEYS_A_QUESTION: Final = 5_000
 COUNT_UP_TO: Final = 2_000_000
@@ -297,6 +298,12 @@ def health(session: Session) -> Health:
         ),
         runs=max(1, runs),
     )
+
+
+def unfit(session: Session, spec: Spec, settled: Settled) -> dict[int, str]:
+    """Rows that could not be stored, on the connection that cannot write."""
+    with session.reading(session.quiet) as connection:
+        return unstorable(framed(session, connection, spec), settled)
 
 
 def measure(session: Session, sql: str) -> float:

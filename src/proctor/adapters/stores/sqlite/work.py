@@ -16,13 +16,14 @@ from proctor.adapters.stores.sqlite.rows import Layout, field_images, target_row
 from proctor.adapters.stores.sqlite.session import Session
 from proctor.adapters.stores.sqlite.values import (
     Unstorable,
+    adapt,
     bindable,
     images,
     prepare,
     to_json,
 )
 from proctor.adapters.stores.sqlite.writing import Batch, write, write_carefully
-from proctor.model import Bucket, Image, Issue, Key
+from proctor.model import Bucket, Image, Issue, Key, Settled
 
 INCOMPLETE = "a row is only inserted when every field is there; missing: {}"
 
@@ -96,6 +97,28 @@ def write_work(work: Work) -> None:
     work.written = len(work.keys)
     if work.keys:
         work.undo = _journal(work, names, columns, after)
+
+
+def unstorable(form: Layout, settled: Settled) -> dict[int, str]:
+    """Which rows of a page cannot be stored, by position in it; what `_prepared` would find."""
+    bad: dict[int, str] = {}
+    frame, page = form.frame, settled.page
+    names = [fill.name for fill in frame.fills]
+    for at, values in zip(settled.index, settled.values, strict=True):
+        for fill, value in zip(frame.fills, values, strict=True):
+            try:
+                if fill.path:
+                    documents.put(
+                        page.versions[at][form.at(fill.column.name)], fill.path, to_json(value)
+                    )
+                else:
+                    bindable(adapt(value))
+            except Unstorable as error:
+                bad[at] = f"{fill.name}: {error}"
+        missing = [name for name, value in zip(names, values, strict=True) if value is None]
+        if missing and page.images[at] is None:
+            bad.setdefault(at, INCOMPLETE.format(", ".join(missing)))
+    return bad
 
 
 def _named_row(work: Work, i: int) -> list[tuple[str, Any]]:
