@@ -73,6 +73,21 @@ def test_doctor_says_what_is_not(shop, proctor):
     assert "email_normalized" in ended.out
 
 
+def test_doctor_looks_at_a_backfill_that_needs_parameters(shop, proctor):
+    """It is well; what must be given with it is said."""
+    text = (shop / "backfills.py").read_text()
+    (shop / "backfills.py").write_text(
+        f"{text}\n\nfrom pydantic import BaseModel\n\n\n"
+        "class Scale(BaseModel):\n    factor: int\n    unit: str\n    depth: int = 3\n\n\n"
+        'backfill(table("customers", key="id"), fills="email_normalized", version="1", '
+        'name="scaled", params=Scale, sql="lower(email) || :factor * :depth || :unit")\n'
+    )
+    ended = proctor("doctor", "--json")
+    assert ended.code == 0, ended.out
+    (found,) = [f for f in ended.json["findings"] if f["subject"] == "backfill scaled"]
+    assert "needs --param factor=… --param unit=…" in found["detail"]
+
+
 def test_a_plan_is_read_at_a_glance_and_writes_nothing(shop, proctor, table):
     before = table()
     ended = proctor("plan", "normalize_email")

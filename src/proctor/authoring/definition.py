@@ -10,7 +10,7 @@ from datetime import timedelta
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, overload
 
-from proctor.authoring.params import bind
+from proctor.authoring.params import bind, supposed
 from proctor.authoring.registry import register
 from proctor.authoring.sources import Query, Table
 from proctor.authoring.validate import Given, Place, read
@@ -86,6 +86,10 @@ class Backfill:
         text. Raises UsageError that names the parameter.
         """
         return bind(self.name, self.spec, self.params, values)
+
+    def supposed(self) -> tuple[Spec, tuple[str, ...]]:
+        """The spec with defaults and stand-ins, for a look at the schema; what must be given."""
+        return supposed(self.spec, self.params)
 
 
 class Policies(TypedDict, total=False):

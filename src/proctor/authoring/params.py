@@ -7,13 +7,15 @@ import json
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from proctor.errors import UsageError
 from proctor.model import Scalar, Spec
 
 if TYPE_CHECKING:
     import pydantic
+
+STAND_INS: Final[Mapping[object, Any]] = {int: 1, float: 1.0, bool: True}
 
 
 def bind(
@@ -35,6 +37,22 @@ def bind(
     dumped = bound.model_dump(mode="json")
     params = tuple((name, _scalar(dumped[name])) for name in known)
     return replace(spec, params=params), bound
+
+
+def supposed(spec: Spec, model: type[pydantic.BaseModel] | None) -> tuple[Spec, tuple[str, ...]]:
+    """The spec with defaults and stand-ins, to be held against a schema and never run.
+
+    Second, the names of the parameters that must be given; each stands in by a number or truth
+    value of its type, any other by null, which fits wherever SQL takes a parameter.
+    """
+    if model is None:
+        return spec, ()
+    fields = model.model_fields
+    needed = tuple(sorted(name for name, field in fields.items() if field.is_required()))
+    made = model.model_construct(**{n: STAND_INS.get(fields[n].annotation) for n in needed})
+    dumped = made.model_dump(mode="json", warnings=False)
+    params = tuple((name, _scalar(dumped[name])) for name in sorted(fields))
+    return replace(spec, params=params), needed
 
 
 def _validate(

@@ -98,8 +98,9 @@ async def _signal(site: Site, told: Told, of: str = "") -> Finding:
 
 async def _backfill(site: Site, backfill: Backfill) -> Finding:
     subject = f"backfill {backfill.name}"
+    spec, needed = backfill.supposed()
     try:
-        shape = await site.store.inspect(backfill.spec)
+        shape = await site.store.inspect(spec)
     except ProctorError as error:
         return _bad(subject, error)
     if not shape.can_create:
@@ -110,6 +111,8 @@ async def _backfill(site: Site, backfill: Backfill) -> Finding:
             fix=f"{shape.to_create}; or set progress = 'ledger' for this environment",
         )
     words = f"{shape.address}: table, key and fields fit"
+    if needed:
+        words += f"; needs {' '.join(f'--param {name}=…' for name in needed)}"
     if shape.warnings:
         words += f"; {_plural(len(shape.warnings), 'warning')} in its plan"
     return Finding(subject=subject, ok=True, detail=words)
