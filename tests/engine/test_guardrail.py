@@ -25,7 +25,8 @@ async def rehearse(tmp_path, body, *, rows=1, decorator=FILL, params=None, **mor
     made = project(tmp_path, backfills=f"{HEAD}{decorator}{body}")
     page = page_of([{"id": i, "n": i} for i in range(rows)])
     (backfill,) = made.values()
-    return await guarded(backfill, page, params=params, now=NOW, root=tmp_path, **more)
+    tried = await guarded(backfill, page, params=params, now=NOW, root=tmp_path, **more)
+    return tried.answers, tried.per_row
 
 
 async def test_answers_come_back_in_order_with_their_time(tmp_path):
@@ -182,8 +183,8 @@ async def test_parameters_of_the_authors_own_model_travel(tmp_path):
     decorator = head + FILL.replace(")\n", ", params=Params)\n")
     made = project(tmp_path, backfills=f"{HEAD}{decorator}{body}")["f"]
     _, params = made.bind({"tail": "!"})
-    answers, _ = await guarded(made, page_of([{"id": 1}]), params=params, now=NOW, root=tmp_path)
-    assert answers == [{"x": "!"}]
+    tried = await guarded(made, page_of([{"id": 1}]), params=params, now=NOW, root=tmp_path)
+    assert tried.answers == [{"x": "!"}]
     local = type("Local", (), {})()
     with pytest.raises(DefinitionError, match="cannot be handed"):
         await guarded(made, page_of([{"id": 1}]), params=local, now=NOW, root=tmp_path)

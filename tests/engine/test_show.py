@@ -119,8 +119,14 @@ def test_images_read_as_people_read_them():
 
 def test_the_inputs_are_what_the_function_got_without_what_it_fills():
     row = {"id": 7, "style": "Boho", "normalized": "old", "stamped": "0.9", "doc": {"a": 1}}
-    shown = inputs(row, spec("normalized", "doc.size", stamp="stamped"))
+    shown = inputs(row, spec("normalized", "doc.size", stamp="stamped"), row)
     assert shown == {"id": "7", "style": "Boho"}
+
+
+def test_no_input_is_shown_that_the_function_did_not_use():
+    """A report of e-mail addresses tells nobody's name or balance."""
+    row = {"id": 7, "style": "Boho", "balance": 3}
+    assert inputs(row, spec(), {"style", "gone"}) == {"style": "Boho"}
 
 
 def test_a_key_shows_its_sensitive_columns_as_bullets():
@@ -132,7 +138,7 @@ def test_a_key_shows_its_sensitive_columns_as_bullets():
 
 def test_a_preview_shows_before_and_after():
     settled = Settled(page=page([{"style": "BOHO"}], [("x",)]), index=[0], values=[("boho",)])
-    (shown,) = previews(settled.page, settled, spec())
+    (shown,) = previews(settled.page, settled, spec(), {"style"})
     assert (shown.key, shown.bucket, shown.reason) == ((1,), "written", "")
     assert shown.before == {"normalized": "x"}
     assert shown.after == {"normalized": "boho"}
@@ -148,7 +154,7 @@ def test_every_row_has_its_own_preview():
         values=[("A",), ("C",)],
         issues=(Issue(key=(2,), bucket=Bucket.REFUSED, reason="no style"),),
     )
-    shown = previews(rows, settled, spec())
+    shown = previews(rows, settled, spec(), ())
     assert [p.bucket for p in shown] == ["written", "refused", "written"]
     assert [p.reason for p in shown] == ["", "no style", ""]
     assert [p.before["normalized"] for p in shown] == ["a", None, None]
@@ -158,7 +164,7 @@ def test_every_row_has_its_own_preview():
 def test_a_row_that_does_not_exist_yet_has_an_empty_before():
     """`into=` another table: nothing stood there."""
     settled = Settled(page=page([{}]), index=[0], values=[("a", "b")])
-    (shown,) = previews(settled.page, settled, spec("one", "two"))
+    (shown,) = previews(settled.page, settled, spec("one", "two"), ())
     assert shown.before == {"one": None, "two": None}
     assert shown.after == {"one": "a", "two": "b"}
 
@@ -177,14 +183,14 @@ def test_no_preview_shows_a_sensitive_value_anywhere():
         keys=[(SECRET,)],
     )
     settled = Settled(page=rows, index=[0], values=[(SECRET, {"email": SECRET})])
-    shown = previews(rows, settled, hidden)
+    shown = previews(rows, settled, hidden, {"email", "size", "doc"})
     assert SECRET not in repr(shown)
     assert shown[0].inputs["size"] == "M"
 
 
 def test_a_document_that_holds_a_sensitive_path_is_not_an_input_in_clear():
     row = {"doc": {"person": {"email": SECRET}, "size": "M"}, "size": "M"}
-    shown = inputs(row, spec(sensitive=["doc.person.email"]))
+    shown = inputs(row, spec(sensitive=["doc.person.email"]), row)
     assert shown == {"doc": MASK, "size": "M"}
 
 

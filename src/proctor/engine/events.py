@@ -29,6 +29,7 @@ EVENTS: dict[str, bool] = {
     "run.rate_collapsed": True,
     "run.beat_missed": True,
     "signal.missed": True,
+    "columns.noted": True,
     "sweep.started": True,
     "chunk.applied": False,
     "chunk.retried": False,

@@ -22,6 +22,7 @@ from proctor.authoring import REGISTRY, Backfill, Failure
 from proctor.core.answer import Answered
 from proctor.core.settle import spelling
 from proctor.core.values import tidy
+from proctor.engine.columns import Notes
 from proctor.engine.compute import compute_async, compute_now
 from proctor.engine.guard import Guard, Refused
 from proctor.engine.place import place_of
@@ -54,10 +55,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Answers for the next rows, and how long their calls took."""
+    """Answers for the next rows, how long their calls took, and the columns used until now."""
 
     answers: list[Answered]
     seconds: float
+    columns: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,13 +141,16 @@ def _backfill(setup: Setup) -> Backfill:
 
 
 def _parts(backfill: Backfill, request: Request, loop: asyncio.AbstractEventLoop) -> Iterator[Part]:
+    notes = Notes()
     for at in lots(backfill, len(request.keys)):
         count = len(request.keys[at])
-        page = Page(
-            keys=request.keys[at],
-            rows=request.rows[at],
-            versions=[None] * count,
-            images=[None] * count,
+        page = notes.on(
+            Page(
+                keys=request.keys[at],
+                rows=request.rows[at],
+                versions=[None] * count,
+                images=[None] * count,
+            )
         )
         began = time.perf_counter()
         if backfill.is_async:
@@ -155,7 +160,11 @@ def _parts(backfill: Backfill, request: Request, loop: asyncio.AbstractEventLoop
         else:
             answers = compute_now(backfill, page, params=request.params, now=request.now)
         seconds = time.perf_counter() - began
-        yield Part(answers=[portable(a, backfill) for a in answers], seconds=seconds)
+        yield Part(
+            answers=[portable(a, backfill) for a in answers],
+            seconds=seconds,
+            columns=frozenset(notes.names),
+        )
 
 
 def lots(backfill: Backfill, rows: int) -> Iterator[slice]:

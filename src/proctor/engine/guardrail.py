@@ -18,6 +18,7 @@ import statistics
 import sys
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -39,6 +40,17 @@ _CHILD: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsed:
+    """One answer for each row, and what was seen of the function on the way."""
+
+    answers: list[Answered]
+    per_row: timedelta
+    """The usual time of the function for one row."""
+    columns: frozenset[str] = frozenset()
+    """Those of which the function took a value, of any row."""
+
+
 async def guarded(
     backfill: Backfill,
     page: Page,
@@ -47,16 +59,17 @@ async def guarded(
     now: datetime,
     root: Path,
     patience: timedelta = PATIENCE,
-) -> tuple[list[Answered], timedelta]:
-    """One answer for each row of the page, and the usual time of the function for one row.
+) -> Rehearsed:
+    """Call the function for each row of the page.
 
     patience: how long to wait for the next lot of rows. Raises AuthorError where the function
     did what is refused, ended its process or did not come back, DefinitionError where its
     module cannot be imported without secrets.
     """
     if not page.keys:
-        return [], timedelta(0)
+        return Rehearsed(answers=[], per_row=timedelta(0))
     answers: list[Answered] = []
+    columns: frozenset[str] = frozenset()
     times: list[float] = []
     async with _child(root) as child:
         request = Request(keys=list(page.keys), rows=list(page.rows), params=params, now=now)
@@ -65,12 +78,15 @@ async def guarded(
             while len(answers) < len(page.keys):
                 part = await _next(child, backfill, patience)
                 answers += part.answers
+                columns = part.columns
                 times += [part.seconds / len(part.answers)] * len(part.answers)
         finally:
             sending.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sending
-    return answers, timedelta(seconds=statistics.median(times))
+    return Rehearsed(
+        answers=answers, per_row=timedelta(seconds=statistics.median(times)), columns=columns
+    )
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:

@@ -11,10 +11,11 @@ from typing import Any
 
 from proctor.authoring import Backfill
 from proctor.core.pace import Pace
+from proctor.engine.columns import WATCHED, Notes
 from proctor.engine.events import Events
 from proctor.engine.pacing import Pacing
 from proctor.engine.turns import Gate
-from proctor.model import Key, Outcome, Run, Spec
+from proctor.model import Key, Outcome, Page, Run, Spec
 from proctor.ports import Clock, Store, Terms
 
 
@@ -77,6 +78,8 @@ class Kit:
     """Why no further chunk may be claimed; set once, by whoever finds out first."""
     first: bool = True
     """No page of this run was settled yet: a bug in every answer is the author's, at once."""
+    notes: Notes = field(default_factory=Notes)
+    """Which columns the function uses of the run's first rows."""
     wrong: bool = False
     """It was: nothing is written any more, whatever else is in hand."""
     writing: Gate = field(init=False)
@@ -98,6 +101,16 @@ class Kit:
         """The run's books as far as this process knows: the target's, or its own where newer."""
         known = self.began + self.mine
         return self.run.outcome if self.run.outcome.read > known.read else known
+
+    def noting(self, page: Page) -> Page:
+        """The page for the function; of the run's first it is noted which columns are used."""
+        return self.notes.on(page, WATCHED) if self.first else page
+
+    def settled_first(self, page: Page) -> None:
+        """Take down that the run's first page is settled, and what was noted of it."""
+        if self.first and page.keys:
+            self.first = False
+            self.events.emit("columns.noted", self.run.id, columns=sorted(self.notes.names))
 
     def rename(self) -> None:
         """Take a new name, so that leases which nobody holds under the old one run out."""

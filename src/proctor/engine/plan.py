@@ -12,6 +12,7 @@ from proctor.authoring import Backfill
 from proctor.core.forecast import chunk_count, duration, log_bytes
 from proctor.core.windows import closed_until
 from proctor.engine.approval import Approval
+from proctor.engine.columns import named_in_sql
 from proctor.engine.counting import COUNTED, counted
 from proctor.engine.digest import digest_code, digest_of, digest_parts, identity
 from proctor.engine.first import settle_first
@@ -114,19 +115,17 @@ async def rehearse(
     page = await site.store.sample(spec, count, span=span)
     if spec.sql:
         return _inside(site, spec, page, backfill.name)
-    answers, per_row = await guarded(
-        backfill, page, params=params, now=site.clock.now(), root=site.root
-    )
-    settled = await settle_first(site.store, page, answers, spec)
+    tried = await guarded(backfill, page, params=params, now=site.clock.now(), root=site.root)
+    settled = await settle_first(site.store, page, tried.answers, spec)
     counts = Counter({k: v for k, v in settled.outcome.as_dict().items() if k in OUTCOME_FIELDS})
     counts["written"] += len(settled.index)
     counts["read"] += len(settled.index)
     return DryRun(
         backfill=backfill.name,
         env=site.env,
-        previews=previews(page, settled, spec),
+        previews=previews(page, settled, spec, tried.columns),
         counts={k: v for k, v in counts.items() if v},
-        per_row=per_row,
+        per_row=tried.per_row,
     )
 
 
@@ -139,10 +138,11 @@ def _inside(site: Site, spec: Spec, page: Page, name: str) -> DryRun:
     shown = Settled(page=page, index=range(len(values)), values=values)
     rows = [{k: v for k, v in row.items() if k not in names} for row in page.rows]
     shown = replace(shown, page=replace(page, rows=rows))
+    columns = named_in_sql(spec, rows[0] if rows else ())
     return DryRun(
         backfill=name,
         env=site.env,
-        previews=previews(shown.page, shown, spec),
+        previews=previews(shown.page, shown, spec, columns),
         counts={"read": len(values), "written": len(values)} if values else {},
         per_row=timedelta(0),
     )

@@ -45,7 +45,11 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
     turn.give()
     async with kit.computing:
         answers = await compute(
-            kit.backfill, page, params=kit.params, now=kit.run.created, redact=kit.redact
+            kit.backfill,
+            kit.noting(page),
+            params=kit.params,
+            now=kit.run.created,
+            redact=kit.redact,
         )
         settled = await _settled(page, answers, kit)
     # What is to be written counts as written, or a few bad rows would be all that were read.
@@ -73,7 +77,7 @@ async def _settled(page: Page, answers: list[Answered], kit: Kit) -> Settled:
     except AnswerError:
         kit.wrong = True
         raise
-    kit.first = kit.first and not page.keys
+    kit.settled_first(page)
     return settled
 
 

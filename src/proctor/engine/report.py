@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from proctor.core.same import text_of
+from proctor.engine.columns import named_in_sql, on_record
 from proctor.engine.groups import grouped
 from proctor.engine.part import missed
 from proctor.engine.show import images, inputs, plural, rates, shown_key, shown_run
@@ -49,7 +50,7 @@ async def make_report(site: Site, run: Run) -> Report:
         issues_by_reason=_by_reason(issues),
         rates=tuple(rates(chunks)),
         throttle=_throttled(told),
-        sample=await _sample(site, spec, run, chunks),
+        sample=await _sample(site, spec, run, chunks, told),
         actions=tuple(_action(e) for e in told if e.name.startswith(OPERATOR)),
         next_steps=await _next_steps(site, spec, run),
         warnings=(*_warnings(run, chunks), *_not_watched(told)),
@@ -100,11 +101,12 @@ async def _rollback(
 
 
 async def _sample(
-    site: Site, spec: Spec, run: Run, chunks: Sequence[ChunkRecord]
+    site: Site, spec: Spec, run: Run, chunks: Sequence[ChunkRecord], told: Sequence[Event]
 ) -> tuple[Preview, ...]:
     """A few rows that the run wrote, from its undo journal: what they held before and after.
 
     From its first chunk, one in the middle and its last: no more journals than these are read.
+    Of what they were made from only the columns that are known to have been used.
     """
     kept = [c.chunk.number for c in chunks if c.has_undo and c.outcome.written]
     few = sorted({kept[i] for i in (0, len(kept) // 2, -1)}) if kept else []
@@ -116,10 +118,12 @@ async def _sample(
         return ()
     page = await site.store.read_keys(spec, [row.key for row in rows])
     made_from = dict(zip(page.keys, page.rows, strict=True))
-    return tuple(_preview(row, made_from.get(row.key, {}), spec) for row in rows)
+    names = {name for source in page.rows for name in source}
+    columns = named_in_sql(spec, names) if spec.sql else on_record(told)
+    return tuple(_preview(row, made_from.get(row.key, {}), spec, columns) for row in rows)
 
 
-def _preview(row: Journalled, made_from: Row, spec: Spec) -> Preview:
+def _preview(row: Journalled, made_from: Row, spec: Spec, columns: frozenset[str]) -> Preview:
     note = "" if row.before else "inserted by the run"
     if row.after is None:
         note = "changed since; only a digest of what was written is kept"
@@ -128,7 +132,7 @@ def _preview(row: Journalled, made_from: Row, spec: Spec) -> Preview:
         bucket="written",
         before=images(row.before, spec),
         after=images(row.after, spec),
-        inputs=inputs(made_from, spec),
+        inputs=inputs(made_from, spec, columns),
         reason=note,
     )
 

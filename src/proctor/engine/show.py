@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -67,8 +67,13 @@ def snapshot(
     )
 
 
-def previews(page: Page, settled: Settled, spec: Spec) -> tuple[Preview, ...]:
-    """Before and after of every row of a page, as a dry run shows them."""
+def previews(
+    page: Page, settled: Settled, spec: Spec, columns: Collection[str]
+) -> tuple[Preview, ...]:
+    """Before and after of every row of a page, as a dry run shows them.
+
+    columns: those that the function used; of the others nothing is shown.
+    """
     after = dict(zip(settled.index, settled.values, strict=True))
     reasons = {issue.key: issue for issue in settled.issues}
     shown = []
@@ -84,7 +89,7 @@ def previews(page: Page, settled: Settled, spec: Spec) -> tuple[Preview, ...]:
                 bucket=issue.bucket.value if issue else "written",
                 before=before or dict.fromkeys(spec.writes),
                 after=new,
-                inputs=inputs(page.rows[i], spec),
+                inputs=inputs(page.rows[i], spec, columns),
                 reason=issue.reason if issue else "",
             )
         )
@@ -96,11 +101,11 @@ def images(row: Sequence[Image] | None, spec: Spec) -> dict[str, str | None]:
     return masked(((n, image_text(v)) for n, v in zip(spec.writes, row or (), strict=False)), spec)
 
 
-def inputs(row: Mapping[str, Any], spec: Spec) -> dict[str, str | None]:
-    """What the function got, without the fields that it fills."""
+def inputs(row: Mapping[str, Any], spec: Spec, columns: Collection[str]) -> dict[str, str | None]:
+    """What the function used of a row, without the fields that it fills."""
     filled = {name.partition(".")[0] for name in spec.writes}
-    filled |= {f"= {name}" for name, _ in spec.sql}  # what an expression gives, beside its row
-    return masked(((n, text_of(v)) for n, v in row.items() if n not in filled), spec)
+    used = (n for n in row if n in columns and n not in filled)
+    return masked(((n, text_of(row[n])) for n in used), spec)
 
 
 def masked(pairs: Iterable[tuple[str, str | None]], spec: Spec) -> dict[str, str | None]:

@@ -86,8 +86,8 @@ async def _recompute(
 ) -> tuple[int, tuple[Issue, ...]]:
     page = await site.store.read_keys(spec, keys)
     _, params = backfill.bind({n: str(v) for n, v in spec.params if v is not None})
-    answers, _ = await guarded(backfill, page, params=params, now=run.created, root=site.root)
-    settled = settle(page, answers, spec)
+    tried = await guarded(backfill, page, params=params, now=run.created, root=site.root)
+    settled = settle(page, tried.answers, spec)
     values = dict(zip(settled.index, settled.values, strict=True))
     found = []
     for i, key in enumerate(page.keys):
