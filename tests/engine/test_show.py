@@ -227,9 +227,12 @@ NOW = START + timedelta(seconds=70)
             run(RunState.RUNNING, ended=START + timedelta(seconds=40)), 60, id="resumed after it"
         ),
         pytest.param(
-            run(RunState.ROLLING_BACK, ended=START + timedelta(seconds=40)), 60, id="taken back"
+            run(RunState.ROLLING_BACK, ended=START + timedelta(seconds=40)), 30, id="taken back"
         ),
-        pytest.param(run(RunState.PAUSED), 60, id="paused"),
+        pytest.param(
+            run(RunState.PAUSED, heartbeat=START + timedelta(seconds=25)), 15, id="paused"
+        ),
+        pytest.param(run(interrupted=True, heartbeat=START + timedelta(seconds=25)), 15, id="dead"),
         pytest.param(run(started=NOW + timedelta(seconds=5)), 0, id="a clock ahead of ours"),
     ],
 )

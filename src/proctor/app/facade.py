@@ -37,9 +37,10 @@ from proctor.engine.snapshot import (
     Unwritten,
     Verification,
 )
+from proctor.engine.worked import time_worked
 from proctor.engine.worker import work
 from proctor.errors import NotConfirmed, UsageError
-from proctor.model import Bucket, ChunkState, Issue, Run, RunState
+from proctor.model import Bucket, ChunkRecord, ChunkState, Issue, Run, RunState
 from proctor.ports import Event, UndoTerms
 
 if TYPE_CHECKING:
@@ -205,21 +206,27 @@ class App:
         store, now = self.site.store, self.site.clock.now()
         if run is None:
             mine = [r for r in await store.runs() if r.env == self.env]
-            return [self._seen(await self._shown(r), now) for r in mine]
+            return [await self._seen(r, now) for r in mine]
         found = await store.run(run)
         chunks = await store.chunks(found.id)
-        applied = sum(1 for c in chunks if c.state is ChunkState.APPLIED)
-        seen = self._seen(await self._shown(found), now, chunks=applied)
+        seen = await self._seen(found, now, chunks)
         return [replace(seen, chunks_undone=sum(c.undone for c in chunks))]
 
-    async def _shown(self, run: Run) -> Run:
+    async def _seen(
+        self, run: Run, at: datetime, chunks: Sequence[ChunkRecord] | None = None
+    ) -> Snapshot:
         """A run as a person may see it: without sensitive columns in the keys it was given."""
-        whole = replace(run.span, limit=None).whole
-        return run if whole else shown_run(run, await self.site.store.spec_of(run.id))
-
-    def _seen(self, run: Run, at: datetime, *, chunks: int = 0) -> Snapshot:
-        lease_for = self.site.settings.lease_for
-        return snapshot(as_it_is(run), at, pace=Pace(), chunks=chunks, lease_for=lease_for)
+        if not replace(run.span, limit=None).whole:
+            run = shown_run(run, await self.site.store.spec_of(run.id))
+        run = as_it_is(run)
+        return snapshot(
+            run,
+            at,
+            pace=Pace(),
+            chunks=sum(1 for c in chunks or () if c.state is ChunkState.APPLIED),
+            lease_for=self.site.settings.lease_for,
+            elapsed=await time_worked(self.site, run, at, chunks),
+        )
 
     async def watch(self, run: str) -> AsyncIterator[Snapshot]:
         """Snapshots of a run in any process, until it is no longer active.

@@ -24,6 +24,7 @@ from proctor.engine.run import Ended, Worker, execute
 from proctor.engine.show import snapshot
 from proctor.engine.site import Site, dice, holder, is_dead, new_id, own
 from proctor.engine.snapshot import Snapshot
+from proctor.engine.worked import Stretch
 from proctor.errors import IllegalMove, NotConfirmed, UsageError
 from proctor.model import Run, RunState, Shape, Span, Spec
 from proctor.ports import Opening, Terms
@@ -312,11 +313,13 @@ def _kit(
 @contextlib.asynccontextmanager
 async def _shown(site: Site, kit: Kit, on: Callable[[Snapshot], None]) -> AsyncIterator[None]:
     """Hand a snapshot to the face a few times a second, and once at the very end."""
+    stretch = await Stretch.of(site, kit.run)
 
     def show() -> None:
         run = replace(kit.run, outcome=kit.seen)
         now, pacing = site.clock.now(), kit.pacing
-        on(snapshot(run, now, pace=kit.pace, chunks=kit.chunks, pacing=pacing, lanes=kit.lanes))
+        seen = snapshot(run, now, pace=kit.pace, chunks=kit.chunks, pacing=pacing, lanes=kit.lanes)
+        on(replace(seen, elapsed=stretch.until(now)))
 
     async def ticks() -> None:
         while True:

@@ -12,6 +12,7 @@ from proctor.engine.pacing import Pacing
 from proctor.engine.show import snapshot
 from proctor.engine.site import Site
 from proctor.engine.snapshot import Estimate, Snapshot
+from proctor.engine.worked import Stretch
 from proctor.errors import ProctorError
 from proctor.model import ChunkState, Run, RunState
 
@@ -31,6 +32,7 @@ class Onlooker:
     state: RunState | None = None
     chunks: tuple[int, int, int] = (0, 0, 0)
     """Chunks applied, chunks undone and rows undone."""
+    stretch: Stretch | None = None
 
     @classmethod
     def of(cls, site: Site, watches: Sequence[Watch] = ()) -> Onlooker:
@@ -41,13 +43,17 @@ class Onlooker:
         """The run as it stands."""
         if run.state is not self.state:
             self.state, self.pace, self.asked_at = run.state, Pace(), float("-inf")
+            self.stretch = await Stretch.of(self.site, run)
         if self.site.clock.monotonic() - self.asked_at >= BEAT_EVERY:
             await self._ask(run)
         now = self.site.clock.now()
         applied, undone, rows = self.chunks
         rolling = run.state is RunState.ROLLING_BACK
         self.pace.mark(now, rows if rolling else run.outcome.read)
-        seen = snapshot(run, now, pace=self.pace, chunks=applied, pacing=self.pacing)
+        elapsed = self.stretch.until(now) if self.stretch and not run.interrupted else None
+        seen = snapshot(
+            run, now, pace=self.pace, chunks=applied, pacing=self.pacing, elapsed=elapsed
+        )
         # The size of chunks is known to the run's own process alone.
         seen = replace(seen, chunk_rows=run.tuning.chunk_rows, chunks_undone=undone)
         return replace(seen, eta=self._left(run, rows)) if rolling else seen

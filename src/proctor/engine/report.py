@@ -16,6 +16,7 @@ from proctor.engine.show import images, inputs, plural, rates, shown_key, shown_
 from proctor.engine.site import Site
 from proctor.engine.snapshot import Preview, Report
 from proctor.engine.undo import IN_PART, NOT_ALL, forgotten
+from proctor.engine.worked import worked
 from proctor.errors import ProctorError, TooSlow
 from proctor.model import ChunkRecord, Issue, Journalled, Row, Run, RunState, Span, Spec, Undone
 from proctor.ports import Event
@@ -33,7 +34,7 @@ async def make_report(site: Site, run: Run) -> Report:
     issues = await store.issues(run.id)
     told = await site.events.ledger.events(run=run.id)
     now = site.clock.now()
-    elapsed = (run.ended or now) - (run.started or run.created)
+    elapsed = worked(run, now, told, [c.applied for c in chunks if c.applied is not None])
     books = run.outcome
     good = books.written + books.unchanged
     seconds = elapsed.total_seconds()

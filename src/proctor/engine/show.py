@@ -12,6 +12,7 @@ from proctor.core.pace import Pace
 from proctor.core.same import text_of
 from proctor.engine.pacing import Pacing
 from proctor.engine.snapshot import Estimate, Preview, Snapshot
+from proctor.engine.worked import worked
 from proctor.model import (
     ABSENT,
     ChunkRecord,
@@ -20,7 +21,6 @@ from proctor.model import (
     Key,
     Page,
     Run,
-    RunState,
     Settled,
     Source,
     Span,
@@ -42,10 +42,12 @@ def snapshot(
     pacing: Pacing | None = None,
     lanes: int = 0,
     lease_for: timedelta | None = None,
+    elapsed: timedelta | None = None,
 ) -> Snapshot:
-    """The run at this moment, for every face alike."""
-    began = run.started or run.created
-    ended = run.ended if run.state not in (RunState.RUNNING, RunState.ROLLING_BACK) else None
+    """The run at this moment, for every face alike.
+
+    elapsed: the time worked where more is known of it than the run's row says.
+    """
     silent = None
     if run.state in ACTIVE and run.heartbeat is not None:
         silent = max(timedelta(0), at - run.heartbeat)
@@ -54,7 +56,7 @@ def snapshot(
         run=run,
         at=at,
         expected=run.expected,
-        elapsed=max(timedelta(0), (ended or at) - began),
+        elapsed=worked(run, at) if elapsed is None else elapsed,
         rate=pace.rate(),
         eta=Estimate(low=eta[0], high=eta[1]) if eta else None,
         chunks_applied=chunks,

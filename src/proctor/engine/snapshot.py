@@ -28,6 +28,7 @@ class Snapshot:
     expected: int | None
     """Eligible rows when the run began; None where that is not known."""
     elapsed: timedelta
+    """Time worked: without that in which it was paused, or dead."""
     rate: float | None = None
     eta: Estimate | None = None
     chunks_applied: int = 0
@@ -200,6 +201,7 @@ class Report:
     made: datetime
     expected: int | None
     elapsed: timedelta
+    """Time worked: without that in which it was paused, or dead."""
     success_rate: float | None
     """Share of rows read that ended written or unchanged; None when nothing was read."""
     rows_per_second: float | None

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from proctor.engine.snapshot import Estimate, Missed
-from proctor.model import Key, Outcome, Signal, Span, Tuning
+from proctor.model import Key, Outcome, Run, Signal, Span, Tuning
 from proctor.model.keytext import UNSEEN, escaped, key_text
 
 UNKNOWN: Final = "unknown"
@@ -44,6 +44,14 @@ def duration(span: timedelta | None) -> str:
     minutes, left = divmod(rest, 60)
     parts = [f"{n} {u}" for n, u in ((days, "d"), (hours, "h"), (minutes, "min"), (left, "s")) if n]
     return " ".join(parts[:2])
+
+
+def worked(time: timedelta, run: Run, at: datetime) -> str:
+    """The time worked on a run; since when, where it was paused or dead for a part of it."""
+    began = run.started or run.created
+    passed = (run.ended or at) - began
+    rested = passed - time > timedelta(seconds=2)
+    return duration(time) + (f" of work since {moment(began)}" if rested else "")
 
 
 def estimate(forecast: Estimate | None) -> str:

@@ -69,7 +69,7 @@ def _head(report: Report) -> str:
         ("Rows", cell(words.span(run.span))),
         ("Started", words.moment(run.started)),
         ("Ended", words.moment(run.ended)),
-        ("Duration", words.duration(report.elapsed)),
+        ("Time worked", words.worked(report.elapsed, run, report.made)),
         ("Rate", words.rate(report.rows_per_second)),
         ("Success rate", _percent(report.success_rate)),
         ("Report made", words.moment(report.made)),

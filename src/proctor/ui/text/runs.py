@@ -73,7 +73,7 @@ def one(seen: Snapshot) -> list[RenderableType]:
                 ("knobs", knobs(run.tuning)),
                 ("started", words.moment(run.started or run.created)),
                 ("ended", words.moment(run.ended) if run.ended else ""),
-                ("took", words.duration(seen.elapsed)),
+                ("took", words.worked(seen.elapsed, run, seen.at)),
                 ("held by", words.visible(str(run.holder)) if run.holder else "nobody"),
                 ("heartbeat", _heartbeat(seen)),
                 ("attention", silence(seen)),
@@ -131,7 +131,7 @@ def ended(report: Report, files: Mapping[str, Path], *, why: str = "") -> list[R
             (
                 ("because", words.visible(run.reason)),
                 ("nothing to do", "no row was eligible; nothing was written" if nothing else ""),
-                ("rows read", f"{_of(run)} in {words.duration(report.elapsed)}"),
+                ("rows read", f"{_of(run)} in {words.worked(report.elapsed, run, report.made)}"),
                 ("buckets", words.buckets(run.outcome)),
                 ("keys missed", words.missed(report.missed)),
                 ("still eligible", words.visible(words.reasons(run.still_eligible))),
