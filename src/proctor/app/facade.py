@@ -212,13 +212,15 @@ class App:
         seen = await self._seen(found, now, chunks)
         return [replace(seen, chunks_undone=sum(c.undone for c in chunks))]
 
+    async def _shown(self, run: Run) -> Run:
+        """A run as a person may see it: without sensitive columns in the keys it was given."""
+        whole = replace(run.span, limit=None).whole
+        return run if whole else shown_run(run, await self.site.store.spec_of(run.id))
+
     async def _seen(
         self, run: Run, at: datetime, chunks: Sequence[ChunkRecord] | None = None
     ) -> Snapshot:
-        """A run as a person may see it: without sensitive columns in the keys it was given."""
-        if not replace(run.span, limit=None).whole:
-            run = shown_run(run, await self.site.store.spec_of(run.id))
-        run = as_it_is(run)
+        run = as_it_is(await self._shown(run))
         return snapshot(
             run,
             at,
