@@ -10,7 +10,9 @@ from typing import Any, Protocol
 
 from proctor.model import (
     Applied,
+    Chain,
     ChunkRecord,
+    Event,
     Health,
     Holder,
     Issue,
@@ -317,34 +319,6 @@ class UndoTerms:
         return self.span.whole and self.since is None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """Something that happened: `noun.verb_past`, documented in docs/events.md."""
-
-    name: str
-    at: datetime
-    run: str
-    env: str
-    who: str
-    data: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chain:
-    """What checking the chain found. `head` is the hash to note elsewhere."""
-
-    events: int
-    head: str
-    broken_at: int | None = None
-    """The number of the first event that does not fit; None if all do."""
-    why: str = ""
-
-    @property
-    def intact(self) -> bool:
-        """Whether nothing was changed, added, removed or reordered."""
-        return self.broken_at is None
-
-
 class Ledger(Protocol):
     """Our control plane: the record of what happened. SQL only; none of it is progress."""
 
@@ -387,9 +361,7 @@ class Clock(Protocol):
 
 
 __all__ = [
-    "Chain",
     "Clock",
-    "Event",
     "Executor",
     "Ledger",
     "Manners",

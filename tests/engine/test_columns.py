@@ -11,8 +11,7 @@ import pytest
 
 from proctor.engine.columns import Notes, named_in_sql, on_record
 from proctor.engine.guardrail import guarded
-from proctor.model import KeyPart, Source, Spec
-from proctor.ports import Event
+from proctor.model import Event, KeyPart, Source, Spec
 from projects import page_of, project
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

@@ -4,8 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from proctor.engine.worked import worked
-from proctor.model import Run, RunState, Span
-from proctor.ports import Event
+from proctor.model import Event, Run, RunState, Span
 
 START = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 RUN = Run(

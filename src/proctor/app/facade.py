@@ -40,8 +40,8 @@ from proctor.engine.snapshot import (
 from proctor.engine.worked import time_worked
 from proctor.engine.worker import work
 from proctor.errors import NotConfirmed, UsageError
-from proctor.model import Bucket, ChunkRecord, ChunkState, Issue, Run, RunState
-from proctor.ports import Event, UndoTerms
+from proctor.model import Bucket, ChunkRecord, ChunkState, Event, Issue, Run, RunState
+from proctor.ports import UndoTerms
 
 if TYPE_CHECKING:
     from proctor.engine.ensure import Ensured

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from proctor.model import Page, Spec
-from proctor.ports import Event
+from proctor.model import Event, Page, Spec
 
 WATCHED = 10
 """Rows of a run's first page whose use is noted: enough to know what a report may show."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proctor.errors import ProctorError
-from proctor.ports import Clock, Event, Ledger
+from proctor.model import Event
+from proctor.ports import Clock, Ledger
 
 EVENTS: dict[str, bool] = {
     "plan.made": True,

@@ -18,8 +18,18 @@ from proctor.engine.snapshot import Preview, Report
 from proctor.engine.undo import IN_PART, NOT_ALL, forgotten
 from proctor.engine.worked import worked
 from proctor.errors import ProctorError, TooSlow
-from proctor.model import ChunkRecord, Issue, Journalled, Row, Run, RunState, Span, Spec, Undone
-from proctor.ports import Event
+from proctor.model import (
+    ChunkRecord,
+    Event,
+    Issue,
+    Journalled,
+    Row,
+    Run,
+    RunState,
+    Span,
+    Spec,
+    Undone,
+)
 
 SHOWN_ISSUES = 200
 SHOWN_SAMPLE = 10

@@ -12,8 +12,7 @@ from typing import Final
 from proctor.core.lifecycle import ACTIVE
 from proctor.engine.site import Site
 from proctor.errors import ProctorError
-from proctor.model import ChunkRecord, Run, RunState
-from proctor.ports import Event
+from proctor.model import ChunkRecord, Event, Run, RunState
 
 ENDS: Final = frozenset({"run.paused", "run.failed", "run.succeeded", "run.cancelled"})
 AT_WORK: Final = ACTIVE - {RunState.ROLLING_BACK, RunState.QUEUED}

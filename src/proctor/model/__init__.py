@@ -1,6 +1,7 @@
 """The nouns: frozen values that pass between rooms, and nothing that does anything."""
 
 from proctor.model.key import ABSENT, Absent, Image, Key, Row, Scalar
+from proctor.model.record import Chain, Event
 from proctor.model.run import (
     ChunkRecord,
     ChunkState,
@@ -33,10 +34,12 @@ __all__ = [
     "Absent",
     "Applied",
     "Bucket",
+    "Chain",
     "Chunk",
     "ChunkRecord",
     "ChunkState",
     "Column",
+    "Event",
     "Guard",
     "Health",
     "Holder",

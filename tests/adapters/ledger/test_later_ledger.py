@@ -12,7 +12,7 @@ import pytest
 
 from proctor.adapters.ledger import open_ledger
 from proctor.adapters.ledger.later import LaterLedger, is_ready
-from proctor.ports import Event
+from proctor.model import Event
 
 
 def event(n):

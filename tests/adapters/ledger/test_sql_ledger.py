@@ -17,7 +17,7 @@ import pytest
 from proctor.adapters.ledger import open_ledger
 from proctor.adapters.ledger.schema import EVENTS, HEAD, NEWEST
 from proctor.errors import Busy, ConfigError, Denied, ProctorError, Unreachable
-from proctor.ports import Event
+from proctor.model import Event
 from proxy import FaultProxy
 
 PASSWORD = "hunter22"

@@ -16,7 +16,7 @@ from dataclasses import astuple, dataclass
 from typing import Final
 
 from proctor.adapters.ledger.record import Record
-from proctor.ports import Chain
+from proctor.model import Chain
 
 START: Final = "0" * 64
 """What the first event's hash follows."""

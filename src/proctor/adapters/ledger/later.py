@@ -17,7 +17,8 @@ from typing import Final
 
 from proctor.adapters.ledger.chain import Chain
 from proctor.adapters.ledger.revision import NEWEST, VERSION_TABLE
-from proctor.ports import Event, Ledger
+from proctor.model import Event
+from proctor.ports import Ledger
 
 SCHEME: Final = "sqlite:///"
 

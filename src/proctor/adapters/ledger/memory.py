@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from proctor.adapters.ledger.chain import Chain, Head, Link, append, verify
 from proctor.adapters.ledger.record import decode, encode
-from proctor.ports import Event
+from proctor.model import Event
 
 
 class MemoryLedger:

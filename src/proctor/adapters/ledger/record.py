@@ -15,7 +15,7 @@ from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
 
-from proctor.ports import Event
+from proctor.model import Event
 
 DEEPEST: Final = 20
 """Data nested deeper than this is cut off: a list that holds itself must not end the run."""

@@ -18,7 +18,7 @@ from proctor.adapters.ledger.engines import WRITES, be_patient, make_engine
 from proctor.adapters.ledger.faults import translate
 from proctor.adapters.ledger.record import Record, decode, encode
 from proctor.adapters.ledger.schema import EVENTS, HEAD, STAND_IN, schema_of, upgrade
-from proctor.ports import Event
+from proctor.model import Event
 
 T = TypeVar("T")
 

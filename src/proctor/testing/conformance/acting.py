@@ -180,3 +180,9 @@ async def filled(store: Store, spec: Spec, answer: Answer = lower, **opening: An
     run = await begin(store, spec, **opening)
     await work(store, run, spec, answer)
     return await finish(store, run)
+
+
+async def every_script(store: Store, run: Run) -> str:
+    """The whole script that undoes a run."""
+    numbers: Sequence[int] = [c.chunk.number for c in await store.chunks(run.id)]
+    return "".join([part async for part in store.undo_script(run, numbers)])

@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from proctor.ports import Event, Ledger
+from proctor.model import Event
+from proctor.ports import Ledger
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

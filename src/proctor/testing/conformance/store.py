@@ -12,6 +12,7 @@ from proctor.testing.conformance.finishing import Finishing
 from proctor.testing.conformance.guarding import Guarding
 from proctor.testing.conformance.harness import Harness
 from proctor.testing.conformance.remembering import Remembering
+from proctor.testing.conformance.scripting import Scripting
 from proctor.testing.conformance.surveying import Surveying
 from proctor.testing.conformance.undoing import Undoing
 from proctor.testing.conformance.watching import Watching
@@ -25,6 +26,7 @@ class StoreConformance(
     Guarding,
     Finishing,
     Undoing,
+    Scripting,
     Remembering,
     Watching,
 ):
