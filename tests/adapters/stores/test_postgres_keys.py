@@ -6,8 +6,10 @@ import pytest
 
 from adapters.stores.away_harness import AwayHarness
 from pgcases import Case, fill, table_spec, take_back
+from proctor.adapters.stores.postgres.binding import bind
+from proctor.adapters.stores.postgres.pool import Pool
 from proctor.model import Guard, Outcome, RunState, Source, Span
-from proctor.ports import UndoTerms
+from proctor.ports import Manners, UndoTerms
 from proctor.testing.conformance.acting import begin, work
 
 WORDS = ["a", "B", "c", "D", "e", "F"]
@@ -155,6 +157,23 @@ async def test_source_and_target_may_order_the_same_keys_differently(case, sourc
     assert (done.restored, done.blocked) == (5, 1)
     case.sql("DELETE FROM notes", "DELETE FROM about WHERE word = 'F'")
     assert case.image("about") == before
+
+
+@pytest.mark.parametrize("order", ["default", "C", "en-x-icu"])
+async def test_a_query_tells_the_order_of_its_keys(case, order):
+    """Where source and target sort alike, a write looks at its own part of the target only."""
+    case.sql(
+        f'CREATE TABLE words (id text COLLATE "{order}" PRIMARY KEY, style text)',
+        f'CREATE TABLE about (word text COLLATE "{order}" PRIMARY KEY, normal text)',
+    )
+    query = "SELECT id, style FROM words ORDER BY style -- by style"
+    spec = table_spec("words", into="about", into_key=("word",), guard=Guard.TARGET)
+    pool = Pool(case.url, Manners())
+    async with pool.read() as work:
+        binding = await bind(work, replace(spec, kind=Source.QUERY, source=query))
+    await pool.aclose()
+    assert binding.key[0].ordered_alike
+    assert binding.between(("a",), ("b",)) != "true"
 
 
 async def test_progress_kept_away_knows_the_order_of_a_column(pg, tmp_path):

@@ -265,7 +265,7 @@ async def _collated(work: Transaction, query: str, fields: list[Field]) -> list[
     able = [f for f in fields if f.collation is not None]
     if not able:
         return fields
-    asked = ", ".join(f"pg_catalog.pg_collation_for(q.{ident(f.name)})" for f in able)
+    asked = ", ".join(catalog_sql.collation_of(f"q.{ident(f.name)}") for f in able)
     ((*told,),) = await work.fetch(
         f"SELECT {asked} FROM (SELECT) AS one LEFT JOIN ({query}\n) AS q ON false"
     )

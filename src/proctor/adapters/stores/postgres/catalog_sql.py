@@ -50,6 +50,17 @@ _COLLATION: Final = (
 )
 
 
+def collation_of(sql: str) -> str:
+    """The collation of an expression by its full name; the server itself leaves out the schema."""
+    told = f'pg_catalog.pg_collation_for({sql}) COLLATE pg_catalog."C"'
+    return (
+        f"coalesce((SELECT {_COLLATION} FROM pg_catalog.pg_collation k "
+        f"JOIN pg_catalog.pg_namespace kn ON kn.oid = k.collnamespace "
+        f"WHERE pg_catalog.pg_collation_is_visible(k.oid) "
+        f"AND pg_catalog.quote_ident(k.collname) = {told} LIMIT 1), {told})"
+    )
+
+
 def types_of(values: str) -> str:
     """Columns of a query as fields, from (number, name, type, modifier)."""
     return f"""
