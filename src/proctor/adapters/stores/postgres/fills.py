@@ -218,11 +218,12 @@ class Document:
         The server itself takes the name 5 for an index, and lengthens a list by what it cannot
         take away again.
         """
-        parents = dict.fromkeys(f.path[:n] for _, f in self.fills for n in range(len(f.path)))
+        inner = (f.path[:n] for _, f in self.fills for n in range(1, len(f.path)))
+        places = [column, *(f"({column} #> {texts(path)})" for path in dict.fromkeys(inner))]
         return " ".join(
-            f"WHEN pg_catalog.jsonb_typeof({column} #> {texts(parent)}) <> 'object' "
-            f"THEN pg_catalog.jsonb_path_query_first({column} #> {texts(parent)}, {REFUSED})"
-            for parent in parents
+            f"WHEN pg_catalog.jsonb_typeof({place}) <> 'object' "
+            f"THEN pg_catalog.jsonb_path_query_first({place}, {REFUSED})"
+            for place in places
         )
 
     def restored(self, column: str, before: str) -> str:
