@@ -7,9 +7,9 @@ before COMMIT), done (after COMMIT, before it is told), told (after that).
 """
 
 import asyncio
-import os
 import signal
 import sys
+import threading
 
 from proctor.adapters.stores.away import open_away
 from proctor.adapters.stores.away.settling import AwayBook
@@ -25,7 +25,9 @@ class MortalBook(AwayBook):
 
     def _reach(self, instant):
         if instant == self.instant:
-            os.kill(os.getpid(), self.signal)
+            # To this very thread: one sent to the process may be taken by another thread, while
+            # this one goes on for a moment, even to the ledger's lock.
+            signal.pthread_kill(threading.get_ident(), self.signal)
 
     async def intend(self, lease, intent):
         self._reach("intend")
