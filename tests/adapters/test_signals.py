@@ -185,7 +185,8 @@ async def test_a_function_that_blocks_is_not_called_again_until_it_returns():
         let.wait(30)
         return 5
 
-    source = watched(python_question(block), timeout=0.01)
+    question = python_question(block)
+    source = watched(question, timeout=0.01)
     first = await source()
     second = await source()
     assert "no answer within" in first.why
@@ -193,7 +194,7 @@ async def test_a_function_that_blocks_is_not_called_again_until_it_returns():
     assert [thread.daemon for thread in calls] == [True]
     let.set()
     await asyncio.to_thread(calls[0].join, 30)
-    assert (await source()).value == 5
+    assert (await watched(question)()).value == 5
 
 
 # HTTP

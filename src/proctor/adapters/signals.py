@@ -35,6 +35,8 @@ PATIENCE: Final = 30.0
 """Seconds of silence after which a signal that used to answer has vanished."""
 LINGER: Final = 0.05
 """Seconds that the heartbeat waits for an answer, once there was one."""
+GRACE: Final = 1.0
+"""Seconds beyond its time for a first answer: a busy process learns late that it is over."""
 LARGEST: Final = 1 << 20
 """Bytes of an HTTP answer that are read."""
 
@@ -75,7 +77,7 @@ class Watched:
         self._asking = self._asking or asyncio.create_task(self._question())
         known = self._value is not None
         # The first answer is worth waiting for: it decides whether the signal exists at all.
-        await asyncio.wait({self._asking}, timeout=LINGER if known else self._timeout + LINGER)
+        await asyncio.wait({self._asking}, timeout=LINGER if known else self._timeout + GRACE)
         if self._asking.done():
             self._hear(self._asking)
             self._asking = None
