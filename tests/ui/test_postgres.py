@@ -145,6 +145,29 @@ def test_no_constraint_is_proposed_that_rows_left_out_would_break(customers, sho
     customers(step)
 
 
+def test_a_run_on_a_big_table_begins_with_an_estimate_and_shows_it_as_one(
+    customers, proctor, monkeypatch
+):
+    """It need not wait for a count; nobody takes the server's guess for one."""
+    monkeypatch.setattr("proctor.engine.launch.COUNTED_AT_ONCE", 10)
+    customers("ANALYZE customers")
+    run = proctor("run", "normalize_email", "--env", "pg", "--json").json
+    assert (run["expected_is_estimate"], run["buckets"]["written"]) == (True, 500)
+    assert "~500" in proctor("status", "--env", "pg").out
+
+
+def test_a_plan_by_estimates_holds_no_run_and_the_record_says_so(customers, proctor, monkeypatch):
+    """P9: half of the rows are gone since, but neither number was a count."""
+    monkeypatch.setattr("proctor.engine.plan.COUNTED", 10)
+    customers("ANALYZE customers")
+    proctor("plan", "normalize_email", "--env", "pg", "--out", "plan.json")
+    customers("DELETE FROM customers WHERE id > 250")
+    ended = proctor("run", "normalize_email", "--env", "pg", "--plan", "plan.json", "--json")
+    assert (ended.code, ended.json["buckets"]["written"]) == (0, 250), ended.err
+    report = proctor("report", ended.json["id"], "--env", "pg", "--format", "md").out
+    assert "as many rows as in the plan was not judged" in report
+
+
 def test_what_cannot_be_counted_is_inconclusive(customers, shop, proctor):
     """P8: a deploy that asks whether a backfill is done is not told so by a guess."""
     customers(

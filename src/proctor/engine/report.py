@@ -64,7 +64,7 @@ async def make_report(site: Site, run: Run) -> Report:
         sample=await _sample(site, spec, run, chunks, told),
         actions=tuple(_action(e) for e in told if e.name.startswith(OPERATOR)),
         next_steps=await _next_steps(site, spec, run),
-        warnings=(*_warnings(run, chunks), *_not_watched(told)),
+        warnings=(*_warnings(run, chunks, told), *_not_watched(told)),
         rollback=await _rollback(site, spec, run, chunks),
         missed=await missed(site, spec, run, issues),
     )
@@ -261,8 +261,11 @@ def _unfinished(run: Run) -> tuple[str, ...]:
             return ()
 
 
-def _warnings(run: Run, chunks: Sequence[ChunkRecord]) -> tuple[str, ...]:
-    found = []
+def _warnings(run: Run, chunks: Sequence[ChunkRecord], told: Sequence[Event]) -> tuple[str, ...]:
+    drifts = (e.data.get("drift") for e in told if e.name == "run.opened")
+    found = [
+        f"whether there were as many rows as in the plan was {drift}" for drift in drifts if drift
+    ]
     if not run.outcome.balances:
         found.append(f"the books do not balance: {run.outcome.as_dict()}")
     codes = {c.code for c in chunks if c.code}

@@ -37,7 +37,7 @@ class Watching:
             sensitive=("normal",),
         )
         span = Span(start=(4,), stop=(2,))
-        await begin(store, spec, span=span)
+        await begin(store, spec, span=span, estimated=True)
         other = await harness.store()
         run = await other.run("run-1")
         assert (run.backfill, run.version, run.env, run.fills) == (
@@ -47,6 +47,7 @@ class Watching:
             ("normal",),
         )
         assert (run.span, run.holder, run.last, run.expected) == (span, ALICE, (2,), 3)
+        assert run.estimated
         assert run.started is not None
         assert run.created.tzinfo is not None
         assert (run.ended, run.still_eligible) == (None, None)
