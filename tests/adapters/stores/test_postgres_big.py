@@ -77,3 +77,15 @@ async def test_what_cannot_be_counted_is_called_an_estimate(case):
     assert (await store.survey(query, Span())).estimated
     assert (await store.survey(SPEC, Span(), exact=False)).estimated
     assert (await store.survey(SPEC, Span(start=(10 * ROWS,)))).estimated is False
+
+
+async def test_a_limit_is_filled_from_wherever_rows_are_left(case):
+    """The next eligible rows may lie behind more others than one statement can look through."""
+    store = await case.store(statement_timeout=TIMEOUT)
+    case.sql("UPDATE items SET normal = 'done' WHERE id < 5")
+    run = await begin(store, SPEC, span=Span(limit=2))
+    leases = await store.claim(run, SPEC, "w", count=1, rows=10, lease_for=LEASE)
+    assert [lease.chunk.keys for lease in leases] == [((4000,), (ROWS,))]
+    for lease in leases:
+        await process(store, SPEC, lease)
+    assert await store.claim(run, SPEC, "w", count=1, rows=10, lease_for=LEASE) == []

@@ -12,6 +12,7 @@ from proctor.adapters.stores.postgres import tables
 from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.literal import text
 from proctor.adapters.stores.postgres.pool import Pool, Transaction
+from proctor.adapters.stores.postgres.stretches import stretches
 from proctor.errors import Fenced, TargetError
 from proctor.model import Chunk, ChunkState, Issue, Key, Lease, Page, Run, RunState
 
@@ -114,11 +115,17 @@ async def _cut_listed(
     limit, rows = run.span.limit or 0, want.rows
     most = want.count * rows
     wanted = min(most, max(0, limit - cursor.cut))
-    found = await work.fetch(
-        f"SELECT {binding.printed_key} FROM {binding.joined} WHERE {binding.after(cursor.at)} "
-        f"AND {binding.upto(run.last)} AND {binding.eligible} "
-        f"ORDER BY {binding.order} LIMIT {wanted}"
-    )
+    found: list[tuple[Any, ...]] = []
+    if run.last is None:
+        return [], cursor
+    rest, within = binding.after(cursor.at), work.longest
+    async for part in stretches(work.fetch, binding, inside=rest, stop=run.last, within=within):
+        found += await work.fetch(
+            f"SELECT {binding.printed_key} FROM {binding.joined} WHERE {part} "
+            f"AND {binding.eligible} ORDER BY {binding.order} LIMIT {wanted - len(found)}"
+        )
+        if len(found) >= wanted:
+            break
     chunks, after = [], cursor.at
     for start in range(0, len(found), rows):
         keys = tuple(tuple(row) for row in found[start : start + rows])

@@ -60,6 +60,11 @@ class Transaction:
         self.begun = False
         self.commit_sent = False
 
+    @property
+    def longest(self) -> timedelta:
+        """How long a statement of it may take."""
+        return self._pool.manners.statement_timeout
+
     async def run(self, sql: str) -> list[Rows]:
         """Send statements in one message; the rows of each, none for those without rows."""
         return await self._message(sql, "")
