@@ -89,3 +89,12 @@ async def test_a_limit_is_filled_from_wherever_rows_are_left(case):
     for lease in leases:
         await process(store, SPEC, lease)
     assert await store.claim(run, SPEC, "w", count=1, rows=10, lease_for=LEASE) == []
+
+
+async def test_a_sample_is_found_wherever_rows_are_left(case):
+    """A plan of a table that is nearly filled shows what it would do."""
+    store = await case.store(statement_timeout=TIMEOUT)
+    page = await store.sample(SPEC, 5, span=Span(start=(2,)))
+    assert page.keys == [(4000,), (ROWS,)]
+    assert [row["style"] for row in page.rows] == ["Style 4000", f"Style {ROWS}"]
+    assert not (await store.sample(SPEC, 5, span=Span(start=(10 * ROWS,)))).keys

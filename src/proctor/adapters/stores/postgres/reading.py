@@ -164,6 +164,35 @@ async def sample(
     pool: Pool, binding: Binding, count: int, *, span: Span, seed: int | None, latest: bool
 ) -> Page:
     """Eligible rows for people to look at; under `span.keys` exactly those."""
+    try:
+        return await _sample(pool, binding, count, span=span, seed=seed, latest=latest)
+    except TooSlow:
+        if span.keys or latest or seed is not None or binding.source is None:
+            raise
+        # The first eligible row may lie behind more others than one statement can look through.
+        return await _first(pool, binding, count, span)
+
+
+async def _first(pool: Pool, binding: Binding, count: int, span: Span) -> Page:
+    ask, inside = asking(pool), binding.spanned(span)
+    last = await ask(
+        f"SELECT {binding.printed_key} FROM {binding.scanned} WHERE {inside} "
+        f"ORDER BY {binding.backwards} LIMIT 1"
+    )
+    found: Rows = []
+    stop, within = tuple(last[0]) if last else (), pool.manners.statement_timeout
+    parts = stretches(ask, binding, inside=inside, stop=stop, within=within)
+    while last and len(found) < count and (part := await anext(parts, None)):
+        found += await ask(
+            f"SELECT {binding.selected}{values_of(binding)} FROM {binding.joined} WHERE {part} "
+            f"AND {binding.eligible} ORDER BY {binding.order} LIMIT {count - len(found)}"
+        )
+    return page_of(binding, found)
+
+
+async def _sample(
+    pool: Pool, binding: Binding, count: int, *, span: Span, seed: int | None, latest: bool
+) -> Page:
     async with pool.read() as work:
         if span.keys:
             extra = values_of(binding)
