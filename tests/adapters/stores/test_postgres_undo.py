@@ -130,6 +130,27 @@ async def test_rows_that_the_server_will_not_take_back_are_blocked(case, store):
     ]
 
 
+async def test_rows_that_a_trigger_changes_after_the_restore_are_blocked(case, store):
+    """P3: an AFTER trigger fires when the answer has been given; the row is looked at again."""
+    case.items(6)
+    run, _ = await fill(store, table_spec(), lower)
+    case.sql(
+        "CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "UPDATE items SET normal = 'default' WHERE id = NEW.id AND id IN (2, 4); "
+        "DELETE FROM items WHERE id = NEW.id AND id = 5; RETURN NULL; END $$",
+        "CREATE TRIGGER shout AFTER UPDATE ON items FOR EACH ROW "
+        "WHEN (NEW.normal IS NULL) EXECUTE FUNCTION shout()",
+    )
+    undone = await take_back(await case.store(), run)
+    assert (undone.restored, undone.blocked) == (3, 3)
+    assert {i.key: "trigger" in i.reason for i in undone.left} == dict.fromkeys(
+        [(2,), (4,), (5,)], True
+    )
+    assert case.sql("SELECT id, normal FROM items ORDER BY id") == [
+        (n, f"style {n}" if n in (2, 4, 5) else None) for n in range(1, 7)
+    ]
+
+
 async def test_pruned_rows_can_no_longer_be_undone_and_leave_no_image(case, store):
     """By age, by run, or one person's keys: nothing of the old value is left behind."""
     case.items(10)

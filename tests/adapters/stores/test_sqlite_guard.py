@@ -236,3 +236,59 @@ async def test_a_table_changed_under_a_run_is_looked_at_again(lite):
     await process(store, spec, two)
     assert await books(store, run) == Outcome(read=2, written=2)
     assert run.holder == ALICE
+
+
+async def test_rows_that_a_trigger_changes_on_their_way_back_are_blocked(lite):
+    """P3: what does not hold its before-image was not restored, whatever the statement said."""
+    await make_items(lite, range(1, 7))
+    store = await lite.store()
+    run = await filled(store, items_spec())
+    await lite.sql(
+        "CREATE TRIGGER back AFTER UPDATE OF normal ON items WHEN NEW.normal IS NULL AND "
+        "NEW.id IN (2, 4, 5) BEGIN UPDATE items SET normal = 'default' WHERE id = NEW.id; "
+        "DELETE FROM items WHERE id = NEW.id AND id = 5; END"
+    )
+    run = await roll_back(store, run)
+    (record,) = await store.chunks(run.id)
+    undone = await store.undo(run, record.chunk.number, UndoTerms())
+    assert undone.balances
+    assert (undone.restored, undone.blocked) == (3, 3)
+    assert [i.key for i in undone.left] == [(2,), (4,), (5,)]
+    assert all("trigger" in i.reason for i in undone.left)
+    assert await lite.fetch("SELECT id, normal FROM items") == [
+        (n, f"style {n}" if n in (2, 4, 5) else None) for n in range(1, 7)
+    ]
+
+
+async def test_a_row_whose_restore_a_trigger_changes_later_is_blocked(lite):
+    """P3: the write of another row of the same chunk may undo what stood right before it."""
+    await make_items(lite, [1, 2])
+    store = await lite.store()
+    run = await filled(store, items_spec())
+    await lite.sql(
+        "CREATE TRIGGER other AFTER UPDATE OF normal ON items WHEN NEW.normal IS NULL AND "
+        "NEW.id = 2 BEGIN UPDATE items SET normal = 'default' WHERE id = 1; END"
+    )
+    run = await roll_back(store, run)
+    (record,) = await store.chunks(run.id)
+    undone = await store.undo(run, record.chunk.number, UndoTerms())
+    stands = await lite.fetch("SELECT id FROM items WHERE normal IS NULL")
+    assert undone.restored == len(stands)
+    assert undone.balances
+
+
+async def test_an_inserted_row_whose_delete_a_trigger_ignores_is_blocked(lite):
+    """P3: RAISE(IGNORE) reports success, and the row stays."""
+    await make_items(lite, [1, 2])
+    await lite.sql("CREATE TABLE about (item INTEGER PRIMARY KEY, normal TEXT)")
+    store = await lite.store()
+    run = await filled(store, items_spec(into="about", into_key=("item",)))
+    await lite.sql(
+        "CREATE TRIGGER stays BEFORE DELETE ON about WHEN OLD.item = 2 "
+        "BEGIN SELECT RAISE(IGNORE); END"
+    )
+    run = await roll_back(store, run)
+    (record,) = await store.chunks(run.id)
+    undone = await store.undo(run, record.chunk.number, UndoTerms())
+    assert (undone.restored, undone.blocked) == (1, 1)
+    assert await lite.fetch("SELECT item FROM about") == [(2,)]

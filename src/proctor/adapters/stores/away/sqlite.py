@@ -30,6 +30,7 @@ from proctor.adapters.stores.sqlite import (
     remembering,
     rows,
     script,
+    standing,
     undoing,
 )
 from proctor.adapters.stores.sqlite.keys import among, compare, to_keys
@@ -331,7 +332,7 @@ class SqliteData:
         def ask(session: Session) -> list[int]:
             with session.reading(session.main) as connection:
                 frame = framed(session, connection, spec).frame
-                return undoing.standing(session, connection, frame, undo).same
+                return standing.standing(session, connection, frame, undo).same
 
         return await self._desk.ask(ask)
 

@@ -202,7 +202,10 @@ class Undoer:
             found = await work.with_arrays(self.restore, self.arrays(old, whole=False))
             back = [old[row[0] - 1] for row in found]
             done = dict.fromkeys(back, True)
-            if spoilt := self._not_restored(back, found):
+            spoilt = self._not_restored(back, found)
+            if self.binding.fires_after_update:
+                spoilt |= await self._not_left(work, back)
+            if spoilt:
                 raise Spoilt(dict.fromkeys(spoilt, TRIGGER))
         if new:
             done |= await self._delete(work, new)
@@ -231,6 +234,18 @@ class Undoer:
                 pairs = zip(positions, got, wanted, strict=True)
                 wrong |= {p for p, have, want in pairs if have != want}
         return wrong
+
+    async def _not_left(self, work: Transaction, positions: Sequence[int]) -> set[int]:
+        """Rows that a trigger changed or deleted after they were restored: no answer shows that."""
+        there = f"{self.binding.target_parts[0][0]} IS NOT NULL"
+        target = self.binding.target
+        found = await work.with_arrays(
+            f"SELECT {SENT}.proctor_at FROM {self.sent(whole=False)} "
+            f"LEFT JOIN {target.sql} AS {target.alias} ON {self.joined} "
+            f"WHERE NOT coalesce({there} AND {self.is_back}, false)",
+            self.arrays(positions, whole=False),
+        )
+        return {positions[at - 1] for (at,) in found}
 
     async def _delete(self, work: Transaction, positions: Sequence[int]) -> dict[int, bool]:
         """Delete inserted rows that are as they were and that nothing refers to.

@@ -6,7 +6,7 @@ import sqlite3
 import time
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -24,35 +24,21 @@ from proctor.adapters.stores.sqlite.catalog import ident
 from proctor.adapters.stores.sqlite.control import known
 from proctor.adapters.stores.sqlite.faults import Refusal, is_refusal, reason
 from proctor.adapters.stores.sqlite.frame import Frame
-from proctor.adapters.stores.sqlite.keys import among, bound, compare, ranks, to_keys
+from proctor.adapters.stores.sqlite.keys import bound, compare, ranks
 from proctor.adapters.stores.sqlite.preserving import put_back
-from proctor.adapters.stores.sqlite.rows import field_images, framed, target_rows
+from proctor.adapters.stores.sqlite.rows import framed
 from proctor.adapters.stores.sqlite.session import Session, utc_now
-from proctor.adapters.stores.sqlite.values import bindable, image, images, value_of
+from proctor.adapters.stores.sqlite.standing import Standing, not_back, standing
+from proctor.adapters.stores.sqlite.values import bindable, images, value_of
 from proctor.adapters.stores.sqlite.writing import Batch, write, write_carefully
-from proctor.model import ABSENT, Bucket, Image, Issue, Key, Run, Span, Spec, Undone
+from proctor.model import ABSENT, Bucket, Issue, Key, Run, Span, Spec, Undone
 from proctor.ports import UndoTerms
 
 CHANGED = "somebody else changed it after the run wrote it"
 GONE = "it no longer exists"
 REFERENCED = "other rows refer to it: {}"
-
-
-@dataclass(kw_only=True)
-class Standing:
-    """One chunk's journal held against the rows as they stand.
-
-    `same`, `changed` and `gone` are positions in the journal. `columns` are the columns to put
-    back, and `now` holds their stored values for every row that still exists.
-    """
-
-    frame: Frame
-    undo: Undo
-    columns: tuple[str, ...]
-    now: dict[Key, tuple[Any, ...]]
-    same: list[int]
-    changed: list[int]
-    gone: list[int]
+TRIGGER = "a trigger changed the value on its way back"
+KEPT = "the database ignored the delete: a trigger says RAISE(IGNORE)"
 
 
 def spec_of(connection: sqlite3.Connection, run: str) -> Spec:
@@ -134,66 +120,6 @@ def _covered(frame: Frame, journal: Undo, span: Span) -> Iterator[int]:
         yield i
 
 
-def standing(
-    session: Session, connection: sqlite3.Connection, frame: Frame, journal: Undo
-) -> Standing:
-    """Compare every row's after-images with what is there."""
-    columns = tuple(dict.fromkeys(f.column.name for f in frame.fills))
-    extra = tuple(dict.fromkeys((*frame.spec.preserve, *journal.columns)))
-    names = tuple(dict.fromkeys((*columns, *extra)))
-    now = target_rows(session, connection, frame, names, journal.keys)
-    there = [i for i, k in enumerate(journal.keys) if k in now]
-    rows = [now[journal.keys[i]] for i in there]
-    found: list[list[Image]] = [
-        field_images(f, [r[names.index(f.column.name)] for r in rows]) for f in frame.fills
-    ]
-    wrote = [[c[i] for i in there] for c in journal.after[: len(frame.fills)]]
-    whole = dict(zip(journal.inserted, zip(*journal.whole, strict=True), strict=True))
-    touched = _touched(session, connection, frame, journal)
-    same: list[int] = []
-    changed: list[int] = []
-    for n, (i, is_, was) in enumerate(
-        zip(there, zip(*found, strict=True), zip(*wrote, strict=True), strict=True)
-    ):
-        holds = is_ == was
-        if holds and i in whole:
-            row = dict(zip(names, rows[n], strict=True))
-            holds = tuple(image(row[c]) for c in journal.columns) == whole[i]
-            holds = holds and journal.keys[i] not in touched
-        (same if holds else changed).append(i)
-    standing = set(there)
-    return Standing(
-        frame=frame,
-        undo=journal,
-        columns=names,
-        now=now,
-        same=same,
-        changed=changed,
-        gone=[i for i in range(len(journal.keys)) if i not in standing],
-    )
-
-
-def _touched(
-    session: Session, connection: sqlite3.Connection, frame: Frame, journal: Undo
-) -> set[Key]:
-    """Inserted rows into whose later columns, which no image shows, somebody wrote."""
-    added = frame.target.as_added(journal.columns)
-    keys = [journal.keys[i] for i in journal.inserted]
-    if not added:
-        return set()
-    columns = [frame.target.column(n) for n in frame.target_key]
-    found: list[tuple[Any, ...]] = []
-    for at in range(0, len(keys), 5000):
-        condition, values = among(columns, keys[at : at + 5000])
-        found += session.fetch(
-            connection,
-            f"SELECT {', '.join(columns)} FROM {frame.target.sql} "
-            f"WHERE {condition} AND NOT ({' AND '.join(added)})",
-            values,
-        )
-    return set(to_keys(list(zip(*found, strict=True)))) if found else set()
-
-
 def _forecast(connection: sqlite3.Connection, found: Standing) -> Undone:
     inserted = set(found.undo.inserted)
     blocked = {
@@ -234,12 +160,22 @@ def _restore(
     places = [found.columns.index(n) for n in preserve]
     before = {k: [found.now[k][p] for p in places] for k in batch.keys} if preserve else {}
 
+    position = dict(zip(batch.keys, positions, strict=True))
+
     def after(some: Batch) -> None:
         put_back(session, connection, frame, some.keys, before)
+        if frame.target.fires("UPDATE"):
+            again = [position[key] for key in some.keys]
+            if not_back(session, connection, found, again):
+                raise sqlite3.IntegrityError(TRIGGER)
 
     if careful:
         refused = write_carefully(connection, batch, after=after)
-        return blocked | {positions[i]: why for i, why in refused.items()}
+        blocked |= {positions[i]: why for i, why in refused.items()}
+        if frame.target.fires("UPDATE"):  # also by the write of a later row
+            back = [i for i in positions if i not in blocked]
+            blocked |= dict.fromkeys(not_back(session, connection, found, back), TRIGGER)
+        return blocked
     write(connection, batch)
     after(batch)
     return blocked
@@ -297,7 +233,9 @@ def _delete(
             continue
         connection.execute("SAVEPOINT proctor_row")
         try:
-            connection.execute(f"DELETE FROM {frame.target.sql} WHERE {where}", bound(key))
+            sql = f"DELETE FROM {frame.target.sql} WHERE {where}"
+            if connection.execute(sql, bound(key)).rowcount != 1:
+                blocked[i] = KEPT
         except Refusal as error:
             if not is_refusal(error):
                 raise
