@@ -154,7 +154,7 @@ class Working(Protocol):
     async def sweep(self, run: Run, spec: Spec, number: int, rows: int) -> int:
         """Make open chunks of the eligible keys that this run has not settled; how many keys.
 
-        Skipped, refused, failed and unchanged rows are settled; conflicted ones are not.
+        Rows in any bucket are settled, also those that were gone; conflicted ones are not.
         """
 
     async def move(
@@ -178,8 +178,8 @@ class Working(Protocol):
     async def tally(self, run: Run, spec: Spec) -> Mapping[str, int]:
         """Rows of the target set still eligible, by reason, kept on the run and returned.
 
-        Reasons: skipped, refused, failed, conflicted, unchanged, and "arrived" for rows that
-        this run never read.
+        Reasons: skipped, refused, failed, conflicted, unchanged, gone (and back again), and
+        "arrived" for rows that this run never read.
         """
 
 

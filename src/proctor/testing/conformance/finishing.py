@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from proctor.model import Bucket, Outcome, Row
+from proctor.model import Bucket, Issue, Outcome, Row
 from proctor.ports import Store
 from proctor.testing.conformance.acting import (
     TERMS,
@@ -127,6 +128,31 @@ class Finishing:
         assert dict(await store.tally(run, spec)) == {"arrived": 1}
         assert await store.sweep(run, spec, 1, 10) == 1
         assert await work(store, run, spec) == Outcome(read=3, written=3)
+
+    async def test_a_row_that_was_gone_and_is_eligible_again_is_counted_once(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """P1: it has its bucket, whatever becomes of it later; the count of the rest names it."""
+        await make_items(harness, [1, 2, 3])
+        spec = items_spec()
+        run = await begin(store, spec)
+        lease = await claim_one(store, run, spec)
+        page = await store.read(spec, lease)
+        await harness.sql(
+            "UPDATE items SET normal = 'theirs' WHERE id = 2", "DELETE FROM items WHERE id = 3"
+        )
+        applied = await store.apply(spec, lease, answered(page, spec), TERMS)
+        while applied.retry is not None:
+            page = await store.read(spec, applied.retry)
+            settled = answered(page, spec)
+            gone = [Issue(key=key, bucket=Bucket.GONE, reason="gone") for key in page.gone]
+            settled = replace(settled, issues=(*settled.issues, *gone))
+            applied = await store.apply(spec, applied.retry, settled, TERMS)
+        await harness.sql("UPDATE items SET normal = NULL WHERE id = 2")
+        await add_items(harness, [3])
+        assert await store.sweep(run, spec, 1, 10) == 0
+        assert await work(store, run, spec) == Outcome(read=3, written=1, gone=2)
+        assert dict(await store.tally(run, spec)) == {"gone": 2}
 
     async def test_a_sweep_asked_for_twice_is_made_once(
         self, harness: Harness, store: Store

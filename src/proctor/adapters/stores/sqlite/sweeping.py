@@ -23,13 +23,8 @@ from proctor.model import Bucket, Chunk, Key, Run, Spec
 
 ARRIVED: Final = "arrived"
 WRITTEN: Final = Bucket.WRITTEN.value
-SETTLED: Final = {
-    Bucket.SKIPPED.value,
-    Bucket.REFUSED.value,
-    Bucket.FAILED.value,
-    Bucket.UNCHANGED.value,
-    WRITTEN,
-}
+UNSETTLED: Final = {ARRIVED, Bucket.CONFLICTED.value}
+"""Any other row has its bucket: read again it would stand in the books twice."""
 AT_ONCE: Final = 5_000
 RANGES_AT_ONCE: Final = 8
 """Ranges of chunks in one question: some ten thousand rows at most."""
@@ -42,7 +37,7 @@ async def sweep(desk: Desk, run: Run, spec: Spec, number: int, rows: int) -> int
     """
     left: list[Key] = []
     async for some in _still_eligible(desk, run, spec):
-        left += [key for key, fate in some if fate not in SETTLED]
+        left += [key for key, fate in some if fate in UNSETTLED]
     return await desk.ask(_open, run, left, number, rows)
 
 
