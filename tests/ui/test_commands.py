@@ -308,7 +308,20 @@ def test_what_was_pruned_cannot_be_undone(shop, proctor, table):
     run = proctor("run", "normalize_email", "--json").json["id"]
     assert proctor("prune", "--older-than", "30d", "--yes", "--json").json["rows"] == 0
     assert proctor("prune", "--run", run, "--keys", "1,2", "--yes", "--json").json["rows"] == 2
-    assert proctor("rollback", run, "--yes", "--json").json["undone"]["restored"] == WRITTEN - 2
+    seen = proctor("verify", run, "--json")
+    assert (seen.code, seen.json["verdict"]) == (1, "inconclusive")
+    assert "2 rows not looked at: images were pruned" in seen.json["reason"]
+    assert "2 rows can no longer be undone" in proctor("report", run).out
+    script = proctor("rollback", run, "--sql", "undo.sql")
+    assert script.code == 0
+    assert "2 of the rows written" in (shop / "undo.sql").read_text().splitlines()[0]
+    assert proctor("rollback", run, "--dry-run", "--json").json["undone"]["blocked"] == 2
+    ended = proctor("rollback", run, "--yes", "--json")
+    assert ended.code == 1
+    books = ended.json["undone"]
+    assert (books["written"], books["restored"], books["blocked"]) == (WRITTEN, WRITTEN - 2, 2)
+    assert ended.json["run"]["state"] == "succeeded"
+    assert "2 rows had been pruned" in ended.json["run"]["reason"]
     assert filled(table()) == {1, 2}
 
 

@@ -352,6 +352,8 @@ class App:
         numbers = [c.chunk.number for c in chunks if c.state is ChunkState.APPLIED and not c.undone]
         self.site.events.emit("script.written", found.id, chunks=len(numbers))
         await self.site.events.flush()
+        if lost := sum(c.forgotten for c in chunks):
+            yield f"-- Not in here, for their images were pruned: {lost:,} of the rows written.\n"
         async for line in self.site.store.undo_script(found, numbers):
             yield line
 

@@ -61,12 +61,12 @@ async def chosen(
         runs = [r for r in await site.store.runs() if _meant(site, r, words, kept_for)]
     found = []
     for run in runs:
-        kept = [c for c in await site.store.chunks(run.id) if c.has_undo]
+        # A chunk that was undone keeps its images too, though nobody needs them to undo it.
+        kept = [c for c in await site.store.chunks(run.id) if c.has_undo and c.outcome.written]
         keys = await _keys(site, run, words.keys)
-        rows = sum(
-            c.outcome.written if c.undo_rows is None else c.undo_rows for c in kept if undoable(c)
-        )
-        if kept:  # also what was undone: its images still hold what somebody wants forgotten
+        chunks = [c for c in kept if undoable(c)]
+        rows = sum(c.outcome.written if c.undo_rows is None else c.undo_rows for c in chunks)
+        if kept:
             found.append(Forgotten(run=run, rows=min(rows, len(keys)) if keys else rows, keys=keys))
     return found
 

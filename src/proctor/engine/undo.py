@@ -15,6 +15,7 @@ from proctor.engine.events import Events
 from proctor.engine.heart import BEAT_EVERY
 from proctor.engine.kit import Stop
 from proctor.engine.pacing import CHECK_EVERY, Pacing
+from proctor.engine.show import plural
 from proctor.engine.snapshot import Rollback, Undoing
 from proctor.errors import EngineError, HeldError, IllegalMove, ProctorError, Unreachable
 from proctor.model import ChunkRecord, ChunkState, Run, RunState, Span, Undone, shared_fields
@@ -113,7 +114,7 @@ class Undoer:
     @property
     def pruned(self) -> str:
         """Words about rows that can no longer be undone; empty if there are none."""
-        return f", {self.lost:,} rows had been pruned" if self.lost else ""
+        return f", {plural(self.lost, 'row')} had been pruned" if self.lost else ""
 
     async def _begin(self) -> Run:
         if self.run.state not in BEFORE_ROLLBACK:

@@ -11,7 +11,7 @@ from proctor.authoring import Backfill
 from proctor.core.same import same
 from proctor.core.settle import settle
 from proctor.engine.guardrail import guarded
-from proctor.engine.show import shown_key, shown_run, shown_undone
+from proctor.engine.show import plural, shown_key, shown_run, shown_undone
 from proctor.engine.site import Site
 from proctor.engine.snapshot import Verification
 from proctor.engine.undo import forgotten, undoable, verify_written
@@ -51,8 +51,9 @@ def unseen(chunks: Sequence[ChunkRecord]) -> str:
     undone = sum(
         c.outcome.written - c.forgotten if c.undone else c.taken_back.restored for c in chunks
     )
-    parts = [f"{undone:,} rows were rolled back"] if undone else []
-    parts += [f"{pruned:,} rows cannot be looked at: their images were pruned"] if pruned else []
+    parts = [f"{plural(undone, 'row')} rolled back"] if undone else []
+    if pruned:
+        parts.append(f"{plural(pruned, 'row')} not looked at: images were pruned")
     return "; ".join(parts)
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from proctor.app import App, RollbackOptions
+    from proctor.engine.prune import Forgotten
     from proctor.engine.snapshot import Rollback
     from proctor.model import Run
 
@@ -164,7 +165,7 @@ def prune(
     keys: tuple[str, ...],
     dry_run: bool,
     yes: bool,
-) -> None:
+) -> int:
     """Forget undo data: past its time, or by age, run, table or key."""
     from proctor.app import Forgetting
     from proctor.engine.show import plural
@@ -184,7 +185,7 @@ def prune(
         some = f"{plural(rows, 'row')} of {plural(len(plan), 'run')}"
         said = f"up to {some} would be forgotten; nothing was written"
         answer(wish, {"rows": 0, "would_forget": rows, "runs": told}, _lines(told, said))
-        return
+        return 0
     names = ", ".join(part.run.id for part in plan[:5]) + (" …" if len(plan) > 5 else "")
     some = f"{plural(rows, 'row')} ({names})"
     what = f"Forget the undo data of up to {some}? It can never be rolled back."
@@ -194,9 +195,37 @@ def prune(
             found="no YES was typed",
             fix="run it at a terminal and type YES when asked",
         )
-    done = with_app(wish, lambda app: app.prune(plan))
-    said = f"{plural(done, 'row')} can no longer be undone"
-    answer(wish, {"rows": done, "runs": told}, _lines(told, said))
+    done, anew, stale = with_app(wish, lambda app: _forget(app, plan))
+    said = f"{plural(done, 'row')} can no longer be undone or verified"
+    said += "".join(f"\n  written anew without their values: {path}" for path in anew)
+    said += "".join(f"\n  may still hold their values, delete it: {path}" for path in stale)
+    document = {"rows": done, "runs": told, "reports_renewed": anew, "reports_stale": stale}
+    answer(wish, document, _lines(told, said))
+    return 1 if stale else 0
+
+
+async def _forget(app: App, plan: Sequence[Forgotten]) -> tuple[int, list[Path], list[Path]]:
+    """Forget, and write the reports that are kept of the runs anew: their samples showed rows.
+
+    Files that could not be written anew, and those that are not ours, come last.
+    """
+    from proctor.errors import ProctorError
+    from proctor.ui.reports.files import keep, kept
+
+    done = await app.prune(plan)
+    anew: list[Path] = []
+    stale: list[Path] = []
+    folder = app.config.env(app.env).reports
+    for run in (part.run.id for part in plan):
+        if not (files := kept(run, folder)):
+            continue
+        try:
+            written = set(keep(await app.report(run), folder).values())
+        except (OSError, ProctorError):
+            written = set()
+        anew += sorted(written)
+        stale += [path for path in files if path not in written]
+    return done, anew, stale
 
 
 async def _key_columns(app: App, run: str | None, table: str | None) -> int:

@@ -26,3 +26,9 @@ def keep(report: Report, folder: Path) -> dict[str, Path]:
         path.write_text(RENDER[form](report), encoding="utf-8")
         written[form] = path
     return written
+
+
+def kept(run: str, folder: Path) -> list[Path]:
+    """The files that are kept of a run, whoever wrote them there."""
+    place = folder / run
+    return sorted(p for p in place.iterdir() if p.is_file()) if place.is_dir() else []
