@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from proctor.adapters.stores.journal import squeeze, unsqueeze
@@ -77,20 +78,23 @@ def sum_outcomes(texts: Iterable[tuple[str | None, int]]) -> Outcome:
 
 
 def pack_issues(issues: Sequence[Issue]) -> bytes | None:
-    """Issues of one chunk, grouped by bucket and reason; None for none."""
-    groups: dict[tuple[str, str], list[Key]] = {}
-    for issue in issues:
-        groups.setdefault((issue.bucket.value, issue.reason), []).append(issue.key)
-    return squeeze([[*name, keys] for name, keys in groups.items()]) if groups else None
+    """Issues of one chunk, grouped by bucket and reason, with the place of each; None for none."""
+    groups: dict[tuple[str, str], tuple[list[Key], list[int]]] = {}
+    for place, issue in enumerate(issues):
+        keys, places = groups.setdefault((issue.bucket.value, issue.reason), ([], []))
+        keys.append(issue.key)
+        places.append(place)
+    return squeeze([[*name, *group] for name, group in groups.items()]) if groups else None
 
 
 def unpack_issues(blob: bytes | None) -> list[Issue]:
-    """Issues of one chunk, those of one reason together."""
-    return [
-        Issue(key=tuple(key), bucket=Bucket(bucket), reason=reason)
-        for bucket, reason, keys in (unsqueeze(blob) if blob else ())
-        for key in keys
+    """Issues of one chunk, in the order in which they were packed."""
+    found = [
+        (place, Issue(key=tuple(key), bucket=Bucket(bucket), reason=reason))
+        for bucket, reason, keys, *places in (unsqueeze(blob) if blob else ())
+        for place, key in zip(places[0] if places else range(len(keys)), keys, strict=True)
     ]
+    return [issue for _, issue in sorted(found, key=itemgetter(0))]
 
 
 UNDONE_FIELDS = ("written", "restored", "changed", "gone", "blocked")
