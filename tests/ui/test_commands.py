@@ -550,7 +550,7 @@ def test_a_path_in_a_pipe_is_not_folded(shop, proctor):
     run = re.search("Run (\\S+)", ended.out)[1]
     path = deep / ".proctor" / "reports" / run / "report.html"
     assert path.exists()
-    assert f"{path}\n" in ended.out
+    assert f" {path.relative_to(shop)}\n" in ended.out
 
 
 def test_a_dry_rollback_does_not_say_that_it_undoes(shop, proctor):

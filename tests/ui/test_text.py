@@ -19,15 +19,16 @@ from proctor.engine.snapshot import (
     Verification,
 )
 from proctor.model import Bucket, Issue, RunState, Shape, Signal, Span, Survey, Tuning, Undone
+from proctor.ui import words
 from proctor.ui.text import plan as forecasts
 from proctor.ui.text import runs
 
 HOSTILE = "\x1b[2J[red]<b>\u202e"
 
 
-def shown(parts):
-    """As it comes out of a pipe."""
-    console = Console(file=io.StringIO(), width=120, markup=False, emoji=False, highlight=False)
+def shown(parts, *, width=120):
+    """As it comes out of a pipe, or of a terminal of this width."""
+    console = Console(file=io.StringIO(), width=width, markup=False, emoji=False, highlight=False)
     for part in parts if isinstance(parts, list) else [parts]:
         console.print(part)
     return console.file.getvalue()
@@ -147,6 +148,22 @@ def test_a_long_list_says_how_many_more_there_are(seen):
     text = shown(runs.runs([seen] * 25))
     assert text.count("normalize_wardrobe") == runs.LISTED
     assert "and 5 older ones" in text
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_what_one_copies_from_a_list_is_never_broken(seen, width):
+    """An identity that goes over two lines can be neither read nor pasted."""
+    long = replace(seen, run=replace(seen.run, backfill="normalize_all_email_addresses"))
+    out = shown(runs.runs([long]), width=width)
+    assert f"  {seen.run.id} " in out
+    assert max(map(len, out.splitlines())) <= width
+
+
+def test_a_file_is_named_as_one_would_type_it_from_here(tmp_path, monkeypatch):
+    """Short below the directory one stands in, whole elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    assert words.place(tmp_path / "reports" / "r.html") == "reports/r.html"
+    assert words.place(tmp_path.parent / "r.html") == str(tmp_path.parent / "r.html")
 
 
 def test_an_interrupted_run_is_called_so(seen):

@@ -133,7 +133,7 @@ class Plan:
     parts: Mapping[str, str]
     files: Mapping[str, str]
     """Digest of each first-party file and distribution behind the code part, to name a change."""
-    facts: Mapping[str, Mapping[str, str]]
+    facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """What is behind other parts, in words."""
     params: Mapping[str, Any]
     span: Span

@@ -6,6 +6,7 @@ import unicodedata
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from proctor.engine.snapshot import Estimate, Missed
@@ -77,6 +78,12 @@ def size(octets: float | None) -> str:
 def moment(at: datetime | None) -> str:
     """A moment in UTC, to the second."""
     return "never" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def place(path: Path) -> str:
+    """A file as one would type it from here: a short path is not broken over two lines."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def rate(rows_per_second: float | None) -> str:

@@ -34,8 +34,17 @@ def listing(sentences: Iterable[str], *, style: str = "", mark: str = "-") -> Ta
     return grid
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right: str = "") -> Table:
-    """Columns under heads; those whose head is in `right` (comma separated) hold numbers."""
+def table(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    *,
+    right: str = "",
+    whole: str = "",
+) -> Table:
+    """Columns under heads; those whose head is in `right` (comma separated) hold numbers.
+
+    Those in `whole` are never broken over two lines: names that somebody wants to copy.
+    """
     drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     numbers = right.split(",")
     for place, head in enumerate(heads):
@@ -43,6 +52,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right: 
             f"  {head}" if place == 0 else head,
             justify="right" if head in numbers else "left",
             overflow="fold",
+            no_wrap=head in whole.split(","),
         )
     for row in rows:
         first, *others = row

@@ -47,7 +47,7 @@ def runs(seen: Sequence[Snapshot]) -> list[RenderableType]:
         for s in seen[:LISTED]
     )
     heads = ("run", "backfill", "state", "read", "of", "buckets", "started", "took")
-    drawn: list[RenderableType] = [table(heads, rows, right="read,of")]
+    drawn: list[RenderableType] = [table(heads, rows, right="read,of", whole="run,state,read,of")]
     told = [f"  {s.run.id}: {said}" for s in seen[:LISTED] if (said := silence(s))]
     drawn += [Text(line, style="yellow") for line in told]
     if len(seen) > LISTED:
@@ -136,8 +136,8 @@ def ended(report: Report, files: Mapping[str, Path], *, why: str = "") -> list[R
                 ("keys missed", words.missed(report.missed)),
                 ("still eligible", words.visible(words.reasons(run.still_eligible))),
                 ("exit code 1", words.visible(why)),
-                ("report", str(files["html"]) if "html" in files else ""),
-                ("statistics", str(files["json"]) if "json" in files else ""),
+                ("report", words.place(files["html"]) if "html" in files else ""),
+                ("statistics", words.place(files["json"]) if "json" in files else ""),
             )
         ),
         *_next(report.next_steps),
