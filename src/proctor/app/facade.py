@@ -20,7 +20,7 @@ from proctor.core.windows import deadline
 from proctor.engine.control import change_knobs, pause
 from proctor.engine.digest import digest_code
 from proctor.engine.kit import Stop
-from proctor.engine.launch import Request, give_up, launch, read_plan
+from proctor.engine.launch import Request, give_up, launch, params_of, read_plan
 from proctor.engine.part import Part, resolve
 from proctor.engine.plan import approve, make_plan, rehearse
 from proctor.engine.run import Ended, Worker
@@ -137,7 +137,7 @@ class App:
         backfill = self.backfill(name)
         until = options.until
         request = Request(
-            params=options.params,
+            params=options.params or await self._params_of(options.retry_failures_of),
             part=options.part,
             approval=read_plan(options.plan) if options.plan else None,
             confirmed=options.confirmed,
@@ -180,6 +180,9 @@ class App:
             )
         finally:
             pool.close()
+
+    async def _params_of(self, run: str | None) -> dict[str, str]:
+        return params_of(await self.site.store.run(run)) if run is not None else {}
 
     async def _failed_keys(self, run: str | None) -> tuple[Any, ...]:
         if run is None:

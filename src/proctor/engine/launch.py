@@ -17,6 +17,7 @@ from proctor.core.lifecycle import ACTIVE, OCCUPYING
 from proctor.core.sizing import fitted
 from proctor.engine.approval import Approval, differences, hold, judges_drift, refuse_drift
 from proctor.engine.counting import COUNTED, COUNTED_AT_ONCE, counted
+from proctor.engine.hints import with_params
 from proctor.engine.kit import Kit, Stop
 from proctor.engine.pacing import Pacing
 from proctor.engine.part import Part, resolve
@@ -78,14 +79,14 @@ async def launch(
     """
     former = await _former(site, backfill, request)
     planned = request.approval
-    values = request.params or (planned.params if planned else {}) or _params_of(former)
+    values = request.params or (planned.params if planned else {}) or params_of(former)
     spec, params = backfill.bind(values)
     shape = await site.store.inspect(spec)
     span = await _span(site, spec, request)
     if former is not None and not request.restart:
         span = _same_part(former, span, asked=request.asks_for_a_part)
     now = approve(spec, shape, span)
-    _permit(site, request, now)
+    _permit(site, request, now, f"{backfill.name}{with_params(json.dumps(dict(values)))}")
     # Whatever can be wrong is found before a run is opened or given up: an error leaves no trace.
     pacing = site.pacing(backfill.signals)
     if former is not None and not request.restart:
@@ -135,7 +136,7 @@ def _was(former: Run) -> str:
     return "interrupted" if active else former.state.value
 
 
-def _permit(site: Site, request: Request, now: Approval) -> None:
+def _permit(site: Site, request: Request, now: Approval, name: str) -> None:
     """A protected environment takes a typed YES or an approved plan; a plan must still hold."""
     if request.approval is not None:
         hold(request.approval, now, accept=request.accept)
@@ -143,8 +144,8 @@ def _permit(site: Site, request: Request, now: Approval) -> None:
         raise NotConfirmed(
             f"environment {site.env} is protected",
             found="no YES was typed and no plan was given",
-            fix="type YES when asked, or make a plan with `proctor plan NAME --out FILE` and "
-            "run it with --plan FILE",
+            fix=f"type YES when asked, or make a plan with `proctor plan {name} --out plan.json` "
+            f"and run it with `proctor run {name} --plan plan.json`",
         )
 
 
@@ -178,7 +179,8 @@ async def _former(site: Site, backfill: Backfill, request: Request) -> Run | Non
     return run
 
 
-def _params_of(former: Run | None) -> dict[str, str]:
+def params_of(former: Run | None) -> dict[str, str]:
+    """What a run was begun with, as a person would type it again."""
     stored = json.loads(former.params) if former and former.params else {}
     return {name: str(value) for name, value in dict(stored).items() if value is not None}
 

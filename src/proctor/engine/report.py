@@ -11,6 +11,7 @@ from datetime import datetime
 from proctor.core.same import text_of
 from proctor.engine.columns import named_in_sql, on_record
 from proctor.engine.groups import grouped
+from proctor.engine.hints import pasteable, with_params
 from proctor.engine.part import missed
 from proctor.engine.show import images, inputs, plural, rates, shown_key, shown_run
 from proctor.engine.site import Site
@@ -63,7 +64,7 @@ async def make_report(site: Site, run: Run) -> Report:
         throttle=_throttled(told),
         sample=await _sample(site, spec, run, chunks, told),
         actions=tuple(_action(e) for e in told if e.name.startswith(OPERATOR)),
-        next_steps=await _next_steps(site, spec, run),
+        next_steps=tuple(pasteable(s, site.env) for s in await _next_steps(site, spec, run)),
         warnings=(*_warnings(run, chunks, told), *_not_watched(told)),
         rollback=await _rollback(site, spec, run, chunks),
         missed=await missed(site, spec, run, issues),
@@ -168,7 +169,8 @@ async def _next_steps(site: Site, spec: Spec, run: Run) -> tuple[str, ...]:
     elif survey.eligible > known and not run.span.whole:
         steps.append(
             f"{survey.eligible - known:,} eligible rows were not read by this run, which covered "
-            f"a part of them: fill the others with `proctor run {run.backfill}`"
+            f"a part of them: fill the others with `proctor run {run.backfill}"
+            f"{with_params(run.params)}`"
         )
     elif survey.eligible > known:
         steps.append(
@@ -243,16 +245,15 @@ def _constraint(table: str, named: str, column: str) -> str:
 
 
 def _unfinished(run: Run) -> tuple[str, ...]:
-    env = "" if run.env == "local" else f" -e {run.env}"
     match run.state:
         case RunState.PAUSED | RunState.FAILED:
             said = f"mend the cause ({run.reason}), then " if run.outcome.failed else ""
-            steps = [f"{said}go on with `proctor resume {run.id}{env}`"]
+            steps = [f"{said}go on with `proctor resume {run.id}`"]
             if not run.outcome.written:
-                return (*steps, f"or give it up: `proctor cancel {run.id}{env}`")
-            return (*steps, f"or take it back: `proctor rollback {run.id}{env}`")
+                return (*steps, f"or give it up: `proctor cancel {run.id}`")
+            return (*steps, f"or take it back: `proctor rollback {run.id}`")
         case RunState.CANCELLED if run.outcome.written:
-            return (f"undo what it wrote: `proctor rollback {run.id}{env}`",)
+            return (f"undo what it wrote: `proctor rollback {run.id}`",)
         case RunState.ROLLED_BACK:
             if run.reason.startswith(NOT_ALL):
                 return ("see to the rows that the rollback left alone: it lists them",)

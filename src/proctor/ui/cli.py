@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _failed(error: Exception, wish: Wish, *, as_json: bool) -> int:
     from proctor.ui import faults
 
-    fault = faults.understood(error, wish.redact)
+    fault = faults.understood(error, wish.redact, wish.env)
     if as_json:
         from proctor.ui import documents
 

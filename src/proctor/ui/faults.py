@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 import click
 
+from proctor.engine.hints import DEFAULT_ENV, pasteable
 from proctor.errors import ProctorError, UsageError
 
 _CREDENTIALS: Final = re.compile(
@@ -35,12 +36,12 @@ class Unexpected(ProctorError):
     """A fault of Proctor's own: nobody foresaw it."""
 
 
-def understood(fault: BaseException, net: Redact = None) -> ProctorError:
-    """Any exception as an error with three parts, without secrets."""
+def understood(fault: BaseException, net: Redact = None, env: str = DEFAULT_ENV) -> ProctorError:
+    """Any exception as an error with three parts, without secrets; its commands for `env`."""
     if isinstance(fault, ProctorError):
         parts = (redacted(part, net) for part in (fault.what, fault.found, fault.fix))
         what, found, fix = parts
-        return type(fault)(what, found=found, fix=fix)
+        return type(fault)(what, found=found, fix=pasteable(fix, env))
     if isinstance(fault, click.ClickException):
         return _usage(fault)
     return Unexpected(

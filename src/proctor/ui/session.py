@@ -23,7 +23,9 @@ T = TypeVar("T")
 def configured(wish: Wish) -> Config:
     """The configuration that the command line points at."""
     from proctor.config import load
+    from proctor.engine.hints import named
 
+    named.set(wish.config)
     config = load(wish.config)
     wish.redact = config.redact
     return config

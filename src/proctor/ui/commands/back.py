@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from proctor.engine.hints import pasteable
 from proctor.errors import NotConfirmed, UsageError
 from proctor.ui.commands.teaching import Taught
 from proctor.ui.options import (
@@ -129,7 +132,7 @@ def rollback(
     done = with_app(wish, lambda app: _undo(app, record.id, options))
     if out is not None and not done.interrupted:
         documents.write(UndoPlan.of(done).document(), out)
-        note(f"written to {out}; undo it with: proctor rollback {run} -e {wish.env} --plan {out}")
+        note(f"written to {out}; undo it with: {_with_plan(wish, run, out)}")
     answer(wish, documents.rollback(done), *shown(done))
     if done.interrupted:
         return 130
@@ -251,6 +254,10 @@ def _confirmed(wish: Wish, *, yes: bool, what: str) -> bool:
     if not yes and not agreed(what):
         raise click.Abort
     return True
+
+
+def _with_plan(wish: Wish, run: str, plan: Path) -> str:
+    return pasteable(f"proctor rollback {run} --plan {shlex.quote(str(plan))}", wish.env)
 
 
 async def _record(app: App, run: str) -> Run:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from proctor.engine.hints import pasteable
 from proctor.errors import HeldError
 from proctor.ui.options import Wish, part_of
 
@@ -130,7 +131,7 @@ def _answer(wish: Wish, done: Worked) -> None:
         "exit_reason": done.why,
     }
     if done.ended.error is not None:
-        fault = understood(done.ended.error, wish.redact)
+        fault = understood(done.ended.error, wish.redact, wish.env)
         document |= documents.error(fault)
         out.note(render(fault))
     out.answer(wish, document, *runs.ended(done.report, done.files, why=done.why))
@@ -200,5 +201,6 @@ def over_budget(app: App, report: Report) -> str:
 def _why(report: Report, over: str) -> str:
     run = report.run
     if over:
-        return f"{over}; `proctor failures {run.id}` lists them, and they are still eligible"
+        listed = pasteable(f"`proctor failures {run.id}` lists them", run.env)
+        return f"{over}; {listed}, and they are still eligible"
     return f"the run is {run.state.value}" + (f": {run.reason}" if run.reason else "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from pathlib import Path
 
 import click
@@ -50,6 +52,7 @@ def plan(
     out: Path | None,
 ) -> None:
     """Forecast a run: rows, chunks, time, log, a sample, warnings, and the digest to approve."""
+    from proctor.engine.hints import pasteable
     from proctor.ui import documents
     from proctor.ui.out import answer, note
     from proctor.ui.session import with_app
@@ -66,7 +69,8 @@ def plan(
     )
     if out is not None:
         documents.write(forecast, out)
-        note(f"plan written to {out}; run it with: proctor run {name} -e {wish.env} --plan {out}")
+        command = pasteable(f"proctor run {name} --plan {shlex.quote(str(out))}", wish.env)
+        note(f"plan written to {out}; run it with: {command}")
     answer(wish, forecast, *shown(forecast))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from proctor.engine.hints import pasteable
 from proctor.engine.snapshot import Preview, Report
 from proctor.model import Bucket, ChunkState
 from proctor.ui import words
@@ -106,9 +107,8 @@ def _failures(report: Report) -> str:
     rows = [(cell(words.key(i.key), KEY_CUT), i.bucket.value, cell(i.reason)) for i in listed]
     more = ""
     if report.issues_total > len(listed):
-        more = (
-            f"\n\n{len(listed):,} of {report.issues_total:,} are listed; "
-            f"`proctor failures {report.run.id}` lists all of them."
+        more = f"\n\n{len(listed):,} of {report.issues_total:,} are listed; " + pasteable(
+            f"`proctor failures {report.run.id}` lists all of them.", report.run.env
         )
     return _section(
         "Rows not written", f"{by_reason}\n\n{table(('Key', 'Bucket', 'Reason'), rows)}{more}"

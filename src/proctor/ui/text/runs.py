@@ -10,6 +10,7 @@ from typing import Final
 from rich.console import RenderableType
 from rich.text import Text
 
+from proctor.engine.hints import pasteable
 from proctor.engine.snapshot import Report, Rollback, Snapshot, Verification
 from proctor.model import Run, RunState, Tuning
 from proctor.ui import words
@@ -95,7 +96,7 @@ def silence(seen: Snapshot) -> str:
     if silent is None or not (run.interrupted or silent >= SILENT):
         return ""
     takes_over = "rollback" if run.state is RunState.ROLLING_BACK else "resume"
-    command = f"`proctor {takes_over} {run.id}` takes over"
+    command = pasteable(f"`proctor {takes_over} {run.id}` takes over", run.env)
     if run.interrupted:
         return f"no process works on it, no heartbeat for {words.duration(silent)}: {command}"
     left = seen.lease_left
