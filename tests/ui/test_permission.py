@@ -148,6 +148,19 @@ def test_an_open_environment_asks_only_before_taking_back(proctor, at_terminal, 
     assert table() != after
 
 
+@pytest.mark.parametrize("words", [["rollback"], ["prune", "--run"]])
+def test_taking_back_without_a_terminal_needs_a_word(shop, proctor, table, words):
+    """A script that forgot --yes has undone and forgotten nothing."""
+    run = proctor("run", "normalize_email", "--json").json["id"]
+    after = table()
+    refused = proctor(*words, run)
+    assert refused.code == 3
+    assert "--yes" in refused.err
+    assert table() == after
+    assert proctor("prune", "--run", run, "--dry-run", "--json").json["would_forget"]
+    assert proctor(*words, run, "--yes").code == 0
+
+
 def test_a_rollback_takes_the_plan_of_its_dry_run(production, shop, proctor, table):
     """Where nobody sits at a terminal: the plan is of this run and part, as it was looked at."""
     before = table()

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from proctor.errors import NotConfirmed
+
 if TYPE_CHECKING:
     from proctor.app import App, Stop
     from proctor.config import Config
@@ -102,7 +104,11 @@ def typed_yes(wish: Wish, sentence: str) -> bool:
 
 
 def agreed(question: str) -> bool:
-    """Whether the person at the terminal said y; True where nobody sits at one."""
+    """Whether the person at the terminal said y; NotConfirmed where nobody sits at one."""
     if not at_terminal():
-        return True
+        raise NotConfirmed(
+            "this is asked before it is done, and nobody sits at a terminal",
+            found="no --yes",
+            fix="look at it with --dry-run, then say --yes",
+        )
     return click.confirm(question, err=True)
