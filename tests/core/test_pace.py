@@ -48,9 +48,17 @@ def test_nothing_is_known_before_two_marks():
     assert pace.collapsed() is None
 
 
+def test_a_run_that_has_just_begun_has_no_rate():
+    """Also one that goes on after a pause: 0 rows/s beside thousands of rows would be wrong."""
+    pace = Pace()
+    for second in range(10):
+        pace.mark(at(second), 15_000)
+        assert pace.rate() is None
+
+
 def test_a_run_that_has_not_moved_has_rate_zero_and_no_end():
     pace = Pace()
-    follow(pace, [], stop=10)
+    follow(pace, [], stop=40)
     assert pace.rate() == 0.0
     assert pace.eta(100) is None
 

@@ -100,7 +100,7 @@ class Pace:
             self._judge()
 
     def rate(self, window: timedelta = WINDOW) -> float | None:
-        """Rows a second over the last window; None with fewer than two marks.
+        """Rows a second over the last window; None while it began with nothing but waiting.
 
         Where chunks are slower than that it covers the last few of them. It is measured from
         chunk to chunk, so that it does not swing with the moment at which one looks.
@@ -108,6 +108,8 @@ class Pace:
         if len(self.marks) < 2:
             return None
         now, rises = self.marks[-1], self._rises()
+        if len(rises) == 1 and _since(rises[0], now) <= window.total_seconds():
+            return None  # processes start, a first chunk is computed: no rate yet, rather than 0
         gap = _usual_gap([_since(a, b) for a, b in itertools.pairwise(rises)])
         reach = max(window.total_seconds(), (WATCHED_STEPS - 1) * gap)
         first = next((i for i, m in enumerate(rises) if _since(m, now) <= reach), None)
