@@ -263,7 +263,10 @@ def test_verify_is_green_only_for_what_still_stands(shop, proctor):
     assert seen.code == 1
     assert seen.out.startswith("fail")
     assert proctor("rollback", run, "--yes").code == 1  # row 1 is somebody else's now
-    assert proctor("verify", run, "--json").json["verdict"] == "inconclusive"
+    undone = proctor("verify", run, "--json").json
+    assert undone["verdict"] == "inconclusive"
+    restored = f"{WRITTEN - 1:,} rows were rolled back"
+    assert undone["reason"] == f"{restored}, 1 changed since and left alone"
 
 
 def test_a_rollback_restores_everything(shop, proctor, table):

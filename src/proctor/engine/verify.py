@@ -48,13 +48,35 @@ async def verify(
 def unseen(chunks: Sequence[ChunkRecord]) -> str:
     """Words about rows that cannot be looked at; empty if there are none."""
     pruned = forgotten(chunks).written
-    undone = sum(
-        c.outcome.written - c.forgotten if c.undone else c.taken_back.restored for c in chunks
-    )
-    parts = [f"{plural(undone, 'row')} rolled back"] if undone else []
+    parts = taken_back(chunks)
     if pruned:
         parts.append(f"{plural(pruned, 'row')} not looked at: images were pruned")
     return "; ".join(parts)
+
+
+def taken_back(chunks: Sequence[ChunkRecord]) -> list[str]:
+    """How the rows of a rollback ended; what it left alone is still looked at until all is done."""
+    books = Undone()
+    by_script = 0
+    for chunk in chunks:
+        restored = chunk.taken_back.restored
+        if chunk.undone and not chunk.taken_back.written:
+            by_script += chunk.outcome.written - chunk.forgotten
+        elif chunk.undone:
+            books += chunk.taken_back
+        else:
+            books += Undone(written=restored, restored=restored)
+    left = {
+        "changed since and left alone": books.changed,
+        "gone": books.gone,
+        "refused by the server": books.blocked,
+    }
+    parts = [f"{number:,} {what}" for what, number in left.items() if number]
+    words = ", ".join((f"{books.restored:,} rows were rolled back", *parts))
+    said = [words] if books.written else []
+    if by_script:
+        said.append(f"the chunks of {plural(by_script, 'row')} were undone by a script of SQL")
+    return said
 
 
 def judge(held: Undone, recomputed: int, different: int, *, unseen: str = "") -> tuple[str, str]:
