@@ -8,7 +8,7 @@ from datetime import timedelta
 from rich.console import Console
 
 from proctor.engine.snapshot import Estimate, Undoing
-from proctor.model import RunState, Tuning, Undone
+from proctor.model import Outcome, RunState, Tuning, Undone
 from proctor.ui import documents, lines, live
 from proctor.ui.text import runs
 
@@ -117,6 +117,16 @@ def test_a_run_of_unknown_length_is_shown_without_a_share(seen):
     assert " of " not in lines.line(unknown)
     console = Console(file=io.StringIO(), width=160)
     console.print(live.panel(unknown))
+    assert "%" not in console.file.getvalue()
+
+
+def test_more_rows_than_expected_are_no_share(seen):
+    """A key that was given and is not there is read, too: 3 of 2 is no 100 %."""
+    more = replace(seen, expected=2, run=replace(seen.run, outcome=Outcome(read=3, written=3)))
+    assert "processed 3 (2 eligible at its start);" in lines.line(more)
+    console = Console(file=io.StringIO(), width=160)
+    console.print(live.panel(more))
+    assert "3 (2 eligible at its start)" in console.file.getvalue()
     assert "%" not in console.file.getvalue()
 
 

@@ -84,6 +84,26 @@ def answering(shop, answer):
     (shop / "backfills.py").write_text(text.replace(old, f"    return {answer}\n{old}"))
 
 
+def test_insertions_leave_no_dead_tuples(customers, shop, proctor):
+    """`into=` an empty table: no dead tuple, and nobody knows how large its rows will be."""
+    customers("CREATE TABLE domains (customer bigint PRIMARY KEY, domain text)")
+    (shop / "backfills.py").write_text(
+        """
+from proctor import backfill, table
+
+@backfill(table("customers", key="id"), into=table("domains", key="customer"), fills="domain")
+def domains(row):
+    return {"domain": row["email"].partition("@")[2]}
+"""
+    )
+    plan = proctor("plan", "domains", "-e", "pg")
+    assert plan.code == 0, plan.err
+    assert "dead tuples      0\n" in plan.out
+    assert "0 B" not in plan.out
+    customers("INSERT INTO domains SELECT id FROM customers")
+    assert proctor("plan", "domains", "-e", "pg", "--json").json["dead_tuples"] == 500
+
+
 def test_a_run_and_its_rollback(customers, proctor):
     """Run, verify, report with the safe next step, roll back."""
     ended = proctor("run", "normalize_email", "--env", "pg", "--json")

@@ -19,6 +19,7 @@ from proctor.engine.snapshot import (
     Verification,
 )
 from proctor.model import Bucket, Issue, RunState, Shape, Signal, Span, Survey, Tuning, Undone
+from proctor.ports import UndoTerms
 from proctor.ui import words
 from proctor.ui.text import plan as forecasts
 from proctor.ui.text import runs
@@ -122,8 +123,18 @@ def test_a_plan_leaves_out_what_the_store_does_not_have(forecast):
 
 
 def test_a_dry_run_of_nothing_says_so():
-    empty = DryRun(backfill="b", env="local", previews=(), counts={}, per_row=timedelta(0))
+    empty = DryRun(backfill="b", env="local", previews=(), counts={}, per_row=None, existing=0)
     assert "no row is eligible" in shown(forecasts.dry_run(empty))
+
+
+def test_the_time_of_a_function_is_told_where_there_is_one(forecast):
+    """`sql=` has none: 0 ms a row would be wrong."""
+    tried = DryRun(
+        backfill="b", env="local", previews=forecast.sample, counts={}, per_row=None, existing=1
+    )
+    assert "a row" not in shown(forecasts.dry_run(tried))
+    timed = replace(tried, per_row=timedelta(milliseconds=3))
+    assert "3 ms a row" in shown(forecasts.dry_run(timed))
 
 
 def test_a_finding_says_what_to_do():
@@ -224,6 +235,21 @@ def test_a_rollback_lists_what_it_left_alone(run):
     assert "nothing was written" in text
     assert "would be restored  4" in text
     assert "changed since" in text
+    assert "5 in 1 chunk" in text
+
+
+def test_a_rollback_of_a_part_counts_no_chunks(run):
+    """It looks into every chunk of the run, which says nothing of two rows."""
+    done = Rollback(
+        run=run,
+        undone=Undone(written=2, restored=2),
+        chunks=14,
+        dry_run=False,
+        elapsed=timedelta(seconds=1),
+        terms=UndoTerms(span=Span(keys=((1,), (2,)))),
+    )
+    text = shown(runs.rollback(done))
+    assert "chunk" not in text
 
 
 def test_a_run_that_is_not_heard_of_says_when_it_can_be_taken_over(seen):

@@ -71,7 +71,7 @@ async def make_plan(
     chunks = chunk_count(survey, settings.first_rows)
     low, high = duration(
         survey,
-        per_row=dry.per_row,
+        per_row=dry.per_row or timedelta(0),
         rows_per_second=settings.usual_rate,
         chunks=(chunk_count(survey, max(settings.first_rows, settings.most_rows)), chunks),
         pause=settings.pause,
@@ -97,7 +97,7 @@ async def make_plan(
         chunk_rows=settings.first_rows,
         duration=Estimate(low=low, high=high),
         wal_bytes=log_bytes(survey) if logged else None,
-        dead_tuples=survey.eligible if logged else None,
+        dead_tuples=dead_tuples(survey, dry) if logged else None,
         sample=dry.previews,
         warnings=(*_warnings(site, shape, survey), *_unheard(pacing.unheard)),
         throttle=pacing.signals,
@@ -126,6 +126,7 @@ async def rehearse(
         previews=previews(page, settled, spec, tried.columns),
         counts={k: v for k, v in counts.items() if v},
         per_row=tried.per_row,
+        existing=_existing(page),
     )
 
 
@@ -144,7 +145,8 @@ def _inside(site: Site, spec: Spec, page: Page, name: str) -> DryRun:
         env=site.env,
         previews=previews(shown.page, shown, spec, columns),
         counts={"read": len(values), "written": len(values)} if values else {},
-        per_row=timedelta(0),
+        per_row=None,
+        existing=_existing(page),
     )
 
 
@@ -153,6 +155,16 @@ def _unheard(signals: Mapping[str, str]) -> list[str]:
         f"the throttle signal {name} is not watched ({why}): the run would not slow down for it"
         for name, why in signals.items()
     ]
+
+
+def _existing(page: Page) -> int:
+    return sum(images is not None for images in page.images)
+
+
+def dead_tuples(survey: Survey, dry: DryRun) -> int:
+    """Row versions that updates leave behind: an insertion leaves none."""
+    shown = len(dry.previews)
+    return survey.eligible * dry.existing // shown if shown else 0
 
 
 def _warnings(site: Site, shape: Shape, survey: Survey) -> tuple[str, ...]:

@@ -85,8 +85,10 @@ class DryRun:
     env: str
     previews: tuple[Preview, ...]
     counts: Mapping[str, int]
-    per_row: timedelta
-    """Mean time of the author's function for one row."""
+    per_row: timedelta | None
+    """The usual time of the author's function for one row; None where there is no function."""
+    existing: int
+    """How many of the rows to write stand in the target already: the others are inserted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,10 +117,9 @@ def progress(seen: Snapshot) -> str:
         done, chunks = seen.chunks_undone, seen.chunks_applied
         return f"undone {done:,} of {words.plural(chunks, 'chunk')} ({words.share(done, chunks)})"
     rows, read = expected(seen), seen.run.outcome.read
-    if not rows:
-        return f"processed {read:,}"
-    of = words.count(rows, estimated=seen.run.estimated)
-    return f"processed {read:,} of {of} ({words.share(min(read, rows), rows)})"
+    share = words.share(read, rows) if rows and read <= rows else ""
+    said = words.among(read, rows or None, estimated=seen.run.estimated)
+    return f"processed {said}" + (f" ({share})" if share else "")
 
 
 def left(seen: Snapshot) -> str:

@@ -206,8 +206,10 @@ def _bar(seen: Snapshot) -> RenderableType:
         read, expected = seen.chunks_undone, seen.chunks_applied
         done = Text(lines.progress(seen))
     elif expected:
-        of = words.count(expected, estimated=seen.run.estimated)
-        done = Text(f"{read:,} / {of}  {words.share(min(read, expected), expected)}")
+        done = Text(words.among(read, expected, estimated=seen.run.estimated))
+        if read <= expected:
+            of = words.count(expected, estimated=seen.run.estimated)
+            done = Text(f"{read:,} / {of}  {words.share(read, expected)}")
     grid = Table.grid(padding=(0, 2))
     grid.add_column(width=36)
     grid.add_column(no_wrap=True)

@@ -23,6 +23,14 @@ def count(number: int | None, *, estimated: bool = False) -> str:
     return f"~{number:,}" if estimated else f"{number:,}"
 
 
+def among(read: int, expected: int | None, *, estimated: bool = False) -> str:
+    """Rows read of those expected: there may be more, arrived since or given and not there."""
+    if expected is None:
+        return count(read)
+    of = count(expected, estimated=estimated)
+    return f"{read:,} ({of} eligible at its start)" if read > expected else f"{read:,} of {of}"
+
+
 def plural(number: int, noun: str) -> str:
     """A number with its noun: 1 row, 3,421 rows."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -31,6 +31,8 @@ def plan(forecast: Plan) -> list[RenderableType]:
     guessed = survey.estimated
     wanted, there = (words.count(n, estimated=guessed) for n in (survey.eligible, survey.rows))
     rows = f"{wanted} eligible of {there}"
+    # Of an empty table nobody knows how large its rows will be.
+    size = f", {words.size(survey.row_bytes)} a row" if survey.row_bytes else ""
     chunks = words.plural(forecast.chunks, "chunk")
     said: list[RenderableType] = [
         heading(
@@ -44,7 +46,7 @@ def plan(forecast: Plan) -> list[RenderableType]:
                 ("database", _database(forecast)),
                 ("parameters", ", ".join(f"{k}={v}" for k, v in forecast.params.items())),
                 ("covers", words.span(forecast.span)),
-                ("rows", f"{rows}{keys}, {words.size(survey.row_bytes)} a row"),
+                ("rows", f"{rows}{keys}{size}"),
                 ("keys missed", words.missed(forecast.missed)),
                 ("chunks", f"{chunks}, at first of {words.plural(forecast.chunk_rows, 'row')}"),
                 ("duration", words.estimate(forecast.duration)),
@@ -92,7 +94,7 @@ def dry_run(found: DryRun) -> list[RenderableType]:
         facts(
             (
                 ("would be", counts),
-                ("function", f"{words.duration(found.per_row)} a row"),
+                ("function", f"{words.duration(found.per_row)} a row" if found.per_row else ""),
                 ("not tried", "what only the database can refuse: constraints, triggers"),
             )
         ),

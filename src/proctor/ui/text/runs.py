@@ -181,6 +181,8 @@ def verification(seen: Verification) -> list[RenderableType]:
 def rollback(done: Rollback) -> list[RenderableType]:
     """The books of an undo, and the rows that were left alone."""
     undone = done.undone
+    # A part is looked for in every chunk of the run: how many these are says nothing of it.
+    chunks = f" in {words.plural(done.chunks, 'chunk')}" if done.terms.whole else ""
     would = "would be " if done.dry_run else ""
     title = "Dry run of the rollback" if done.dry_run else "Rolled back"
     if done.interrupted:
@@ -192,7 +194,7 @@ def rollback(done: Rollback) -> list[RenderableType]:
         ),
         facts(
             (
-                ("written", f"{undone.written:,} in {words.plural(done.chunks, 'chunk')}"),
+                ("written", words.count(undone.written) + chunks),
                 (f"{would}restored", words.count(undone.restored)),
                 ("left alone", f"{undone.changed:,} changed by somebody else since"),
                 ("gone", words.count(undone.gone)),
@@ -230,12 +232,7 @@ def hint_after(run: Run) -> str:
 
 
 def _of(run: Run) -> str:
-    if run.expected is None:
-        return words.count(run.outcome.read)
-    expected = words.count(run.expected, estimated=run.estimated)
-    if run.outcome.read > run.expected:
-        return f"{run.outcome.read:,} ({expected} eligible at its start)"
-    return f"{run.outcome.read:,} of {expected}"
+    return words.among(run.outcome.read, run.expected, estimated=run.estimated)
 
 
 def _next(steps: Sequence[str]) -> list[RenderableType]:
