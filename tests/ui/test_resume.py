@@ -6,6 +6,7 @@ import sqlite3
 
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 
 import pytest
 
@@ -275,9 +276,15 @@ def test_a_rollback_that_was_killed_lists_what_it_had_left_alone(shop, proctor, 
         assert line, "it ended before it was killed"
     rolling.send_signal(signal.SIGKILL)
     rolling.wait(timeout=60)
+    forecast = proctor("rollback", run, "--dry-run", "--json").json["undone"]
     ended = proctor("rollback", run, "--yes", "--json")
     assert ended.code == 1, ended.err
     books = ended.json["undone"]
+    key = itemgetter("key")
+    assert {**forecast, "left": sorted(forecast["left"], key=key)} == {
+        **books,
+        "left": sorted(books["left"], key=key),
+    }
     assert (books["written"], books["changed"]) == (written, theirs)
     assert books["restored"] == written - theirs
     assert len(books["left"]) == theirs

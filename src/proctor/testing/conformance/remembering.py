@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import random
+
+import pytest
+
 from proctor.model import Bucket, Key, Run, Span, Undone
 from proctor.ports import Store, UndoTerms
 from proctor.testing.conformance.acting import filled, items_spec, make_items, roll_back
@@ -96,3 +100,48 @@ class Remembering:
         await store.undo(run, record.chunk.number, UndoTerms())
         assert await forgotten() == 1
         assert counts(await kept(store, run)) == (3, 3, 0, 0)
+
+    @pytest.mark.parametrize("seed", [1, 2, 3])
+    async def test_parts_in_any_order_and_then_the_whole_account_for_every_row(
+        self, harness: Harness, store: Store, seed: int
+    ) -> None:
+        """P3: others write in between; each dry run says what follows, and the books are true."""
+        dice = random.Random(seed)  # noqa: S311 - a case, not a secret
+        rows = 24
+        await make_items(harness, range(1, rows + 1))
+        run = await roll_back(store, await filled(store, items_spec()))
+        for _ in range(6):
+            written = await harness.fetch("SELECT id FROM items WHERE normal LIKE 'style %'")
+            for (id_,) in dice.sample(written, min(3, len(written))):
+                theirs = f"UPDATE items SET normal = 'theirs' WHERE id = {id_}"
+                await harness.sql(dice.choice([theirs, f"DELETE FROM items WHERE id = {id_}"]))
+            low, high = sorted(dice.sample(range(1, rows + 1), 2))
+            keys: tuple[Key, ...] = tuple((dice.randint(1, rows),) for _ in range(3))
+            await _as_forecast(
+                store, run, dice.choice([Span(start=(low,), stop=(high,)), Span(keys=keys)])
+            )
+            mended = await harness.fetch("SELECT id FROM items WHERE normal = 'theirs'")
+            for (id_,) in mended[:1]:
+                await harness.sql(f"UPDATE items SET normal = 'style {id_}' WHERE id = {id_}")
+        await _as_forecast(store, run, Span())
+        records = await store.chunks(run.id)
+        books = sum((r.taken_back for r in records), Undone())
+        assert books.balances
+        assert books.written == rows
+        assert (await harness.fetch("SELECT count(*) FROM items")) == [(rows - books.gone,)]
+        left = {i.key: i.bucket for some in (await store.left_alone(run.id)).values() for i in some}
+        theirs_now = await harness.fetch("SELECT id FROM items WHERE normal IS NOT NULL")
+        changed = {key for key, bucket in left.items() if bucket is Bucket.CONFLICTED}
+        assert changed == set(theirs_now)
+        assert len(changed) == books.changed
+        assert all(r.undone for r in records)
+
+
+async def _as_forecast(store: Store, run: Run, span: Span) -> None:
+    """Undo a part newest first, and see that its dry run had said the very same."""
+    numbers = [r.chunk.number for r in reversed(await store.chunks(run.id))]
+    for number in numbers:
+        seen = await store.undo(run, number, UndoTerms(span=span, dry_run=True))
+        done = await store.undo(run, number, UndoTerms(span=span))
+        assert counts(seen) == counts(done)
+        assert sorted(map(str, seen.left)) == sorted(map(str, done.left))
