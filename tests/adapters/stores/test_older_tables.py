@@ -5,20 +5,35 @@ import pytest
 from adapters.stores.away_harness import AwayHarness, AwaySqliteHarness
 from adapters.stores.sqlite_harness import SqliteHarness
 from adapters.stores.test_postgres_conformance import PostgresHarness
+from proctor.errors import Denied
+from proctor.model import Outcome, RunState
 from proctor.ports import UndoTerms
-from proctor.testing.conformance.acting import filled, items_spec, make_items, roll_back
+from proctor.testing.conformance.acting import (
+    BOB,
+    begin,
+    claim_one,
+    filled,
+    items_spec,
+    make_items,
+    process,
+    roll_back,
+    work,
+)
 
 IN_SQLITE = [
     *(f"ALTER TABLE proctor_chunks DROP COLUMN {n}" for n in ("undo_rows", "undo_books")),
     "ALTER TABLE proctor_chunks DROP COLUMN undo_left",
+    "ALTER TABLE proctor_runs DROP COLUMN estimated",
     "UPDATE proctor_meta SET value = '1' WHERE key = 'version'",
 ]
 IN_POSTGRES = [
     "ALTER TABLE proctor.chunks DROP COLUMN undo_books, DROP COLUMN undo_left",
+    "ALTER TABLE proctor.runs DROP COLUMN estimated",
     "UPDATE proctor.meta SET version = 1",
 ]
 AWAY = [
     *(f"ALTER TABLE proctor_away_chunks DROP COLUMN {n}" for n in ("undo_books", "undo_left")),
+    "ALTER TABLE proctor_away_runs DROP COLUMN estimated",
     "UPDATE proctor_away_meta SET version = 1",
 ]
 
@@ -85,6 +100,8 @@ async def test_a_run_of_an_older_proctor_is_shown_and_undone(older):
     await age()
     store = await harness.store()
     before = await harness.dump()
+    assert [r.estimated for r in await store.runs()] == [False]
+    assert (await store.run(run.id)).outcome == run.outcome
     (record,) = await store.chunks(run.id)
     assert (record.forgotten, record.taken_back.written) == (0, 0)
     assert await store.left_alone(run.id) == {}
@@ -113,3 +130,44 @@ async def test_images_of_an_older_proctor_are_pruned(older):
     assert await store.prune(run=run.id, keys=[(1,)]) == 1
     (record,) = await store.chunks(run.id)
     assert record.forgotten == 1
+
+
+async def test_a_run_of_an_older_proctor_goes_on(older):
+    """Paused then, resumed now: what was settled is not read again, and the books add up."""
+    harness, age = older
+    await make_items(harness, range(1, 7))
+    old = await harness.store()
+    run = await begin(old, items_spec())
+    await process(old, items_spec(), await claim_one(old, run, items_spec(), rows=4))
+    for now, then in ((RunState.RUNNING, RunState.PAUSING), (RunState.PAUSING, RunState.PAUSED)):
+        await old.move(run.id, then, among=[now])
+    await old.aclose()
+    await age()
+    store = await harness.store()
+    assert (await store.health()).runs == 1
+    run = await begin(store, items_spec(), holder=BOB, resume=True)
+    assert await work(store, run, items_spec()) == Outcome(read=6, written=6)
+    assert await harness.fetch("SELECT count(normal) FROM items") == [(6,)]
+
+
+async def test_a_role_that_may_not_alter_older_tables_hears_who_may(pg):
+    """Only their owner can: the role is named, and what was asked for was not done."""
+    harness = PostgresHarness(pg)
+    await make_items(harness, [1])
+    run = await filled(await harness.store(), items_spec())
+    role = f"clerk_{pg.rpartition('/')[2]}"
+    await harness.sql(
+        *IN_POSTGRES,
+        f"CREATE ROLE {role} LOGIN",
+        f"GRANT ALL ON SCHEMA proctor TO {role}",
+        f"GRANT ALL ON ALL TABLES IN SCHEMA proctor TO {role}",
+    )
+    clerk = PostgresHarness(pg.replace("postgres@", f"{role}@"))
+    store = await clerk.store()
+    with pytest.raises(Denied, match="older Proctor") as denied:
+        await roll_back(store, run)
+    assert "owner postgres" in denied.value.fix
+    assert (await store.run(run.id)).state is RunState.SUCCEEDED
+    await clerk.close()
+    await harness.close()
+    await harness.sql(f"DROP OWNED BY {role}", f"DROP ROLE {role}")

@@ -106,8 +106,10 @@ _NEW: Final = {
 }
 
 
-STEPS: Final = {2: (CHUNKS.c.undo_books, CHUNKS.c.undo_left)}
-"""The columns that a version of the tables added to the one before."""
+STEPS: Final = {
+    2: {RUNS.c.estimated: "DEFAULT false NOT NULL", CHUNKS.c.undo_books: "", CHUNKS.c.undo_left: ""}
+}
+"""The columns that a version of the tables added to the one before, and what stands in them."""
 
 
 def version_of(connection: sa.Connection) -> int:
@@ -121,10 +123,11 @@ def upgrade(connection: sa.Connection) -> None:
     version = version_of(connection)
     prefix = f"{schema}." if (schema := schema_of(connection.dialect.name)) else ""
     for number in range(version + 1, VERSION + 1):
-        for column in STEPS[number]:
+        for column, filled in STEPS[number].items():
             kind = column.type.compile(connection.dialect)
             connection.exec_driver_sql(
-                f'ALTER TABLE {prefix}"{CHUNKS.name}" ADD COLUMN "{column.name}" {kind}'
+                f'ALTER TABLE {prefix}"{column.table.name}" ADD COLUMN "{column.name}" '
+                f"{kind} {filled}"
             )
     if version < VERSION:
         connection.execute(sa.update(META).values(version=VERSION))

@@ -55,13 +55,17 @@ async def open_run(pool: Pool, binding: Binding, opening: Opening) -> Run:
 async def _ready(work: Transaction) -> None:
     """Make the tables or bring them up to date, under the opening lock; Denied where we may not."""
     await work.fetch(f"SELECT pg_catalog.pg_advisory_xact_lock({tables.OPEN_LOCK})")
+    version = 0
     try:
-        await tables.ensure(work)
+        version = await tables.version_of(work)
+        await tables.ensure(work, version)
     except psycopg.errors.InsufficientPrivilege as error:
         said = error.diag.message_primary or "not allowed"
         await work.rollback()
-        who = await work.fetch("SELECT current_database(), current_user")
-        raise tables.not_allowed(who[0][0], who[0][1], said) from None
+        ((database, role, owner),) = await work.fetch(tables.WHOSE)
+        if 0 < version < tables.VERSION:
+            raise tables.not_ours(owner, role, said) from None
+        raise tables.not_allowed(database, role, said) from None
 
 
 async def _start(work: Transaction, binding: Binding, opening: Opening) -> None:

@@ -96,14 +96,8 @@ class PostgresStore:
     async def _present(self, work: Transaction) -> bool:
         """Whether Proctor's tables are there; once seen they stay."""
         if not self._tables:
-            ((there,),) = await work.fetch(tables.PRESENT)
-            if not there:
-                return False
-            ((version,),) = await work.fetch("SELECT version FROM proctor.meta")
-            if version > tables.VERSION:
-                raise tables.newer(version)
-            self._tables = True
-        return True
+            self._tables = await tables.version_of(work) > 0
+        return self._tables
 
     # Surveying
 

@@ -39,8 +39,8 @@ CREATE TABLE proctor.runs (
   params text NOT NULL, spec text NOT NULL, created timestamptz NOT NULL, started timestamptz,
   ended timestamptz, heartbeat timestamptz, held_until timestamptz, holder text,
   tuning text NOT NULL, reason text NOT NULL DEFAULT '', last text, expected bigint,
-  estimated boolean NOT NULL DEFAULT false, cursor text, exhausted boolean NOT NULL,
-  cut bigint NOT NULL DEFAULT 0, sweep int NOT NULL DEFAULT 0, still_eligible text);
+  cursor text, exhausted boolean NOT NULL, cut bigint NOT NULL DEFAULT 0,
+  sweep int NOT NULL DEFAULT 0, still_eligible text);
 CREATE UNIQUE INDEX runs_one_active ON proctor.runs (place, fills)
   WHERE state IN ('queued', 'running', 'pausing', 'cancelling', 'rolling_back', 'paused', 'failed');
 CREATE TABLE proctor.counters (run text PRIMARY KEY, chunks bigint NOT NULL);
@@ -58,6 +58,7 @@ REVOKE ALL ON ALL TABLES IN SCHEMA proctor FROM PUBLIC;
 INSERT INTO proctor.meta VALUES (1)"""
 
 SECOND: Final = """
+ALTER TABLE proctor.runs ADD COLUMN estimated boolean NOT NULL DEFAULT false;
 ALTER TABLE proctor.chunks ADD COLUMN undo_books text, ADD COLUMN undo_left bytea"""
 
 MIGRATIONS: Final = (FIRST, SECOND)
@@ -71,16 +72,24 @@ OCCUPYING: Final = (
 )
 
 PRESENT: Final = "SELECT pg_catalog.to_regclass('proctor.meta') IS NOT NULL"
+WHOSE: Final = """
+SELECT current_database(), current_user, (SELECT pg_catalog.min(tableowner::text)
+FROM pg_catalog.pg_tables WHERE schemaname = 'proctor' AND tablename = 'runs')"""
 
 
-async def ensure(work: Transaction) -> None:
-    """Make the tables, or bring them up to date; to be called under the opening lock."""
+async def version_of(work: Transaction) -> int:
+    """The version of the tables, 0 where there are none; TargetError for one that is newer."""
     ((there,),) = await work.fetch(PRESENT)
-    version = 0
-    if there:
-        ((version,),) = await work.fetch("SELECT version FROM proctor.meta")
+    if not there:
+        return 0
+    ((version,),) = await work.fetch("SELECT version FROM proctor.meta")
     if version > VERSION:
         raise newer(version)
+    return int(version)
+
+
+async def ensure(work: Transaction, version: int) -> None:
+    """Make the tables, or bring them up to date; to be called under the opening lock."""
     for number in range(version, VERSION):
         await work.run(MIGRATIONS[number])
     if version < VERSION:  # the first step says 1
@@ -102,6 +111,15 @@ def grants(database: str, role: str) -> str:
     return (
         f"GRANT CREATE ON DATABASE {ident(database)} TO {to}; or, where the schema is there: "
         f"GRANT USAGE ON SCHEMA proctor TO {to}; GRANT ALL ON ALL TABLES IN SCHEMA proctor TO {to}"
+    )
+
+
+def not_ours(owner: str, role: str, said: str) -> Denied:
+    """The tables are of an older Proctor, and only who owns them can bring them up to date."""
+    return Denied(
+        "Proctor's tables here were made by an older Proctor, and this role may not alter them",
+        found=f"{role}: {said}",
+        fix=f"run it once as their owner {owner}, or GRANT {ident(owner)} TO {ident(role)}",
     )
 
 
@@ -128,7 +146,8 @@ _SUMS: Final = ", ".join(
 RUNS: Final = f"""
 SELECT {", ".join(f"r.{c}" for c in _RUN_COLUMNS)},
   r.state IN {ACTIVE} AND r.held_until < pg_catalog.clock_timestamp(), o.books
-FROM proctor.runs r CROSS JOIN LATERAL (
+FROM (SELECT false AS estimated) AS proctor_new CROSS JOIN LATERAL (
+  SELECT {", ".join(_RUN_COLUMNS)}, held_until FROM proctor.runs) r CROSS JOIN LATERAL (
   SELECT ARRAY[{_SUMS}] AS books FROM proctor.chunks c
   WHERE c.run = r.id AND c.state = 'applied') o"""
 

@@ -118,7 +118,7 @@ def _refuse_occupied(connection: sqlite3.Connection, frame: Frame) -> None:
     """One run at a time writes a field; the write lock that we hold makes this certain."""
     marks = ", ".join("?" for _ in tables.OCCUPYING)
     rows = connection.execute(
-        f"SELECT {tables.RUN_COLUMNS} FROM proctor_runs WHERE target = ? AND state IN ({marks})",
+        f"{tables.RUNS} WHERE target = ? AND state IN ({marks})",
         (frame.target.name, *tables.OCCUPYING),
     ).fetchall()
     for run in map(tables.run_of, rows):

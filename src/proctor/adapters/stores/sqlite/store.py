@@ -277,8 +277,8 @@ def _runs(session: Session, backfill: str | None) -> list[Run]:
         if not tables.ready(connection):
             return []
         found = connection.execute(
-            f"SELECT {tables.RUN_COLUMNS} FROM proctor_runs "
-            "WHERE :backfill IS NULL OR backfill = :backfill ORDER BY created DESC, id DESC",
+            f"{tables.RUNS} WHERE :backfill IS NULL OR backfill = :backfill "
+            "ORDER BY created DESC, id DESC",
             {"backfill": backfill},
         ).fetchall()
     return [tables.run_of(r) for r in found]

@@ -276,9 +276,7 @@ def health(session: Session) -> Health:
     with session.reading(session.quiet) as connection:
         runs = 0
         if tables.ready(connection):
-            rows = connection.execute(
-                f"SELECT {tables.RUN_COLUMNS} FROM proctor_runs WHERE state = 'running'"
-            ).fetchall()
+            rows = connection.execute(f"{tables.RUNS} WHERE state = 'running'").fetchall()
             runs = sum(not tables.run_of(r).interrupted for r in rows)
     return Health(
         at=utc_now(),

@@ -40,8 +40,7 @@ STEPS: Final = (
         epoch INTEGER NOT NULL, spec TEXT NOT NULL, span TEXT NOT NULL, digest TEXT NOT NULL,
         params TEXT NOT NULL, created TEXT NOT NULL, started TEXT, ended TEXT, heartbeat TEXT,
         lease REAL NOT NULL, holder TEXT, tuning TEXT, reason TEXT NOT NULL DEFAULT '',
-        last TEXT, expected INTEGER, estimated INTEGER NOT NULL DEFAULT 0,
-        cursor TEXT, sweep INTEGER NOT NULL DEFAULT 0,
+        last TEXT, expected INTEGER, cursor TEXT, sweep INTEGER NOT NULL DEFAULT 0,
         still_eligible TEXT,
         read INTEGER NOT NULL DEFAULT 0, written INTEGER NOT NULL DEFAULT 0,
         unchanged INTEGER NOT NULL DEFAULT 0, skipped INTEGER NOT NULL DEFAULT 0,
@@ -64,6 +63,7 @@ STEPS: Final = (
         WHERE state IN ('open', 'claimed');
     """,
     """
+    ALTER TABLE proctor_runs ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE proctor_chunks ADD COLUMN undo_rows INTEGER;
     ALTER TABLE proctor_chunks ADD COLUMN undo_books TEXT;
     ALTER TABLE proctor_chunks ADD COLUMN undo_left BLOB;
@@ -110,7 +110,13 @@ RUN_FIELDS: Final = (
     "still_eligible",
     "writes",
 )
-RUN_COLUMNS: Final = ", ".join((*RUN_FIELDS, *OUTCOME_FIELDS))
+_SINCE: Final = {
+    "estimated": "(SELECT estimated FROM proctor_runs AS same WHERE same.id = proctor_runs.id)"
+}
+"""Columns of a later step, under whose names a table without them finds those of `proctor_new`."""
+RUN_COLUMNS: Final = ", ".join(_SINCE.get(f, f) for f in (*RUN_FIELDS, *OUTCOME_FIELDS))
+RUNS: Final = f"SELECT {RUN_COLUMNS} FROM proctor_runs, (SELECT 0 AS estimated) AS proctor_new"
+"""Runs in the order of RUN_COLUMNS, also where an older Proctor made the tables."""
 CHUNK_COLUMNS: Final = (
     "run, number, after, upto, keys, sweep, attempt, revisited, state, fence, worker, outcome, "
     "code, applied, took, undone, has_undo"
@@ -204,11 +210,10 @@ def find_run(connection: sqlite3.Connection, name: str) -> Run:
     """A run by its id or an unambiguous beginning; UsageError where there is none."""
     rows: list[tuple[Any, ...]] = []
     if ready(connection):
-        sql = f"SELECT {RUN_COLUMNS} FROM proctor_runs"
-        rows = connection.execute(f"{sql} WHERE id = ?", (name,)).fetchall()
+        rows = connection.execute(f"{RUNS} WHERE id = ?", (name,)).fetchall()
         if not rows and name:
             rows = connection.execute(
-                f"{sql} WHERE substr(id, 1, length(:name)) = :name ORDER BY id", {"name": name}
+                f"{RUNS} WHERE substr(id, 1, length(:name)) = :name ORDER BY id", {"name": name}
             ).fetchall()
     if len(rows) == 1:
         return run_of(rows[0])
