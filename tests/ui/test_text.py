@@ -106,6 +106,12 @@ def test_a_plan_shows_what_was_not_counted_as_such(forecast):
     assert "~90,000 eligible of ~114,336" in shown(forecasts.plan(guessed))
 
 
+def test_the_first_line_of_a_plan_fits_a_narrow_terminal(forecast):
+    """What it is, and that nothing was written, at one glance."""
+    first = shown(forecasts.plan(forecast), width=80).splitlines()[0]
+    assert first.endswith("nothing was written")
+
+
 def test_values_cannot_drive_the_terminal(forecast):
     """Escape codes are shown, and square brackets are not Rich's markup."""
     text = shown(forecasts.plan(forecast))

@@ -37,10 +37,11 @@ def plan(forecast: Plan) -> list[RenderableType]:
     said: list[RenderableType] = [
         heading(
             f"Plan: {forecast.backfill} {forecast.version} in {forecast.env}",
-            f"made {words.moment(forecast.made)}; nothing was written",
+            "nothing was written",
         ),
         facts(
             (
+                ("made", words.moment(forecast.made)),
                 ("fills", f"{', '.join(forecast.fills)} of {forecast.target}"),
                 ("reads", words.visible(forecast.source)),
                 ("database", _database(forecast)),
