@@ -84,4 +84,4 @@ except UsageError as error:
 
 backfill(wardrobe, fills="a", versoin="1")  # type: ignore[call-overload]
 backfill("wardrobe", fills="a")  # type: ignore[call-overload]
-table("wardrobe")  # type: ignore[call-arg]
+table("wardrobe")  # type: ignore[call-overload]

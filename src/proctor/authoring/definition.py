@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, overload
 from proctor.authoring.params import bind, supposed
 from proctor.authoring.registry import register
 from proctor.authoring.sources import Query, Table
-from proctor.authoring.validate import Given, Place, read
+from proctor.authoring.validate import Given, Place, known_only, read
 from proctor.authoring.words import ErrorBudget, Watch
 from proctor.errors import DefinitionError
 from proctor.model import Row, Spec
@@ -150,6 +150,7 @@ def backfill(
     depends: str | Sequence[str] = (),
     watch: Watch | Sequence[Watch] = (),
     name: str | None = None,
+    **unknown: Any,
 ) -> Backfill | Callable[[Callable[..., Any]], Backfill]:
     """Define a backfill: what fills which fields of which rows.
 
@@ -177,10 +178,9 @@ def backfill(
     budget: how many failed rows a run bears; concurrency: async calls in flight for a chunk.
     depends: files, beside the module, whose content changes what the function computes.
     watch: throttle signals of your own; name: the backfill's name, else the function's.
-
     Raises DefinitionError, which shows the right code.
     """
-    words = Given(**locals())  # every parameter under its own name
+    words = Given(**known_only(locals()))  # every parameter under its own name
     if sql is not None and name is not None:
         return _define(words, None, _caller(inspect.currentframe()))
 

@@ -6,6 +6,7 @@ import re
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 from proctor.authoring.given import condition, names, short, text
 from proctor.errors import DefinitionError
@@ -33,10 +34,22 @@ class Query:
     where: str | None = None
 
 
+@overload
+def table(
+    name: str, *, key: str, columns: Sequence[str] | None = None, where: str | None = None
+) -> Table: ...
+
+
+@overload
+def table(
+    name: str, *, key: Sequence[str], columns: Sequence[str] | None = None, where: str | None = None
+) -> Table: ...
+
+
 def table(
     name: str,
     *,
-    key: str | Sequence[str],
+    key: str | Sequence[str] = (),
     columns: Sequence[str] | None = None,
     where: str | None = None,
 ) -> Table:
@@ -62,10 +75,32 @@ def table(
     )
 
 
+@overload
 def query(
     sql: str,
     *,
-    key: str | Sequence[str],
+    key: str,
+    guard: str = "rows",
+    row_version: str | None = None,
+    where: str | None = None,
+) -> Query: ...
+
+
+@overload
+def query(
+    sql: str,
+    *,
+    key: Sequence[str],
+    guard: str = "rows",
+    row_version: str | None = None,
+    where: str | None = None,
+) -> Query: ...
+
+
+def query(
+    sql: str,
+    *,
+    key: str | Sequence[str] = (),
     guard: str = "rows",
     row_version: str | None = None,
     where: str | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +36,18 @@ class Place:
     def __str__(self) -> str:
         """The file's name and the line."""
         return f"{Path(self.file).name}:{self.line}"
+
+
+def known_only(words: Mapping[str, Any]) -> dict[str, Any]:
+    """The words that `backfill()` knows; DefinitionError where others were caught in `unknown`."""
+    given = dict(words)
+    for word in given.pop("unknown"):
+        near = difflib.get_close_matches(word, given, n=1)
+        fix = f"did you mean {near[0]}=?" if near else f"it takes {', '.join(sorted(given))}"
+        if word in ("where", "columns", "key"):
+            fix = 'it belongs to the source: table("wardrobe", key="id", where="style IS NOT NULL")'
+        raise DefinitionError(f"backfill() does not know {word}=", found=f"{word}=…", fix=fix)
+    return given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
