@@ -365,13 +365,14 @@ def test_a_report_with_json_is_the_statistics(shop, proctor):
     assert proctor("report", run, "--json", "--format", "html").code == 2
 
 
-@pytest.mark.parametrize("words", [["pause"], ["resume"], ["tune", "chunk_rows=10"]])
+@pytest.mark.parametrize("words", [["pause"], ["cancel"], ["resume"], ["tune", "chunk_rows=10"]])
 def test_a_finished_run_takes_no_orders(shop, proctor, words):
-    """Exit 3, and it says what the run is."""
+    """Exit 3, and it says what the run is and what can still be done."""
     run = proctor("run", "normalize_email", "--json").json["id"]
     ended = proctor(words[0], run, *words[1:])
     assert ended.code == 3
     assert "succeeded" in ended.err
+    assert "to mend:" in ended.err
 
 
 def test_watch_needs_a_run_that_goes_on(shop, proctor):

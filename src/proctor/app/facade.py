@@ -17,7 +17,7 @@ from proctor.authoring import Backfill
 from proctor.config import Config
 from proctor.core.pace import Pace
 from proctor.core.windows import deadline
-from proctor.engine.control import change_knobs, pause
+from proctor.engine.control import change_knobs, pause, refuse_ended
 from proctor.engine.digest import digest_code
 from proctor.engine.kit import Stop
 from proctor.engine.launch import Request, give_up, launch, params_of, read_plan
@@ -264,8 +264,10 @@ class App:
 
     async def cancel(self, run: str) -> Run:
         """Give a run up; what it wrote stays until it is rolled back."""
+        found = await self._own(run)
+        refuse_ended(found)
         why = f"cancelled by {self.site.who}"
-        return await self._shown(await give_up(self.site, await self._own(run), why))
+        return await self._shown(await give_up(self.site, found, why))
 
     async def tune(self, run: str, changes: Mapping[str, str]) -> Run:
         """Change a run's knobs while it goes on."""

@@ -67,7 +67,11 @@ def read(path: Path) -> Document:
             f"{path}, line {line} is not UTF-8 text", fix="save the file as UTF-8"
         ) from None
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read", found=error.strerror or "") from None
+        raise ConfigError(
+            f"{path} cannot be read",
+            found=error.strerror or type(error).__name__,
+            fix="name one that is there and may be read, or make one with `proctor init`",
+        ) from None
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -75,11 +75,11 @@ def _unknown(document: Document, place: Place) -> ConfigError:
     *table, name = place
     known = known_keys(tuple(table))
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    fix = f"did you mean {near[0]!r}?" if near else f"{_table(table)} knows: {', '.join(known)}"
     return ConfigError(
         f"{document.path}, line {document.line(place)}: unknown key {str(name)!r}"
         f" in {_table(table)}",
-        fix=fix,
+        found=f"{_table(table)} knows: {', '.join(known)}" if near else "nothing like it is known",
+        fix=f"did you mean {near[0]!r}?" if near else f"use one of: {', '.join(known)}",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from proctor.engine.site import Site, is_dead
 from proctor.errors import IllegalMove, UsageError
@@ -13,10 +13,34 @@ from proctor.model import Run, RunState, Tuning
 
 OVER = frozenset({RunState.SUCCEEDED, RunState.CANCELLED, RunState.ROLLED_BACK})
 """States in which a run neither goes on nor can be resumed."""
+NEXT: Final = {
+    RunState.PAUSED: "nothing: it rests already; go on with proctor resume {}",
+    RunState.FAILED: "nothing: nobody works on it; go on with proctor resume {}",
+    RunState.SUCCEEDED: "nothing is left to stop; undo it with proctor rollback {}",
+    RunState.CANCELLED: "nothing is left to stop; undo what it wrote with proctor rollback {}",
+    RunState.ROLLED_BACK: "nothing: what it wrote is undone",
+}
+"""What is left to do about a run that rests or has ended."""
+
+
+def refuse_ended(run: Run) -> None:
+    """IllegalMove for a run that nobody can give up any more."""
+    if run.state in OVER:
+        raise IllegalMove(
+            f"run {run.id} cannot be cancelled",
+            found=f"it is {run.state.value}",
+            fix=NEXT[run.state].format(run.id),
+        )
 
 
 async def pause(site: Site, run: Run) -> Run:
     """Ask for a pause; a run whose process is gone is paused at once."""
+    if run.state is not RunState.RUNNING:
+        raise IllegalMove(
+            f"run {run.id} cannot be paused",
+            found=f"it is {run.state.value}",
+            fix=NEXT.get(run.state, f"see it come to rest: proctor watch {run.id}").format(run.id),
+        )
     gone = run.interrupted or (run.holder is not None and is_dead(run.holder))
     reason = f"paused by {site.who}"
     after = await site.store.move(run.id, RunState.PAUSING, among=[RunState.RUNNING], reason=reason)

@@ -227,8 +227,10 @@ class Surveying:
         assert store.parse_key(names, "a,b 7") == ("a,b 7",)
         assert store.parse_key(pairs, "x,7") == ("x", 7)
         for spec, text in ((items_spec(), "seven"), (pairs, "x"), (pairs, "x,y"), (pairs, "")):
-            with pytest.raises(UsageError):
+            with pytest.raises(UsageError) as caught:
                 store.parse_key(spec, text)
+            assert caught.value.found
+            assert caught.value.fix
 
     async def test_keys_are_parsed_as_they_are_printed(
         self, harness: Harness, store: Store

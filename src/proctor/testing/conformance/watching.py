@@ -90,8 +90,11 @@ class Watching:
         assert (await store.run("2026-ab")).id == "2026-ab"
         assert (await store.run("2026-ab-")).id == "2026-ab-more"
         for unknown in ("2026-a", "x", "", "%"):
-            with pytest.raises(UsageError):
+            with pytest.raises(UsageError) as caught:
                 await store.run(unknown)
+            assert caught.value.found
+            assert caught.value.fix
+            assert unknown != "2026-a" or "2026-ab" in caught.value.found
 
     async def test_before_the_first_run_there_is_nothing(
         self, harness: Harness, store: Store

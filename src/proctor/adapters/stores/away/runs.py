@@ -42,15 +42,16 @@ def one(connection: sa.Connection, home: str, run: str) -> Run:
         begins = sa.func.substr(RUNS.c.id, 1, len(run)) == run
         found = tables.read_runs(connection, [mine, begins])
     if len(found) != 1:
-        raise unknown(run, len(found))
+        raise unknown(run, [one.id for one in found[:3]])
     return found[0]
 
 
-def unknown(run: str, many: int) -> UsageError:
+def unknown(run: str, several: Sequence[str] = ()) -> UsageError:
     """No run of that name, or more than one."""
     return UsageError(
-        f"{run!r} is the beginning of several runs" if many else f"there is no run {run!r} here",
-        fix="see `proctor status` for the runs of this environment",
+        f"{run!r} is the beginning of several runs" if several else f"there is no run {run!r} here",
+        found=", ".join(several) or "no run whose id begins with it",
+        fix="type more of it" if several else "see `proctor status` for the runs that there are",
     )
 
 
@@ -59,7 +60,7 @@ def spec_of(connection: sa.Connection, home: str, run: str) -> Spec:
     query = sa.select(RUNS.c.spec).where(RUNS.c.home == home, RUNS.c.id == run)
     found = connection.execute(query).scalar()
     if found is None:
-        raise unknown(run, 0)
+        raise unknown(run)
     return records.spec_from_json(found)
 
 
@@ -161,7 +162,11 @@ def take_over(connection: sa.Connection, home: str, opening: Opening) -> Run:
     tables.lock(connection)
     run = one(connection, home, opening.run)
     if run.state not in RESUMABLE:
-        raise IllegalMove(f"run {run.id} cannot be resumed", found=f"it is {run.state.value}")
+        raise IllegalMove(
+            f"run {run.id} cannot be resumed",
+            found=f"it is {run.state.value}",
+            fix="start a new run",
+        )
     held = run.state in (RunState.RUNNING, RunState.PAUSING) and not run.interrupted
     if held and not opening.dead:
         raise active(run, "its holder is alive")
@@ -254,7 +259,9 @@ def move(
         raise Fenced(f"run {name} is no longer ours", found="its epoch has moved on")
     if run.state not in among:
         raise IllegalMove(
-            f"run {name} cannot become {then.value}", found=f"it is {run.state.value}"
+            f"run {name} cannot become {then.value}",
+            found=f"it is {run.state.value}",
+            fix=f"see what became of it: proctor status {name}",
         )
     moment = records.time_to_text(tables.clock(connection))
     changed: dict[str, Any] = {"state": then.value}

@@ -320,7 +320,7 @@ class AwayStore:
     async def run(self, run: str) -> Run:
         """One run by its id or the beginning of it."""
         if not await self._progress.present():
-            raise runs.unknown(run, 0)
+            raise runs.unknown(run)
         return await self._progress.read(lambda c: runs.one(c, self._progress.home, run))
 
     async def spec_of(self, run: str) -> Spec:
@@ -333,7 +333,7 @@ class AwayStore:
 
     async def _spec(self, run: str) -> Spec:
         if not await self._progress.present():
-            raise runs.unknown(run, 0)
+            raise runs.unknown(run)
         return await self._progress.read(lambda c: runs.spec_of(c, self._progress.home, run))
 
     async def chunks(self, run: str) -> list[ChunkRecord]:

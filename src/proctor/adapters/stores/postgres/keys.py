@@ -89,7 +89,9 @@ class KeyColumn:
         except ValueError:
             pass
         raise UsageError(
-            f"{part!r} is no key here", found=f"{self.field.name} is {self.field.declared}"
+            f"{part!r} is no key here",
+            found=f"{self.field.name} is {self.field.declared}",
+            fix="write keys as `proctor failures` and the reports print them",
         )
 
 

@@ -186,11 +186,15 @@ async def _take_over(work: Transaction, opening: Opening) -> None:
         f"WHERE id = {name} FOR NO KEY UPDATE"
     )
     if not rows:
-        raise unknown(opening.run, 0)
+        raise unknown(opening.run)
     state, held = RunState(rows[0][0]), bool(rows[0][1])
     run = tables.run_of((await work.fetch(f"{tables.RUNS} WHERE r.id = {name}"))[0])
     if state not in RESUMABLE:
-        raise IllegalMove(f"run {opening.run} cannot be resumed", found=f"it is {state.value}")
+        raise IllegalMove(
+            f"run {opening.run} cannot be resumed",
+            found=f"it is {state.value}",
+            fix="start a new run",
+        )
     alive = held and not opening.dead and state in (RunState.RUNNING, RunState.PAUSING)
     if alive and run.holder != opening.holder:
         raise active(run, "its holder is alive")
@@ -306,11 +310,15 @@ async def _end_claims(work: Transaction, name: str, then: str, among: str) -> No
 async def _cannot(work: Transaction, run: str, then: RunState, epoch: int | None) -> Exception:
     rows = await work.fetch(f"{tables.RUNS} WHERE r.id = {text(run)}")
     if not rows:
-        return unknown(run, 0)
+        return unknown(run)
     now = tables.run_of(rows[0])
     if epoch is not None and now.epoch != epoch:
         return fenced(run)
-    return IllegalMove(f"run {run} cannot become {then.value}", found=f"it is {now.state.value}")
+    return IllegalMove(
+        f"run {run} cannot become {then.value}",
+        found=f"it is {now.state.value}",
+        fix=f"see what became of it: proctor status {run}",
+    )
 
 
 async def tune(pool: Pool, run: str, tuning: Tuning) -> Run:
@@ -321,7 +329,7 @@ async def tune(pool: Pool, run: str, tuning: Tuning) -> Run:
             f"WHERE id = {text(run)};\n{tables.RUNS} WHERE r.id = {text(run)}"
         )
         if not rows:
-            raise unknown(run, 0)
+            raise unknown(run)
         return tables.run_of(rows[0])
 
 
@@ -340,15 +348,16 @@ async def one_run(work: Transaction, run: str) -> Run:
     )
     found = [tables.run_of(row) for row in rows]
     if not run or not found or (len(found) > 1 and found[0].id != run):
-        raise unknown(run, len(found))
+        raise unknown(run, [one.id for one in found])
     return found[0]
 
 
-def unknown(run: str, many: int) -> UsageError:
+def unknown(run: str, several: Sequence[str] = ()) -> UsageError:
     """No run of that name, or more than one."""
     return UsageError(
-        f"{run!r} is the beginning of several runs" if many else f"there is no run {run!r} here",
-        fix="see `proctor status` for the runs of this environment",
+        f"{run!r} is the beginning of several runs" if several else f"there is no run {run!r} here",
+        found=", ".join(several) or "no run whose id begins with it",
+        fix="type more of it" if several else "see `proctor status` for the runs that there are",
     )
 
 

@@ -275,7 +275,7 @@ class PostgresStore:
         """One run by its id or the beginning of it."""
         async with self._pool.read(control=True) as work:
             if not await self._present(work):
-                raise runs.unknown(run, 0)
+                raise runs.unknown(run)
             return await runs.one_run(work, run)
 
     async def spec_of(self, run: str) -> Spec:
@@ -285,7 +285,7 @@ class PostgresStore:
             if await self._present(work):
                 rows = await work.fetch(f"SELECT spec FROM proctor.runs WHERE id = {text(run)}")
         if not rows:
-            raise runs.unknown(run, 0)
+            raise runs.unknown(run)
         spec = records.spec_from_json(rows[0][0])
         self._specs[run] = (time.monotonic(), spec)
         with contextlib.suppress(OperatorError):

@@ -247,4 +247,8 @@ def tune(session: Session, name: str, tuning: Tuning) -> Run:
 def known(connection: sqlite3.Connection, run: str) -> None:
     """UsageError where Proctor keeps no such run here."""
     if not tables.ready(connection):
-        raise UsageError(f"there is no run {run}", found="Proctor has no tables here")
+        raise UsageError(
+            f"there is no run {run}",
+            found="Proctor has no tables here",
+            fix="see that this is the database of the run, and --env its environment",
+        )

@@ -263,7 +263,9 @@ def _typed(column: KeyColumn, text: str) -> Any:
         pass
     kinds = {"integer": "a whole number", "blob": "a blob in hexadecimal digits"}
     raise UsageError(
-        f"{text!r} cannot be a key", found=f"{ident(column.name)} holds {kinds[column.kind]}"
+        f"{text!r} cannot be a key",
+        found=f"{ident(column.name)} holds {kinds[column.kind]}",
+        fix="write keys as `proctor failures` and the reports print them",
     )
 
 
