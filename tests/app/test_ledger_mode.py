@@ -74,6 +74,20 @@ async def test_without_asking_the_run_is_refused_with_both_ways_out(poor, tmp_pa
     assert filled(poor) == 0
 
 
+async def test_a_schema_without_privileges_on_it_is_refused_with_both_ways_out(pg, poor, tmp_path):
+    """The tables of another role's runs are there: which role needs what, and the alternative."""
+    async with open_app(project(tmp_path, pg), "production") as app:
+        await app.run("normalise", RunOptions(confirmed=True))
+    async with open_app(project(tmp_path, poor), "production") as app:
+        with pytest.raises(Denied) as caught:
+            await app.run("normalise", RunOptions(confirmed=True))
+        assert not all(f.ok for f in await app.doctor())
+    role = f"poor_{pg.rpartition('/')[2]}"
+    assert caught.value.found == f"{role}: permission denied for schema proctor"
+    assert f'GRANT ALL ON ALL TABLES IN SCHEMA proctor TO "{role}"' in caught.value.fix
+    assert 'progress = "ledger"' in caught.value.fix
+
+
 async def test_an_environment_that_asks_for_it_runs_verifies_and_rolls_back(poor, tmp_path):
     """The plan and doctor say what the mode loses; the run is an ordinary run."""
     config = project(tmp_path, poor, 'progress = "ledger"\n')

@@ -60,12 +60,7 @@ async def _ready(work: Transaction) -> None:
         version = await tables.version_of(work)
         await tables.ensure(work, version)
     except psycopg.errors.InsufficientPrivilege as error:
-        said = error.diag.message_primary or "not allowed"
-        await work.rollback()
-        ((database, role, owner),) = await work.fetch(tables.WHOSE)
-        if 0 < version < tables.VERSION:
-            raise tables.not_ours(owner, role, said) from None
-        raise tables.not_allowed(database, role, said) from None
+        raise await tables.refused(work, version, error) from None
 
 
 async def _start(work: Transaction, binding: Binding, opening: Opening) -> None:

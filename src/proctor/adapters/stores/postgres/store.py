@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+import psycopg
+
 from proctor.adapters.stores import records
 from proctor.adapters.stores.numbers import one_number
 from proctor.adapters.stores.postgres import (
@@ -96,7 +98,10 @@ class PostgresStore:
     async def _present(self, work: Transaction) -> bool:
         """Whether Proctor's tables are there; once seen they stay."""
         if not self._tables:
-            self._tables = await tables.version_of(work) > 0
+            try:
+                self._tables = await tables.version_of(work) > 0
+            except psycopg.errors.InsufficientPrivilege as error:
+                raise await tables.refused(work, 0, error) from None
         return self._tables
 
     # Surveying

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
+import psycopg
+
 from proctor.adapters.stores import records
 from proctor.adapters.stores.postgres.literal import ident, text
 from proctor.adapters.stores.postgres.pool import Transaction
@@ -114,17 +116,17 @@ def grants(database: str, role: str) -> str:
     )
 
 
-def not_ours(owner: str, role: str, said: str) -> Denied:
-    """The tables are of an older Proctor, and only who owns them can bring them up to date."""
-    return Denied(
-        "Proctor's tables here were made by an older Proctor, and this role may not alter them",
-        found=f"{role}: {said}",
-        fix=f"run it once as their owner {owner}, or GRANT {ident(owner)} TO {ident(role)}",
-    )
-
-
-def not_allowed(database: str, role: str, said: str) -> Denied:
-    """The role may not make or use the schema."""
+async def refused(work: Transaction, version: int, error: psycopg.Error) -> Denied:
+    """Why the role may not use the tables of this version, or make them; the transaction is over."""
+    said = error.diag.message_primary or "not allowed"
+    await work.rollback()
+    ((database, role, owner),) = await work.fetch(WHOSE)
+    if 0 < version < VERSION:
+        return Denied(
+            "Proctor's tables here were made by an older Proctor, and this role may not alter them",
+            found=f"{role}: {said}",
+            fix=f"run it once as their owner {owner}, or GRANT {ident(owner)} TO {ident(role)}",
+        )
     return Denied(
         "the role may not keep Proctor's tables in this database",
         found=f"{role}: {said}",
