@@ -2,10 +2,13 @@
 
 import json
 import resource
+import shlex
 import subprocess
 import sys
 
 import pytest
+
+from proctor.ui import demo_stage
 
 WITHIN = 30.0  # seconds of processor time: what a busy machine adds says nothing
 
@@ -87,3 +90,11 @@ def test_what_it_cannot_play_is_said(tmp_path, words, said):
     assert told.returncode == 2
     assert said in told.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["mine"]
+
+
+def test_its_last_command_works_as_pasted(monkeypatch):
+    """Also in a shell whose PATH does not know Proctor."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    words = shlex.split(demo_stage.command())
+    assert words[0].startswith("/")
+    assert subprocess.run([*words, "--version"], capture_output=True, check=True).stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shlex
 import shutil
 import subprocess
 import sys
@@ -124,7 +125,7 @@ class Stage:
     def end(self) -> None:
         """Where everything lies, for whoever wants to look."""
         self.scene("The end", f"It took {self.seconds:.0f} s. Everything is still there:")
-        self.typed(f"cd {self.folder} && proctor status")
+        self.typed(f"cd {shlex.quote(str(self.folder))} && {command()} status")
 
     def _start(self, *words: str) -> subprocess.Popen[bytes]:
         """Children speak where we speak, in the scenario's folder."""
@@ -140,6 +141,14 @@ class Stage:
             code = process.wait()
         if code:
             raise Broken(f"the step `{' '.join(words)}` failed", found=f"exit {code}")
+
+
+def command() -> str:
+    """Proctor as it can be called from the shell that called us: by name, or by its place."""
+    if shutil.which("proctor"):
+        return "proctor"
+    beside = Path(sys.executable).with_name("proctor")
+    return shlex.quote(str(beside)) if beside.exists() else f"{sys.executable} -m proctor"
 
 
 def example(scenario: str) -> Path:
