@@ -117,7 +117,7 @@ def grants(database: str, role: str) -> str:
 
 
 async def refused(work: Transaction, version: int, error: psycopg.Error) -> Denied:
-    """Why the role may not use the tables of this version, or make them; the transaction is over."""
+    """Why the role may not make or use the tables, or alter older ones; the transaction is over."""
     said = error.diag.message_primary or "not allowed"
     await work.rollback()
     ((database, role, owner),) = await work.fetch(WHOSE)
