@@ -45,7 +45,7 @@ async def test_a_plan_is_void_when_a_part_of_it_changed(tmp_path, change, part):
     file, _ = await shop.planned()
     change(shop)
     async with shop.by("ada") as app:
-        with pytest.raises(PlanVoid, match=f"^{part} changed since it was approved"):
+        with pytest.raises(PlanVoid, match=f"^{part} changed since the plan was made"):
             await app.run("fill", RunOptions(plan=file))
     assert shop.sql("SELECT count(normal) FROM items") == [(0,)]
 

@@ -11,7 +11,7 @@ from proctor.engine.approval import (
     ACCEPTABLE,
     Approval,
     differences,
-    hold,
+    hold_plan,
     judges_drift,
     refuse_drift,
 )
@@ -58,7 +58,7 @@ def plan_file(found, **changed):
 
 
 def test_the_same_holds():
-    hold(approval(), approval(), accept=())
+    hold_plan(approval(), approval(), accept=())
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -66,8 +66,8 @@ def test_a_change_of_any_part_is_held_and_named(part):
     """Code, parameters, spec, schema, target, environment, limits: none slips through."""
     now = approval(**{part: "another"})
     with pytest.raises(PlanVoid) as caught:
-        hold(approval(), now, accept=())
-    assert caught.value.what == f"{part} changed since it was approved"
+        hold_plan(approval(), now, accept=())
+    assert caught.value.what == f"{part} changed since the plan was made"
     assert part in caught.value.found
     assert list(differences(approval(), now)) == [part]
     assert now.digest != approval().digest
@@ -79,7 +79,7 @@ def test_a_part_that_came_or_went_is_a_change(part):
     fewer = Approval(parts={k: v for k, v in PARTS.items() if k != part}, files=FILES)
     for then, now in ((fewer, approval()), (approval(), fewer)):
         with pytest.raises(PlanVoid, match=f"{part} changed"):
-            hold(then, now, accept=())
+            hold_plan(then, now, accept=())
 
 
 def test_a_run_found_beside_its_rows_is_on_its_target_whatever_that_is_called():
@@ -87,13 +87,13 @@ def test_a_run_found_beside_its_rows_is_on_its_target_whatever_that_is_called():
     moved = approval(target="by another route")
     assert moved.on_target_of(approval()) == approval()
     with pytest.raises(PlanVoid, match="schema changed"):
-        hold(approval(), approval(target="z", schema="y").on_target_of(approval()), accept=())
+        hold_plan(approval(), approval(target="z", schema="y").on_target_of(approval()), accept=())
 
 
 def test_all_that_changed_is_named_at_once():
     with pytest.raises(PlanVoid) as caught:
-        hold(approval(), approval(code="x", schema="y", target="z"), accept=())
-    assert caught.value.what == "code, schema, target changed since it was approved"
+        hold_plan(approval(), approval(code="x", schema="y", target="z"), accept=())
+    assert caught.value.what == "code, schema, target changed since the plan was made"
     assert caught.value.found == (
         "code is not what it was; schema is not what it was; target is not what it was"
     )
@@ -115,16 +115,16 @@ def test_all_that_changed_is_named_at_once():
 def test_the_file_that_changed_is_named(files, named):
     """Changed, added or gone: the refusal says which to look at."""
     with pytest.raises(PlanVoid) as caught:
-        hold(approval(), approval(code="another", files=files), accept=())
+        hold_plan(approval(), approval(code="another", files=files), accept=())
     assert caught.value.found == f"changed: {named}"
 
 
 @pytest.mark.parametrize("part", ACCEPTABLE)
 def test_a_change_may_be_accepted_by_name(part):
     now = approval(**{part: "another"})
-    hold(approval(), now, accept=(part,))
+    hold_plan(approval(), now, accept=(part,))
     with pytest.raises(PlanVoid) as caught:
-        hold(approval(), now, accept=())
+        hold_plan(approval(), now, accept=())
     assert f"--accept-changes {part}" in caught.value.fix
 
 
@@ -133,23 +133,23 @@ def test_another_target_cannot_be_accepted(part):
     """It is another run: the refusal does not offer it, and the option does not take it."""
     now = approval(**{part: "another"})
     with pytest.raises(PlanVoid) as void:
-        hold(approval(), now, accept=())
+        hold_plan(approval(), now, accept=())
     assert "--accept-changes" not in void.value.fix
     with pytest.raises(UsageError) as wrong:
-        hold(approval(), now, accept=(part,))
+        hold_plan(approval(), now, accept=(part,))
     assert "code, params, schema, limits" in wrong.value.fix
 
 
 def test_accepting_one_change_does_not_accept_another():
     with pytest.raises(PlanVoid) as caught:
-        hold(approval(), approval(code="x", params="y"), accept=("code",))
-    assert caught.value.what == "params changed since it was approved"
+        hold_plan(approval(), approval(code="x", params="y"), accept=("code",))
+    assert caught.value.what == "params changed since the plan was made"
 
 
 def test_the_refusal_offers_all_that_it_takes_at_once():
     """Whoever types what it says is not refused for the part accepted before."""
     with pytest.raises(PlanVoid) as caught:
-        hold(approval(), approval(code="x", limits="y"), accept=("code",))
+        hold_plan(approval(), approval(code="x", limits="y"), accept=("code",))
     assert "--accept-changes code,limits" in caught.value.fix
 
 
@@ -162,7 +162,7 @@ def test_what_is_behind_a_part_is_named_with_what_it_was():
     )
     assert Approval.parse(now.dump()) == now
     with pytest.raises(PlanVoid) as caught:
-        hold(then, now, accept=())
+        hold_plan(then, now, accept=())
     assert caught.value.found == ("busy_share was not given and is 0.9; version was 1 and is 2")
 
 
@@ -172,7 +172,7 @@ def test_the_command_takes_the_parts_that_the_engine_takes():
 
 
 def test_accepting_what_did_not_change_is_harmless():
-    hold(approval(), approval(), accept=ACCEPTABLE)
+    hold_plan(approval(), approval(), accept=ACCEPTABLE)
 
 
 @given(st.dictionaries(st.text(), st.text(), max_size=6), st.dictionaries(st.text(), st.text()))

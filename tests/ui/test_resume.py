@@ -49,7 +49,9 @@ def test_mended_code_goes_on_only_when_the_change_is_accepted(failing, shop, pro
     refused = proctor("run", "normalize_email", "--json")
     assert refused.code == 3
     assert refused.json["error"]["kind"] == "PlanVoid"
+    assert refused.json["error"]["what"] == f"code changed since run {run['id']} began"
     assert "backfills.py" in refused.json["error"]["found"]
+    assert "--restart" not in proctor("resume", run["id"]).err, "it has no such option"
     ended = proctor("run", "normalize_email", "--accept-changes", "code", "--json")
     assert ended.code in (0, 1)  # the rows that had failed are still over the budget
     assert (ended.json["state"], ended.json["id"]) == ("succeeded", run["id"])
@@ -79,7 +81,7 @@ def test_a_run_goes_on_where_its_file_was_moved_to(paused, shop, proctor):
     """Its own row is in there: that is proof enough of the target, and nothing is to accept."""
     moved(shop, "restored")
     refused = proctor("resume", paused, "--json")
-    assert refused.json["error"]["what"] == "code changed since it was approved"
+    assert refused.json["error"]["what"] == f"code changed since run {paused} began"
     ended = proctor("resume", paused, "--accept-changes", "code", "--json")
     assert (ended.json["id"], ended.json["state"]) == (paused, "succeeded")
 
@@ -90,7 +92,7 @@ def test_a_plan_is_for_the_file_that_was_looked_at(shop, proctor):
     moved(shop, "elsewhere")
     ended = proctor("run", "normalize_email", "--plan", "plan.json", "--json")
     assert ended.code == 3
-    assert ended.json["error"]["what"] == "target changed since it was approved"
+    assert ended.json["error"]["what"] == "target changed since the plan was made"
 
 
 def test_progress_in_the_ledger_is_no_proof_of_the_target(failing, shop, proctor):
@@ -104,7 +106,7 @@ def test_progress_in_the_ledger_is_no_proof_of_the_target(failing, shop, proctor
     moved(shop, "elsewhere")
     refused = proctor("resume", run["id"], "--accept-changes", "code", "--json")
     assert refused.code == 3
-    assert refused.json["error"]["what"] == "target changed since it was approved"
+    assert refused.json["error"]["what"] == f"target changed since run {run['id']} began"
 
 
 OVERFLOW = "CASE WHEN id > 75 THEN abs(-9223372036854775808) ELSE lower(email) END"

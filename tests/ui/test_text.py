@@ -51,6 +51,7 @@ def forecast():
         digest="d" * 64,
         parts={"code": "c" * 64, "schema": "s" * 64},
         files={"backfills.py": "f" * 64},
+        facts={},
         params={"depth": 3},
         span=Span(limit=100),
         shape=Shape(

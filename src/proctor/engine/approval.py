@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from proctor.engine.changed import differing, in_words
 from proctor.errors import PlanVoid, UsageError
 from proctor.model import Span, Survey
 
@@ -115,8 +116,25 @@ def differences(then: Approval, now: Approval) -> Iterator[str]:
             yield name
 
 
-def hold(then: Approval, now: Approval, *, accept: Sequence[str]) -> None:
-    """Raise PlanVoid unless every part is the same or its change was accepted by name."""
+def hold_plan(plan: Approval, now: Approval, *, accept: Sequence[str]) -> None:
+    """Raise PlanVoid unless what would run is what the plan was made of."""
+    for name in ("backfill", "environment"):
+        made, this = (facts.get(name, {}).get(name) for facts in (plan.facts, now.facts))
+        if made and this and made != this:
+            raise PlanVoid(
+                f"the plan is of another {name}",
+                found=f"it was made for {made}, and this is {this}",
+                fix=f"make a plan for {this}: `proctor plan NAME --out FILE`",
+            )
+    fix = "make a new plan with `proctor plan NAME --out FILE` and have it looked at"
+    hold(plan, now, accept=accept, since="the plan was made", fix=fix)
+
+
+def hold(then: Approval, now: Approval, *, accept: Sequence[str], since: str, fix: str) -> None:
+    """Raise PlanVoid unless every part is the same or its change was accepted by name.
+
+    since, fix: the words for when it was otherwise, and for what to do beside accepting it.
+    """
     wrong = [name for name in accept if name not in ACCEPTABLE]
     if wrong:
         raise UsageError(
@@ -128,28 +146,18 @@ def hold(then: Approval, now: Approval, *, accept: Sequence[str]) -> None:
     if not changed:
         return
     named = "; ".join(_named(name, then, now) for name in changed)
-    fix = "make a new plan, or start anew with --restart"
     if set(changed) <= set(ACCEPTABLE):
         # All of them in one go: whoever types this must not be refused for another again.
         every = [name for name in differences(then, now) if name in (*changed, *accept)]
         fix += f", or go on with the change on record: --accept-changes {','.join(every)}"
-    raise PlanVoid(f"{', '.join(changed)} changed since it was approved", found=named, fix=fix)
+    raise PlanVoid(f"{', '.join(changed)} changed since {since}", found=named, fix=fix)
 
 
 def _named(part: str, then: Approval, now: Approval) -> str:
     if part == "code":
-        files = _differing(then.files, now.files)
+        files = differing(then.files, now.files)
         return f"changed: {', '.join(files)}" if files else "code is not what it was"
-    was, found = then.facts.get(part, {}), now.facts.get(part, {})
-    told = [
-        f"{name} was {was.get(name, 'not given')} and is {found.get(name, 'not given')}"
-        for name in _differing(was, found)
-    ]
-    return ", ".join(told) or f"{part} is not what it was"
-
-
-def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    return [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
+    return in_words(part, then.facts, now.facts)
 
 
 def judges_drift(approval: Approval | None) -> bool:

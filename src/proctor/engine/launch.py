@@ -15,7 +15,14 @@ from typing import Any
 from proctor.authoring import Backfill
 from proctor.core.lifecycle import ACTIVE, OCCUPYING
 from proctor.core.sizing import fitted
-from proctor.engine.approval import Approval, differences, hold, judges_drift, refuse_drift
+from proctor.engine.approval import (
+    Approval,
+    differences,
+    hold,
+    hold_plan,
+    judges_drift,
+    refuse_drift,
+)
 from proctor.engine.counting import COUNTED, COUNTED_AT_ONCE, counted
 from proctor.engine.hints import with_params
 from proctor.engine.kit import Kit, Stop
@@ -139,7 +146,7 @@ def _was(former: Run) -> str:
 def _permit(site: Site, request: Request, now: Approval, name: str) -> None:
     """A protected environment takes a typed YES or an approved plan; a plan must still hold."""
     if request.approval is not None:
-        hold(request.approval, now, accept=request.accept)
+        hold_plan(request.approval, now, accept=request.accept)
     elif site.protected and not request.confirmed:
         raise NotConfirmed(
             f"environment {site.env} is protected",
@@ -210,7 +217,8 @@ def _resumed(
 ) -> Opening:
     """Go on with a run: what it was begun with must still hold, or be accepted on record."""
     begun, now = approvals
-    hold(begun, now, accept=request.accept)
+    fix = f"give it up (proctor cancel {former.id}) and start anew (proctor run {former.backfill})"
+    hold(begun, now, accept=request.accept, since=f"run {former.id} began", fix=fix)
     changed = _changed(begun, now)
     return Opening(
         spec=spec,

@@ -12,6 +12,7 @@ from proctor.authoring import Backfill
 from proctor.core.forecast import chunk_count, duration, log_bytes
 from proctor.core.windows import closed_until
 from proctor.engine.approval import Approval
+from proctor.engine.changed import facts_of
 from proctor.engine.columns import named_in_sql
 from proctor.engine.counting import COUNTED, counted
 from proctor.engine.digest import digest_code, digest_of, digest_parts, identity
@@ -39,7 +40,7 @@ def approve(site: Site, backfill: Backfill, spec: Spec, shape: Shape, span: Span
         limits=limits,
     )
     parts["part"] = digest_of(asdict(span))
-    facts = {"spec": identity(spec), "limits": limits, "environment": {"environment": site.env}}
+    facts = facts_of(spec, shape, span, site.env) | {"spec": identity(spec), "limits": limits}
     return Approval(parts=parts, files=code.files, facts=facts)
 
 
