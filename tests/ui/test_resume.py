@@ -39,6 +39,12 @@ def test_a_spent_error_budget_pauses_and_is_not_clean(failing, shop, proctor):
     assert "error budget" in ended.json["reason"]
     assert ended.json["interrupted_here"] is False
     assert ended.json["read"] < 1000
+    said = proctor("run", "normalize_email", "--restart").out
+    assert "times ValueError: cannot" in " ".join(said.split())
+    assert "such as key 3" in " ".join(said.split())
+    mend, go_on, *_ = ended.json["next_steps"]
+    assert "mend the function" in mend
+    assert f"`proctor resume {ended.json['id']} --accept-changes code`" in go_on
 
 
 def test_mended_code_goes_on_only_when_the_change_is_accepted(failing, shop, proctor, table):

@@ -32,6 +32,11 @@ class Verdict:
 GO = Verdict(Word.GO)
 
 
+def is_spent(reason: str) -> bool:
+    """Whether a run rests by our own verdict below: its row keeps the words alone."""
+    return " rows failed" in reason or " rows of the first chunk failed" in reason
+
+
 def judge_errors(
     chunk: Outcome, so_far: Outcome, *, share: float, count: int | None, after: int
 ) -> Verdict:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from proctor.core.budget import is_spent
 from proctor.core.same import text_of
 from proctor.engine.columns import named_in_sql, on_record
 from proctor.engine.groups import grouped
@@ -247,11 +248,11 @@ def _constraint(table: str, named: str, column: str) -> str:
 def _unfinished(run: Run) -> tuple[str, ...]:
     match run.state:
         case RunState.PAUSED | RunState.FAILED:
-            said = f"mend the cause ({run.reason}), then " if run.outcome.failed else ""
-            steps = [f"{said}go on with `proctor resume {run.id}`"]
-            if not run.outcome.written:
-                return (*steps, f"or give it up: `proctor cancel {run.id}`")
-            return (*steps, f"or take it back: `proctor rollback {run.id}`")
+            back = f"`proctor {'rollback' if run.outcome.written else 'cancel'} {run.id}`"
+            return (
+                *_going_on(run),
+                f"or {'take it back' if run.outcome.written else 'give it up'}: {back}",
+            )
         case RunState.CANCELLED if run.outcome.written:
             return (f"undo what it wrote: `proctor rollback {run.id}`",)
         case RunState.ROLLED_BACK:
@@ -260,6 +261,19 @@ def _unfinished(run: Run) -> tuple[str, ...]:
             return ("nothing: what it wrote is undone",)
         case _:
             return ()
+
+
+def _going_on(run: Run) -> tuple[str, ...]:
+    if not is_spent(run.reason):
+        said = f"mend the cause ({run.reason}), then " if run.outcome.failed else ""
+        return (f"{said}go on with `proctor resume {run.id}`",)
+    # The same code would fail again at once.
+    seen = f"`proctor failures {run.id}` lists the rows that failed: " if run.outcome.failed else ""
+    return (
+        f"{seen}mend the function and try it with `proctor dry-run {run.backfill}`",
+        f"go on with the mended function: `proctor resume {run.id} --accept-changes code`",
+        "or, where so many may fail, raise `budget=` in the backfill and say the same",
+    )
 
 
 def _warnings(run: Run, chunks: Sequence[ChunkRecord], told: Sequence[Event]) -> tuple[str, ...]:

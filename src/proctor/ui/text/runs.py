@@ -12,13 +12,15 @@ from rich.text import Text
 
 from proctor.engine.hints import pasteable
 from proctor.engine.snapshot import Report, Rollback, Snapshot, Verification
-from proctor.model import Run, RunState, Tuning
+from proctor.model import Bucket, Run, RunState, Tuning
 from proctor.ui import words
 from proctor.ui.live import STATE_COLOURS
 from proctor.ui.text.blocks import facts, heading, listing, table
 
 SILENT: Final = timedelta(seconds=5)
 """A heartbeat comes every second: after so long something may be wrong."""
+FAILURES: Final = 3
+"""Kinds of failures that the end of a run shows."""
 LISTED: Final = 20
 """Runs that a list shows; `--json` has all of them."""
 
@@ -134,6 +136,7 @@ def ended(report: Report, files: Mapping[str, Path], *, why: str = "") -> list[R
                 ("nothing to do", "no row was eligible; nothing was written" if nothing else ""),
                 ("rows read", f"{_of(run)} in {words.worked(report.elapsed, run, report.made)}"),
                 ("buckets", words.buckets(run.outcome)),
+                ("failed", words.visible(_failures(report))),
                 ("keys missed", words.missed(report.missed)),
                 ("still eligible", words.visible(words.reasons(run.still_eligible))),
                 ("exit code 1", words.visible(why)),
@@ -143,6 +146,19 @@ def ended(report: Report, files: Mapping[str, Path], *, why: str = "") -> list[R
         ),
         *_next(report.next_steps),
     ]
+
+
+def _failures(report: Report) -> str:
+    """The commonest failures, in the words that they share, with a key to look at where one is."""
+    failed = f"{Bucket.FAILED.value}: "
+    said = [
+        f"{count:,} times {name.removeprefix(failed)}"
+        for name, count in report.issues_by_reason.items()
+        if name.startswith(failed)
+    ]
+    first = next((i for i in report.issues if i.bucket is Bucket.FAILED), None)
+    such = f" (such as key {words.key(first.key)}: {first.reason})" if first is not None else ""
+    return "; ".join(said[:FAILURES]) + such
 
 
 def _blocked(done: Rollback) -> str:
