@@ -383,3 +383,13 @@ async def test_errors_hold_no_chain_to_the_drivers_own(case, store):
         await store.sample(table_spec(where="id / 0 = 1"), 1, span=Span())
     assert refused.value.__cause__ is None
     assert refused.value.__suppress_context__
+
+
+async def test_a_scan_that_no_index_serves_is_in_the_plan_with_the_index_that_would(case, store):
+    """Mixed directions: the minus is shown, and what is advised works."""
+    case.sql("CREATE TABLE days (y int, m int, style text, normal text, PRIMARY KEY (y, m))")
+    spec = table_spec(source="days", key=("y", "-m"))
+    (said,) = [w for w in (await store.inspect(spec)).warnings if "no index" in w]
+    assert "the key (y, -m)" in said
+    case.sql(said.partition("; ")[2].removesuffix(" would help").replace("CONCURRENTLY", ""))
+    assert not any("no index" in w for w in (await store.inspect(spec)).warnings)

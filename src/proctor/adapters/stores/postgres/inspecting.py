@@ -308,9 +308,12 @@ def _order(binding: Binding) -> Iterable[str]:
         flips = {a != b for a, b in zip(index.descending, down, strict=False)}
         if len(flips) == 1:
             return
+    signs = ", ".join(f"-{n}" if d else n for n, d in zip(names, down, strict=True))
+    parts = ", ".join(ident(n) + " DESC" * d for n, d in zip(names, down, strict=True))
     yield (
-        f"no index of {source.schema}.{source.name} is ordered as the key ({', '.join(names)}): "
-        f"each claim sorts the rest of the table"
+        f"no index of {source.schema}.{source.name} is ordered as the key ({signs}): "
+        "each claim sorts the rest of the table; "
+        f"CREATE INDEX CONCURRENTLY ON {source.sql} ({parts}) would help"
     )
 
 

@@ -251,12 +251,22 @@ def _warnings(session: Session, connection: sqlite3.Connection, frame: Frame) ->
     if frame.spec.guard is Guard.TARGET:
         yield "only the target is guarded: a source row that changes meanwhile is not noticed"
     if _sorts(connection, frame):
+        signs = ", ".join(f"-{k.name}" if k.descending else k.name for k in frame.key)
         yield (
-            f"no index serves the key in its order ({', '.join(k.name for k in frame.key)}): "
-            "every chunk sorts the rest of the table"
+            f"no index serves the key in its order ({signs}): every chunk sorts the rest of the "
+            f"table{_helpful(frame)}"
         )
     if not os.access(session.path, os.W_OK):
         yield f"{session.path} is write-protected: a run will be refused"
+
+
+def _helpful(frame: Frame) -> str:
+    """Which index would serve the key; a query may sort for reasons of its own."""
+    if frame.source is None:
+        return ""
+    name = ident(f"{frame.source.name}_in_order")
+    parts = ", ".join(ident(k.name) + " DESC" * k.descending for k in frame.key)
+    return f"; CREATE INDEX {name} ON {ident(frame.source.name)} ({parts}) would help"
 
 
 def _sorts(connection: sqlite3.Connection, frame: Frame) -> bool:
