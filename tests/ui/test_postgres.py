@@ -223,6 +223,24 @@ def test_a_database_that_does_not_let_us_in(shop, pg, proctor, wrong):
     assert "hunter2" not in ended.out + ended.err
 
 
+@pytest.mark.parametrize(
+    ("place", "what"),
+    [
+        ("u:hunter2@127.0.0.1:abc", "the URL of the Postgres database cannot be read"),
+        ("u:hun/ter2@127.0.0.1:1", "the URL of the Postgres database cannot be read"),
+        ("u:12/ter2@127.0.0.1:1", "the host in the URL of Postgres is not known"),
+        ("u:hun@ter2@127.0.0.1:1", "the host in the URL of Postgres is not known"),
+    ],
+)
+def test_a_url_that_is_written_wrong_says_how_it_is_written(shop, proctor, place, what):
+    """A password with a slash reads as a port: percent-encode it; none of it is shown."""
+    configure(shop, f"postgresql://{place}/db")
+    ended = proctor("run", "normalize_email", "--env", "pg", "--json")
+    assert (ended.code, ended.json["error"]["what"]) == (2, what)
+    assert "%2F" in ended.json["error"]["fix"]
+    assert not [part for part in ("hun", "ter2") if part in ended.out + ended.err]
+
+
 def test_a_missing_privilege_is_said_with_its_grant(customers, shop, pg, proctor):
     """Exit 2 and the GRANT; nothing is written."""
     customers("CREATE ROLE reader LOGIN PASSWORD 'right'")

@@ -35,6 +35,7 @@ async def open_app(
     backfills = load(config.backfills, config.root)
     url = environment.store.reveal()
     dialect = dialect_of(url)
+    wished = settings(config, environment, dialect)  # a slip in them is told before anything opens
     async with contextlib.AsyncExitStack() as stack:
         ledger = await open_ledger(environment.ledger.reveal(), redact=config.redact)
         stack.push_async_callback(ledger.aclose)
@@ -50,7 +51,7 @@ async def open_app(
             events=Events(ledger=ledger, clock=clock, env=env, who=name),
             clock=clock,
             who=name,
-            settings=settings(config, environment, dialect),
+            settings=wished,
             redact=config.redact,
             dialect=dialect,
             signals=tuple(_configured(signal, store, clock) for signal in environment.signals),

@@ -6,7 +6,8 @@ import re
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from difflib import get_close_matches
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from proctor.errors import ConfigError, UsageError
 
@@ -35,13 +36,25 @@ def parse_window(text: str) -> Window:
     if not found:
         raise ConfigError("a blackout window is malformed", found=repr(text), fix=fix)
     try:
-        zone = ZoneInfo(found["zone"] or "UTC")
+        zone = _zone(found["zone"] or "UTC", text)
         start = time.fromisoformat(found["a"])
         end = time.fromisoformat("00:00" if found["b"] == "24:00" else found["b"])
         days = _days(found["days"])
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except ValueError as error:
         raise ConfigError("a blackout window is malformed", found=repr(text), fix=fix) from error
     return Window(text=text.strip(), days=days, start=start, end=end, zone=zone)
+
+
+def _zone(name: str, text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        near = get_close_matches(name, available_timezones(), n=1)
+        raise ConfigError(
+            f"there is no time zone named {name}",
+            found=repr(text),
+            fix=f"did you mean {near[0]}?" if near else "name one such as Europe/Berlin, or UTC",
+        ) from error
 
 
 def _days(text: str | None) -> frozenset[int]:

@@ -94,14 +94,20 @@ def tuned(now: Tuning, changes: Mapping[str, str]) -> Tuning:
 
 
 def _whole(text: str, *, least: int, most: int) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        raise ValueError("it is no whole number") from None
     if not least <= value <= most:
         raise ValueError(f"it must be from {least} to {most}")
     return value
 
 
 def _number(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError("it is no number") from None
     if not 0 < value < 1e9:
         raise ValueError("it must be above 0")
     return value

@@ -75,14 +75,24 @@ def translate(error: psycopg.Error, *, commit_sent: bool = False) -> ProctorErro
     return TargetError("Postgres refused a statement", found=structural(error))
 
 
+SPELLED: Final = (
+    "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE, and what a user name or password "
+    "has of / @ : # ? % percent-encoded: / as %2F, @ as %40"
+)
+
+
 def unreachable(error: psycopg.Error) -> OperatorError:
     """Why a connection could not be made; never the URL, which may hold a password."""
-    if isinstance(error, psycopg.ProgrammingError):
-        return Unreachable(
-            "the URL of the Postgres database cannot be read",
-            fix="write it as postgresql://USER@HOST:PORT/DATABASE",
-        )
     said = _first_line(error)
+    bad_port = "Servname not supported" in said or '"port"' in said or "invalid port" in said
+    if isinstance(error, psycopg.ProgrammingError) or bad_port:
+        port = "its port is not a number" if bad_port else ""
+        what = "the URL of the Postgres database cannot be read"
+        return Unreachable(what, found=port, fix=SPELLED)
+    if "failed to resolve host" in said:
+        # With an @ in a password that is not encoded a part of it is taken for the host.
+        found = "what stands behind the first @" if "@" in said else said
+        return Unreachable("the host in the URL of Postgres is not known", found=found, fix=SPELLED)
     what = "Postgres does not answer"
     fix = "see that the server runs and that host and port are right"
     if "authentication failed" in said or "no password supplied" in said:
