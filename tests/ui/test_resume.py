@@ -150,6 +150,24 @@ def test_a_mended_expression_or_condition_goes_on_as_mended_code_does(
     assert all(row[3] is not None for row in later)
 
 
+def test_what_failed_before_the_mending_does_not_spend_the_budget_again(shop, proctor):
+    """A person has looked: the rows that had failed by then are no news, on any later chunk."""
+    text = (
+        "from proctor import backfill, table\n"
+        'low = backfill(table("customers", key="id"), fills="email_normalized", version="1", '
+        'name="low", sql="{}")\n'
+    )
+    overflow = "CASE WHEN id <= 50 THEN abs(-9223372036854775808) ELSE lower(email) END"
+    (shop / "backfills.py").write_text(text.format(overflow))
+    settings(shop, chunk_rows=100)
+    run = proctor("run", "low", "--json").json
+    assert (run["state"], run["buckets"]["failed"]) == ("paused", 50)
+    (shop / "backfills.py").write_text(text.format("lower(email)"))
+    ended = proctor("run", "low", "--accept-changes", "code", "--json").json
+    assert (ended["id"], ended["state"]) == (run["id"], "succeeded")
+    assert ended["buckets"]["failed"] == 50
+
+
 def test_a_limit_may_be_moved_while_a_run_is_paused(failing, shop, proctor):
     """Exit 3 says which limit was what; once accepted, by name, it is on record."""
     settings(shop, chunk_rows=100)

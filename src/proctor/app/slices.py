@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from proctor.engine.site import dice
 from proctor.engine.spread import SLICE_SECONDS
 from proctor.engine.worker import Tally, work
 from proctor.errors import Fenced, PlanVoid
+from proctor.model import Outcome
 from proctor.ports import Terms
 
 
@@ -30,6 +31,8 @@ class SliceNames:
     epoch: int
     code: str
     lanes: int
+    forgiven: Outcome = field(default_factory=Outcome)
+    """Where the error budget begins."""
     slots: int = 1
     """How many slices share the run's rates."""
     seconds: float = SLICE_SECONDS
@@ -45,6 +48,7 @@ class SliceNames:
             epoch=kit.run.epoch,
             code=kit.terms.code,
             lanes=kit.lanes,
+            forgiven=kit.forgiven,
             slots=slots,
         )
 
@@ -91,6 +95,7 @@ async def _slice(names: SliceNames) -> Tally:
             lanes=names.lanes,
             until=site.clock.now() + timedelta(seconds=names.seconds),
             began=run.outcome,
+            forgiven=names.forgiven,
             first=run.outcome.read == 0,
         )
         kit.pacing.share = 1.0 / names.slots

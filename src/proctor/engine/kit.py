@@ -62,6 +62,8 @@ class Kit:
     stop: Stop = field(default_factory=Stop)
     began: Outcome = field(default_factory=Outcome)
     """The run's books when this process took it."""
+    forgiven: Outcome = field(default_factory=Outcome)
+    """The run's books when a person last let it go on: the error budget begins anew there."""
     chunks: int = 0
     """Chunks of the run that are applied, as far as this process knows."""
     mine: Outcome = field(default_factory=Outcome)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from proctor.authoring import Backfill
+from proctor.core.budget import is_spent
 from proctor.core.lifecycle import ACTIVE, OCCUPYING
 from proctor.core.sizing import fitted
 from proctor.engine.approval import (
@@ -126,6 +127,8 @@ async def launch(
     kit = _kit(
         site, backfill, request, run=run, spec=spec, params=params, terms=terms, pacing=pacing
     )
+    if former is not None and is_spent(former.reason):
+        kit.forgiven = run.outcome  # somebody has looked: what failed until then is no news
     async with _shown(site, kit, on), site.events.flushing():
         return await execute(kit, work, sweeps=run.span.limit is None)
 

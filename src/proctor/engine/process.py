@@ -107,7 +107,7 @@ def explained(verdict: Verdict, issues: Sequence[Issue], spec: Spec) -> Verdict:
 
 def judge(kit: Kit, outcome: Outcome) -> Verdict:
     """The error budget's word on a chunk's books, together with the run's so far."""
-    budget = kit.backfill.budget
+    budget, so_far = kit.backfill.budget, kit.seen.since(kit.forgiven)
     return judge_errors(
-        outcome, kit.seen, share=budget.share, count=budget.count, after=budget.after
+        outcome, so_far, share=budget.share, count=budget.count, after=budget.after
     )

@@ -96,6 +96,10 @@ class Outcome:
         """The books of two chunks together."""
         return Outcome(**{f: getattr(self, f) + getattr(other, f) for f in OUTCOME_FIELDS})
 
+    def since(self, earlier: Outcome) -> Outcome:
+        """The books of what came after `earlier`, which is a part of these."""
+        return Outcome(**{f: getattr(self, f) - getattr(earlier, f) for f in OUTCOME_FIELDS})
+
     @property
     def balances(self) -> bool:
         """Whether every row read is in exactly one bucket."""
