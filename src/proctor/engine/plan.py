@@ -100,7 +100,7 @@ async def make_plan(
         wal_bytes=log_bytes(survey) if logged else None,
         dead_tuples=dead_tuples(survey, dry) if logged else None,
         sample=dry.previews,
-        warnings=(*_warnings(site, shape, survey), *_unheard(pacing.unheard)),
+        warnings=(*_warnings(site, shape, survey, dry), *_unheard(pacing.unheard)),
         throttle=pacing.signals,
         source=source_of(spec),
         missed=foreseen(span, survey),
@@ -168,8 +168,10 @@ def dead_tuples(survey: Survey, dry: DryRun) -> int:
     return survey.eligible * dry.existing // shown if shown else 0
 
 
-def _warnings(site: Site, shape: Shape, survey: Survey) -> tuple[str, ...]:
+def _warnings(site: Site, shape: Shape, survey: Survey, dry: DryRun) -> tuple[str, ...]:
     found: list[str] = list(shape.warnings)
+    if survey.eligible and not dry.previews:
+        found.append("no eligible row was found in time to be shown: the function was not tried")
     if survey.estimated:
         found.append(
             "the rows are estimated (~), not counted: a run by this plan is not held if they "

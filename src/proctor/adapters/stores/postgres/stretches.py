@@ -49,6 +49,7 @@ async def stretches(
     while True:
         began = time.perf_counter()
         rest = f"{inside} AND {binding.after(after)} AND {binding.upto(stop)}"
+        # OFFSET counts the keys of this one stretch; nothing is paged by it.
         found = await ask(
             f"SELECT {binding.printed_key} FROM {binding.scanned} WHERE {rest} "
             f"ORDER BY {binding.order} OFFSET {rows - 1} LIMIT 1"
