@@ -16,6 +16,7 @@ from crash.worlds import World
 KINDS = ("sqlite", "postgres")
 LEASE_S = 5  # the least that proctor.toml allows
 FROZEN_AT = 8 * wardrobe.STEP  # inside the second chunk, while the first is perhaps being written
+FROZEN_LATER = 14 * wardrobe.STEP  # inside the third, which waits for one of the two before it
 INSIDE = ("thawed", "killed")
 if os.environ.get("PROCTOR_LONG") == "1":
     INSIDE += ("left to the server",)  # which takes as long as it lets a transaction idle
@@ -33,7 +34,7 @@ def stage(make_lasting_world):
         truth = undisturbed(make_lasting_world(kind))
         for end in ENDS:
             world = make_lasting_world(kind, lease_s=LEASE_S)
-            life = world.frozen(FROZEN_AT)
+            life = world.frozen(FROZEN_LATER if end == "rolled back" else FROZEN_AT)
             found[kind, end] = (world, truth, life)
             if end == "cancelled":
                 # While its holder still counts as alive.
