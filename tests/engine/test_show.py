@@ -1,5 +1,6 @@
 """What faces show: sensitive fields as bullets, long ones cut, and true clocks."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from proctor.engine.show import (
     SHOWN,
     cut,
     image_text,
+    in_key_order,
     inputs,
     is_hidden,
     masked,
@@ -109,6 +111,15 @@ def test_what_is_cut_fits(text, most):
     shown = cut(text, most)
     assert len(shown) <= most
     assert shown == text or shown.endswith("…")
+
+
+def test_issues_are_listed_by_key():
+    """Numbers as numbers, each column in its own direction."""
+    parts = (KeyPart(column="year", descending=True), KeyPart(column="sku"))
+    keys = [(9, "b"), (10, "b"), (10, "a"), (1, "z")]
+    issues = [Issue(key=key, bucket=Bucket.SKIPPED) for key in keys]
+    found = in_key_order(issues, replace(spec(), key=parts))
+    assert [i.key for i in found] == [(10, "a"), (10, "b"), (9, "b"), (1, "z")]
 
 
 def test_images_read_as_people_read_them():

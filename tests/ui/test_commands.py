@@ -569,3 +569,20 @@ def test_one_row_is_a_row(shop, proctor):
     """Numbers agree with their nouns."""
     run = proctor("run", "normalize_email", "--keys", "211", "--json").json
     assert any(step.startswith("1 row without the fill (1 refused)") for step in run["next_steps"])
+
+
+def test_rows_that_somebody_emptied_again_are_no_rows_to_leave_out(shop, proctor):
+    """They were written, and no `missing=` is the answer."""
+    with closing(sqlite3.connect(shop / "shop.db")) as connection, connection:
+        connection.execute(
+            "CREATE TRIGGER undoing AFTER UPDATE OF email_normalized ON customers "
+            "WHEN NEW.id = 1 AND NEW.email_normalized IS NOT NULL "
+            "BEGIN UPDATE customers SET email_normalized = NULL WHERE id = 1; END"
+        )
+    ended = proctor("run", "normalize_email", "--json")
+    assert ended.json["still_eligible"]["written"] == 1
+    (emptied,) = [step for step in ended.json["next_steps"] if "emptied" in step]
+    assert "1 row that this run wrote" in emptied
+    assert "missing=" not in emptied
+    keys = [f["key"] for f in proctor("failures", ended.json["id"], "--json").json["failures"]]
+    assert keys == sorted(keys)

@@ -259,6 +259,22 @@ def test_a_rollback_of_a_part_counts_no_chunks(run):
     assert "chunk" not in text
 
 
+def test_a_run_that_waits_says_why(seen):
+    """Whoever asks for its status need not watch it to know."""
+    waits = replace(seen, throttle_reason="lag is 12 of 10 s")
+    assert "waits           lag is 12 of 10 s" in shown(runs.one(waits))
+    assert f"{seen.run.id}: it waits: lag is 12 of 10 s" in shown(runs.runs([waits]))
+    assert "waits" not in shown(runs.one(seen)) + shown(runs.runs([seen]))
+
+
+def test_a_part_has_nothing_left_in_itself_alone(run):
+    """`none` beside thousands of rows that were not read would say the contrary of it."""
+    done = replace(run, still_eligible={})
+    assert words.still_eligible(done) == "none"
+    part = replace(done, span=Span(limit=5))
+    assert words.still_eligible(part) == "none in the part that it covers"
+
+
 def test_a_run_that_is_not_heard_of_says_when_it_can_be_taken_over(seen):
     """A beat comes every second: five without one are news, a lease of them the end."""
     quiet = replace(seen, silent_for=timedelta(seconds=4), lease_left=timedelta(seconds=26))

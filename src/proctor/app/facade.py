@@ -24,7 +24,14 @@ from proctor.engine.launch import Request, give_up, launch, params_of, read_plan
 from proctor.engine.part import Part, resolve
 from proctor.engine.plan import approve, make_plan, rehearse
 from proctor.engine.run import Ended, Worker
-from proctor.engine.show import shown_key, shown_run, shown_span, shown_undone, snapshot
+from proctor.engine.show import (
+    in_key_order,
+    shown_key,
+    shown_run,
+    shown_span,
+    shown_undone,
+    snapshot,
+)
 from proctor.engine.site import Site, as_it_is, dice, own
 from proctor.engine.snapshot import (
     DryRun,
@@ -224,7 +231,7 @@ class App:
         self, run: Run, at: datetime, chunks: Sequence[ChunkRecord] | None = None
     ) -> Snapshot:
         run = as_it_is(await self._shown(run))
-        return snapshot(
+        seen = snapshot(
             run,
             at,
             pace=Pace(),
@@ -232,6 +239,9 @@ class App:
             lease_for=self.site.settings.lease_for,
             elapsed=await time_worked(self.site, run, at, chunks),
         )
+        from proctor.engine.onlook import with_waits
+
+        return await with_waits(self.site, seen, self.backfills.get(run.backfill))
 
     async def watch(self, run: str) -> AsyncIterator[Snapshot]:
         """Snapshots of a run in any process, until it is no longer active.
@@ -283,7 +293,7 @@ class App:
 
         found = await self.site.store.run(run)
         spec = await self.site.store.spec_of(found.id)
-        told = await self._unwritten(found.id)
+        told = in_key_order(await self._unwritten(found.id), spec)
         shown = tuple(replace(i, key=shown_key(i.key, spec)) for i in told)
         return Unwritten(run=found, issues=shown, groups=grouped(shown))
 

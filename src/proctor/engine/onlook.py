@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from proctor.authoring import Watch
+from proctor.authoring import Backfill, Watch
 from proctor.core.pace import Pace
 from proctor.engine.heart import BEAT_EVERY
 from proctor.engine.pacing import Pacing
@@ -15,6 +15,14 @@ from proctor.engine.snapshot import Estimate, Snapshot
 from proctor.engine.worked import Stretch
 from proctor.errors import ProctorError
 from proctor.model import ChunkState, Run, RunState
+
+
+async def with_waits(site: Site, seen: Snapshot, backfill: Backfill | None) -> Snapshot:
+    """The snapshot of a run that goes on, with what it watches and why it waits just now."""
+    if seen.run.state is not RunState.RUNNING or seen.run.interrupted:
+        return seen
+    looked = await Onlooker.of(site, backfill.signals if backfill else ()).look(seen.run)
+    return replace(seen, throttle=looked.throttle, throttle_reason=looked.throttle_reason)
 
 
 @dataclass(slots=True)

@@ -14,13 +14,14 @@ from proctor.engine.columns import named_in_sql, on_record
 from proctor.engine.groups import grouped
 from proctor.engine.hints import pasteable, with_params
 from proctor.engine.part import missed
-from proctor.engine.show import images, inputs, plural, rates, shown_key, shown_run
+from proctor.engine.show import images, in_key_order, inputs, plural, rates, shown_key, shown_run
 from proctor.engine.site import Site
 from proctor.engine.snapshot import Preview, Report
 from proctor.engine.undo import IN_PART, NOT_ALL, forgotten
 from proctor.engine.worked import worked
 from proctor.errors import ProctorError, TooSlow
 from proctor.model import (
+    Bucket,
     ChunkRecord,
     Event,
     Issue,
@@ -43,7 +44,7 @@ async def make_report(site: Site, run: Run) -> Report:
     store = site.store
     spec = await store.spec_of(run.id)
     chunks = await store.chunks(run.id)
-    issues = await store.issues(run.id)
+    issues = in_key_order(await store.issues(run.id), spec)
     told = await site.events.ledger.events(run=run.id)
     now = site.clock.now()
     elapsed = worked(run, now, told, [c.applied for c in chunks if c.applied is not None])
@@ -178,11 +179,16 @@ async def _next_steps(site: Site, spec: Spec, run: Run) -> tuple[str, ...]:
             f"{survey.eligible - known:,} eligible rows were never read by this run: see that "
             "the application writes these fields, or run it again"
         )
-    if known:
+    if emptied := left.pop(Bucket.WRITTEN.value, 0):
+        steps.append(
+            f"{plural(emptied, 'row')} that this run wrote lack the fill again: somebody has "
+            f"emptied them since; `proctor verify {run.id}` lists them"
+        )
+    if left:
         told = ", ".join(f"{n:,} {reason}" for reason, n in left.items())
         steps.append(
-            f"{plural(known, 'row')} without the fill ({told}): `proctor failures {run.id}` lists "
-            "them, and `missing=` or `where=` can leave them out for good"
+            f"{plural(sum(left.values()), 'row')} without the fill ({told}): `proctor failures "
+            f"{run.id}` lists them, and `missing=` or `where=` can leave them out for good"
         )
     if not survey.eligible and not survey.estimated:
         steps += await _constrain(site, spec)

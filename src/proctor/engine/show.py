@@ -18,6 +18,7 @@ from proctor.model import (
     ChunkRecord,
     ChunkState,
     Image,
+    Issue,
     Key,
     Page,
     Run,
@@ -148,6 +149,17 @@ def shown_run(run: Run, spec: Spec) -> Run:
 def shown_undone(books: Undone, spec: Spec) -> Undone:
     """The books of an undo as a person may see them."""
     return replace(books, left=tuple(replace(i, key=shown_key(i.key, spec)) for i in books.left))
+
+
+def in_key_order(issues: Iterable[Issue], spec: Spec) -> list[Issue]:
+    """For people to find a row in a list; only a store knows the exact order of texts."""
+    found = list(issues)
+    for place in reversed(range(len(spec.key))):
+        found.sort(
+            key=lambda issue: (isinstance(issue.key[place], str), issue.key[place]),
+            reverse=spec.key[place].descending,
+        )
+    return found
 
 
 def source_of(spec: Spec) -> str:

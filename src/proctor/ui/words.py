@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -162,12 +161,12 @@ def buckets(outcome: Outcome) -> str:
     return ", ".join(f"{name} {number:,}" for name, number in said.items())
 
 
-def reasons(still_eligible: Mapping[str, int] | None) -> str:
-    """Rows still eligible, by reason."""
-    if still_eligible is None:
+def still_eligible(run: Run) -> str:
+    """Rows still eligible, by reason; of a part of the table they are its own alone."""
+    if run.still_eligible is None:
         return "not counted"
-    said = [f"{n:,} {why}" for why, n in still_eligible.items() if n]
-    return ", ".join(said) or "none"
+    said = ", ".join(f"{n:,} {why}" for why, n in run.still_eligible.items() if n) or "none"
+    return said if run.span.whole else f"{said} in the part that it covers"
 
 
 def gauge(measured: Signal) -> str:

@@ -86,7 +86,7 @@ def _books(report: Report) -> str:
         (b.value, f"{counts[b.value]:,}", words.share(counts[b.value], books.read)) for b in Bucket
     ]
     rows.append(("**read**", f"**{books.read:,}**", "balances" if books.balances else "DOES NOT"))
-    left = cell(words.reasons(report.run.still_eligible))
+    left = cell(words.still_eligible(report.run))
     about = "about " if report.run.estimated else ""
     expected = f"{about}{words.count(report.expected)}"
     return _section(

@@ -52,6 +52,11 @@ def runs(seen: Sequence[Snapshot]) -> list[RenderableType]:
     heads = ("run", "backfill", "state", "read", "of", "buckets", "started", "took")
     drawn: list[RenderableType] = [table(heads, rows, right="read,of", whole="run,state,read,of")]
     told = [f"  {s.run.id}: {said}" for s in seen[:LISTED] if (said := silence(s))]
+    told += [
+        f"  {s.run.id}: it waits: {words.visible(s.throttle_reason)}"
+        for s in seen[:LISTED]
+        if s.throttle_reason
+    ]
     drawn += [Text(line, style="yellow") for line in told]
     if len(seen) > LISTED:
         drawn.append(Text(f"  and {len(seen) - LISTED:,} older ones; --json has all", style="dim"))
@@ -71,7 +76,7 @@ def one(seen: Snapshot) -> list[RenderableType]:
                 ("because", words.visible(run.reason)),
                 ("rows read", _of(run)),
                 ("buckets", words.buckets(run.outcome)),
-                ("still eligible", words.visible(words.reasons(run.still_eligible))),
+                ("still eligible", words.visible(words.still_eligible(run))),
                 ("parameters", words.visible(run.params if run.params not in ("", "{}") else "")),
                 ("knobs", knobs(run.tuning)),
                 ("started", words.moment(run.started or run.created)),
@@ -79,6 +84,7 @@ def one(seen: Snapshot) -> list[RenderableType]:
                 ("took", words.worked(seen.elapsed, run, seen.at)),
                 ("held by", words.visible(str(run.holder)) if run.holder else "nobody"),
                 ("heartbeat", _heartbeat(seen)),
+                ("waits", words.visible(seen.throttle_reason)),
                 ("attention", silence(seen)),
             )
         ),
@@ -138,7 +144,7 @@ def ended(report: Report, files: Mapping[str, Path], *, why: str = "") -> list[R
                 ("buckets", words.buckets(run.outcome)),
                 ("failed", words.visible(_failures(report))),
                 ("keys missed", words.missed(report.missed)),
-                ("still eligible", words.visible(words.reasons(run.still_eligible))),
+                ("still eligible", words.visible(words.still_eligible(run))),
                 ("exit code 1", words.visible(why)),
                 ("report", words.place(files["html"]) if "html" in files else ""),
                 ("statistics", words.place(files["json"]) if "json" in files else ""),
