@@ -134,6 +134,22 @@ def test_a_dry_run_of_nothing_says_so():
     assert "no row is eligible" in shown(forecasts.dry_run(empty))
 
 
+def test_a_dry_run_shows_what_a_row_was_made_from(forecast):
+    """`null -> ann` says little without what was read; several columns are named."""
+    (written, refused) = forecast.sample
+    one = replace(written, inputs={"email": " Ann "})
+    two = replace(refused, inputs={"email": "x", "phone": None})
+    tried = DryRun(
+        backfill="b", env="local", previews=(one, two), counts={}, per_row=None, existing=1
+    )
+    text = shown(forecasts.dry_run(tried))
+    assert " from " in text
+    assert " Ann " in text
+    assert "email=x, phone=null" in text
+    plain = shown(forecasts.dry_run(replace(tried, previews=forecast.sample)))
+    assert " from " not in plain
+
+
 def test_the_time_of_a_function_is_told_where_there_is_one(forecast):
     """`sql=` has none: 0 ms a row would be wrong."""
     tried = DryRun(

@@ -103,28 +103,39 @@ def dry_run(found: DryRun) -> list[RenderableType]:
 
 
 def previews(rows: Sequence[Preview]) -> RenderableType:
-    """One line a field; rows that would not be written say why."""
-    return table(
-        ("key", "would be", "field", "before", "after"),
-        (line for row in rows for line in _preview(row)),
-    )
+    """One line a field; what it was made from; rows that would not be written say why."""
+    heads = ("key", "from", "would be", "field", "before", "after")
+    lines = [line for row in rows for line in _preview(row)]
+    if not any(row.inputs for row in rows):
+        return table((heads[0], *heads[2:]), ((line[0], *line[2:]) for line in lines))
+    return table(heads, lines)
 
 
 def _preview(row: Preview) -> Iterable[tuple[str | Text, ...]]:
     bucket = Text(row.bucket, style=COLOURS.get(Bucket(row.bucket), ""))
+    made_from = _inputs(row.inputs)
     if not row.after:
-        yield words.key(row.key), bucket, "", "", Text(words.visible(row.reason), style="dim")
+        said = Text(words.visible(row.reason), style="dim")
+        yield words.key(row.key), made_from, bucket, "", "", said
         return
     for place, (name, after) in enumerate(row.after.items()):
         before = words.value(row.before.get(name), CUT) if name in row.before else "-"
         first = place == 0
         yield (
             words.key(row.key) if first else "",
+            made_from if first else "",
             bucket if first else "",
             words.visible(name),
             Text(before, style="dim"),
             Text(words.value(after, CUT), style="green" if row.bucket == "written" else ""),
         )
+
+
+def _inputs(used: Mapping[str, str | None]) -> str:
+    """The columns that the function used: one is its value, several are told by name."""
+    if len(used) == 1:
+        return words.value(next(iter(used.values())), CUT)
+    return words.visible(", ".join(f"{n}={words.value(v)}" for n, v in used.items()), CUT)
 
 
 def findings(found: Sequence[Finding]) -> RenderableType:
