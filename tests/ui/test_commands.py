@@ -586,3 +586,13 @@ def test_rows_that_somebody_emptied_again_are_no_rows_to_leave_out(shop, proctor
     assert "missing=" not in emptied
     keys = [f["key"] for f in proctor("failures", ended.json["id"], "--json").json["failures"]]
     assert keys == sorted(keys)
+
+
+def test_keys_that_a_rollback_did_not_find_are_counted(shop, proctor):
+    """A slip of the hand must not look like success."""
+    run = proctor("run", "normalize_email", "--limit", "5", "--json").json["id"]
+    words = ["rollback", run, "--yes", "--keys", "1,2,99999"]
+    said = " ".join(proctor(*words, "--dry-run").out.split())
+    assert "keys missed 1 of 3 keys given: this run did not write them" in said
+    assert proctor(*words, "--json").json["keys_missed"] == 1
+    assert "keys missed" not in proctor("rollback", run, "--yes", "--keys", "3").out

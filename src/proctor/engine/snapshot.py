@@ -194,6 +194,13 @@ class Rollback:
     interrupted: bool = False
     """Somebody said stop before the last chunk: the same command goes on."""
 
+    @property
+    def keys_missed(self) -> int:
+        """Of the keys that were given, those that had nothing left to be undone."""
+        given = len(self.terms.span.keys)
+        found = self.undone.written - self.pruned
+        return max(0, given - found) if given and not self.interrupted else 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:

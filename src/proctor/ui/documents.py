@@ -122,6 +122,7 @@ def rollback(ended: Rollback) -> dict[str, Any]:
         "interrupted_here": ended.interrupted,
         "chunks": ended.chunks,
         "elapsed_seconds": plain(ended.elapsed),
+        "keys_missed": ended.keys_missed,
         "undone": undone(ended.undone),
     }
 

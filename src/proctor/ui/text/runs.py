@@ -175,6 +175,17 @@ def _blocked(done: Rollback) -> str:
     return ", ".join(parts)
 
 
+def _keys_missed(done: Rollback) -> str:
+    """Keys that were given for nothing: a slip of the hand would else look like success."""
+    if not done.keys_missed:
+        return ""
+    given = words.plural(len(done.terms.span.keys), "key")
+    return (
+        f"{done.keys_missed:,} of {given} given: this run did not write them, or they were undone "
+        "or pruned before"
+    )
+
+
 def verification(seen: Verification) -> list[RenderableType]:
     """The verdict first, then what it rests on."""
     style = {"pass": "bold green", "fail": "bold red"}.get(seen.verdict, "bold yellow")
@@ -221,6 +232,7 @@ def rollback(done: Rollback) -> list[RenderableType]:
                 ("left alone", f"{undone.changed:,} changed by somebody else since"),
                 ("gone", words.count(undone.gone)),
                 ("blocked", _blocked(done)),
+                ("keys missed", _keys_missed(done)),
             )
         ),
     ]
