@@ -173,3 +173,22 @@ def test_futures_wait_their_turn(executor):
     futures = [executor.submit(slices.add, n, n) for n in range(8)]
     assert not wait(futures, timeout=60).not_done
     assert [f.result() for f in futures] == [0, 2, 4, 6, 8, 10, 12, 14]
+
+
+KILLED = """
+import os, signal
+from proctor.adapters.executors import ProcessPool
+
+if __name__ == "__main__":
+    ProcessPool(2).submit(os.getpid).result()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_coordinator_leaves_no_warning_behind(tmp_path):
+    """Python's cleaner of semaphores has the last word otherwise, long after everybody is gone."""
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    ended = subprocess.run([sys.executable, script], stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert ended.stderr == ""

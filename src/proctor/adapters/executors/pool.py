@@ -6,11 +6,13 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -27,6 +29,7 @@ class ProcessPool:
 
     def __init__(self, slots: int) -> None:
         """At most `slots` slices run at once; others wait their turn."""
+        _start_tracker()
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="proctor-slot")
         self._mine = threading.local()
         self._lock = threading.Lock()
@@ -97,6 +100,20 @@ class ProcessPool:
             processes = list(self._processes)
             self._processes.clear()
         return processes
+
+
+def _start_tracker() -> None:
+    """Start Python's own cleaner of semaphores without its warning.
+
+    It outlives a coordinator that is killed, cleans up and would then say on our stderr that
+    there was something to clean up: a riddle to whoever reads it, and no news.
+    """
+    quiet = "ignore:resource_tracker:UserWarning"
+    sys.warnoptions.append(quiet)
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.remove(quiet)
 
 
 def _kill(pid: int) -> None:
