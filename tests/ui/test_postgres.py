@@ -2,11 +2,14 @@
 
 import json
 import re
+import subprocess
 
 import psycopg
 import pytest
 
 from psycopg.conninfo import conninfo_to_dict
+
+import servers
 
 
 @pytest.fixture
@@ -294,3 +297,23 @@ def test_hostile_names_and_values_go_through_a_whole_run(customers, shop, pg, pr
 
 def quoted(name):
     return '"' + name.replace('"', '""') + '"'
+
+
+def test_after_an_undo_script_everything_fits_together(customers, shop, pg, proctor):
+    """The run's state is what Proctor did; what psql undid is said beside it."""
+    run = proctor("run", "normalize_email", "-e", "pg", "--json").json["id"]
+    assert "undone" not in proctor("status", run, "-e", "pg").out
+    proctor("rollback", run, "-e", "pg", "--sql", "undo.sql")
+    program = next(d / "psql" for d in servers.postgres_bindirs() if (d / "psql").exists())
+    subprocess.run(
+        [program, "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--dbname", pg, "-f", "undo.sql"],
+        check=True,
+        capture_output=True,
+    )
+    assert customers("SELECT count(email_normalized) FROM customers") == [(0,)]
+    seen = " ".join(proctor("status", run, "-e", "pg").out.split())
+    assert re.search(r"undone (\d+) of \1 chunk", seen)
+    verified = proctor("verify", run, "-e", "pg", "--json").json
+    assert verified["verdict"] == "inconclusive"
+    ended = proctor("rollback", run, "-e", "pg", "--yes")
+    assert "undone before 500 rows by a script of SQL" in " ".join(ended.out.split())

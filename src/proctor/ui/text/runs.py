@@ -77,6 +77,7 @@ def one(seen: Snapshot) -> list[RenderableType]:
                 ("rows read", _of(run)),
                 ("buckets", words.buckets(run.outcome)),
                 ("still eligible", words.visible(words.still_eligible(run))),
+                ("undone", _undone(seen)),
                 ("parameters", words.visible(run.params if run.params not in ("", "{}") else "")),
                 ("knobs", knobs(run.tuning)),
                 ("started", words.moment(run.started or run.created)),
@@ -89,6 +90,13 @@ def one(seen: Snapshot) -> list[RenderableType]:
             )
         ),
     ]
+
+
+def _undone(seen: Snapshot) -> str:
+    """How much is taken back of a run whose state does not say so: in part, or by a script."""
+    if not seen.chunks_undone or seen.run.state is RunState.ROLLED_BACK:
+        return ""
+    return f"{seen.chunks_undone:,} of {words.plural(seen.chunks_applied, 'chunk')}"
 
 
 def _heartbeat(seen: Snapshot) -> str:
@@ -175,6 +183,14 @@ def _blocked(done: Rollback) -> str:
     return ", ".join(parts)
 
 
+def _undone_before(done: Rollback) -> str:
+    """Rows of chunks that were undone without Proctor, which then knows no more of them."""
+    rows = done.run.outcome.written - done.undone.written
+    if not done.terms.whole or done.interrupted or rows <= 0:
+        return ""
+    return f"{words.plural(rows, 'row')} by a script of SQL, which listed what it left alone"
+
+
 def _keys_missed(done: Rollback) -> str:
     """Keys that were given for nothing: a slip of the hand would else look like success."""
     if not done.keys_missed:
@@ -233,6 +249,7 @@ def rollback(done: Rollback) -> list[RenderableType]:
                 ("gone", words.count(undone.gone)),
                 ("blocked", _blocked(done)),
                 ("keys missed", _keys_missed(done)),
+                ("undone before", _undone_before(done)),
             )
         ),
     ]
