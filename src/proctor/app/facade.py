@@ -8,18 +8,17 @@ from __future__ import annotations
 import contextlib
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from proctor.app.options import RollbackOptions, RunOptions
 from proctor.authoring import Backfill
 from proctor.config import Config
 from proctor.core.pace import Pace
 from proctor.core.windows import deadline
 from proctor.engine.control import change_knobs, pause, refuse_ended
 from proctor.engine.digest import digest_code
-from proctor.engine.kit import Stop
 from proctor.engine.launch import Request, give_up, launch, params_of, read_plan
 from proctor.engine.part import Part, resolve
 from proctor.engine.plan import approve, make_plan, rehearse
@@ -56,37 +55,6 @@ if TYPE_CHECKING:
 
 WATCH_EVERY = 0.5
 """Seconds between two looks of `watch`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """What `run` was asked to do, as typed."""
-
-    params: Mapping[str, str] = field(default_factory=dict)
-    part: Part = field(default_factory=Part)
-    plan: Path | None = None
-    workers: int | None = None
-    processes: int = 1
-    until: str | None = None
-    accept: tuple[str, ...] = ()
-    restart: bool = False
-    resume: str | None = None
-    confirmed: bool = False
-    retry_failures_of: str | None = None
-    stop: Stop = field(default_factory=Stop)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RollbackOptions:
-    """What `rollback` was asked to undo, as typed."""
-
-    dry_run: bool = False
-    part: Part = field(default_factory=Part)
-    since: datetime | None = None
-    confirmed: bool = False
-    plan: Path | None = None
-    """What a dry run wrote, and somebody approved."""
-    stop: Stop = field(default_factory=Stop)
 
 
 @dataclass(slots=True)

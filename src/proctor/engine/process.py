@@ -108,6 +108,4 @@ def explained(verdict: Verdict, issues: Sequence[Issue], spec: Spec) -> Verdict:
 def judge(kit: Kit, outcome: Outcome) -> Verdict:
     """The error budget's word on a chunk's books, together with the run's so far."""
     budget, so_far = kit.backfill.budget, kit.seen.since(kit.forgiven)
-    return judge_errors(
-        outcome, so_far, share=budget.share, count=budget.count, after=budget.after
-    )
+    return judge_errors(outcome, so_far, share=budget.share, count=budget.count, after=budget.after)
