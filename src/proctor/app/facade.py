@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from proctor.app.options import RollbackOptions, RunOptions
 from proctor.authoring import Backfill
 from proctor.config import Config
-from proctor.core.pace import Pace
 from proctor.core.windows import deadline
 from proctor.engine.control import change_knobs, pause, refuse_ended
 from proctor.engine.digest import digest_code
@@ -29,7 +28,6 @@ from proctor.engine.show import (
     shown_run,
     shown_span,
     shown_undone,
-    snapshot,
 )
 from proctor.engine.site import Site, as_it_is, dice, own
 from proctor.engine.snapshot import (
@@ -43,7 +41,6 @@ from proctor.engine.snapshot import (
     Unwritten,
     Verification,
 )
-from proctor.engine.worked import time_worked
 from proctor.engine.worker import work
 from proctor.errors import NotConfirmed, UsageError
 from proctor.model import Bucket, ChunkRecord, ChunkState, Event, Issue, Run, RunState
@@ -198,18 +195,11 @@ class App:
     async def _seen(
         self, run: Run, at: datetime, chunks: Sequence[ChunkRecord] | None = None
     ) -> Snapshot:
-        run = as_it_is(await self._shown(run))
-        seen = snapshot(
-            run,
-            at,
-            pace=Pace(),
-            chunks=sum(1 for c in chunks or () if c.state is ChunkState.APPLIED),
-            lease_for=self.site.settings.lease_for,
-            elapsed=await time_worked(self.site, run, at, chunks),
-        )
-        from proctor.engine.onlook import with_waits
+        from proctor.engine.onlook import at_rest
 
-        return await with_waits(self.site, seen, self.backfills.get(run.backfill))
+        return await at_rest(
+            self.site, await self._shown(run), at, self.backfills.get(run.backfill), chunks
+        )
 
     async def watch(self, run: str) -> AsyncIterator[Snapshot]:
         """Snapshots of a run in any process, until it is no longer active.

@@ -4,24 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from proctor.authoring import Backfill, Watch
 from proctor.core.pace import Pace
 from proctor.engine.heart import BEAT_EVERY
 from proctor.engine.pacing import Pacing
 from proctor.engine.show import snapshot
-from proctor.engine.site import Site
+from proctor.engine.site import Site, as_it_is
 from proctor.engine.snapshot import Estimate, Snapshot
-from proctor.engine.worked import Stretch
+from proctor.engine.worked import Stretch, time_worked
 from proctor.errors import ProctorError
-from proctor.model import ChunkState, Run, RunState
+from proctor.model import ChunkRecord, ChunkState, Run, RunState
 
 
-async def with_waits(site: Site, seen: Snapshot, backfill: Backfill | None) -> Snapshot:
-    """The snapshot of a run that goes on, with what it watches and why it waits just now."""
-    if seen.run.state is not RunState.RUNNING or seen.run.interrupted:
+async def at_rest(
+    site: Site,
+    run: Run,
+    at: datetime,
+    backfill: Backfill | None,
+    chunks: Sequence[ChunkRecord] | None = None,
+) -> Snapshot:
+    """A run as `status` shows it: at one moment, with why it waits where it goes on."""
+    run = as_it_is(run)
+    seen = snapshot(
+        run,
+        at,
+        pace=Pace(),
+        chunks=sum(1 for c in chunks or () if c.state is ChunkState.APPLIED),
+        lease_for=site.settings.lease_for,
+        elapsed=await time_worked(site, run, at, chunks),
+    )
+    if run.state is not RunState.RUNNING or run.interrupted:
         return seen
-    looked = await Onlooker.of(site, backfill.signals if backfill else ()).look(seen.run)
+    looked = await Onlooker.of(site, backfill.signals if backfill else ()).look(run)
     return replace(seen, throttle=looked.throttle, throttle_reason=looked.throttle_reason)
 
 
