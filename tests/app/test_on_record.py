@@ -34,6 +34,7 @@ async def test_a_whole_life_is_on_record(shop):
     assert [(e.who, e.name) for e in told] == [
         ("pat", "plan.made"),
         ("ada", "run.opened"),
+        ("ada", "columns.noted"),
         ("ada", "run.succeeded"),
         ("vera", "run.verified"),
         ("sam", "script.written"),

@@ -270,12 +270,14 @@ async def give_up(site: Site, run: Run, reason: str) -> Run:
     idle = run.state in (RunState.FAILED, RunState.QUEUED)
     alive = not (idle or run.interrupted or run.state is RunState.PAUSED)
     alive = alive and not (run.holder is not None and is_dead(run.holder))
-    after = await site.store.move(
-        run.id,
-        RunState.CANCELLED if idle else RunState.CANCELLING,
-        among=[RunState.FAILED, RunState.QUEUED] if idle else BEFORE_CANCELLING,
-        reason=reason,
-    )
+    if idle:
+        after = await site.store.move(
+            run.id, RunState.CANCELLED, among=[RunState.FAILED, RunState.QUEUED], reason=reason
+        )
+    else:
+        after = await site.store.move(
+            run.id, RunState.CANCELLING, among=BEFORE_CANCELLING, reason=reason
+        )
     site.events.emit(
         "run.cancelling", run.id, why=reason, before=run.state.value, after=after.state.value
     )

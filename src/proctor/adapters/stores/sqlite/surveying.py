@@ -35,6 +35,10 @@ BUSY_LIMIT: Final = 0.75
 COMMIT_LIMIT: Final = 1.0
 
 
+LEAST_ROW: Final = 8
+"""Bytes that a row takes in a page, with its place in the page's list."""
+
+
 def survey(session: Session, spec: Spec, span: Span, *, exact: bool) -> Survey:
     """Rows, eligible rows and bounds of a span, in one read transaction."""
     with session.reading(session.quiet) as connection:
@@ -100,7 +104,7 @@ def _is_big(connection: sqlite3.Connection, frame: Frame) -> bool:
 
 
 def _rows_guessed(connection: sqlite3.Connection, frame: Frame) -> int:
-    """At most how many rows, at no cost: from ANALYZE, or the ends of the rowid."""
+    """At most how many rows, at no cost: from ANALYZE, or the ends of the rowid and the file."""
     if frame.source is None:
         return 0
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'").fetchone():
@@ -117,7 +121,10 @@ def _rows_guessed(connection: sqlite3.Connection, frame: Frame) -> int:
         f"SELECT (SELECT min({column}) FROM {frame.source.sql}), "
         f"(SELECT max({column}) FROM {frame.source.sql})"
     ).fetchone()
-    return 0 if low is None else int(high) - int(low) + 1
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    # Keys may have wide holes; no file holds more rows than have room in it.
+    return 0 if low is None else min(int(high) - int(low) + 1, pages * size // LEAST_ROW)
 
 
 def _estimates(
