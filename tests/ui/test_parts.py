@@ -105,7 +105,7 @@ def test_exit_code_1_says_what_it_is_about(shop, proctor):
 
 
 def test_a_run_undone_in_part_is_still_what_it_was(shop, proctor):
-    """It succeeded and says how many rows are undone; the books of undoing the rest are the whole's."""
+    """It succeeded, says how many rows are undone, and the rest can be undone later."""
     run = proctor("run", "normalize_email", "--json").json["id"]
     assert proctor("rollback", run, "--to", "10", "--yes").code == 0
     assert proctor("rollback", run, "--from", "11", "--to", "30", "--yes").code == 0
