@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from proctor.engine.heart import beating
@@ -18,10 +18,12 @@ from proctor.errors import (
     OperatorError,
     ProctorError,
 )
-from proctor.model import ChunkState, Run, RunState
+from proctor.model import Bucket, ChunkState, Run, RunState
 
 SWEEPS = 2
 """Passes over eligible keys that the run has not settled, after the first."""
+UNSETTLED = frozenset({"arrived", Bucket.CONFLICTED.value})
+"""Why a row is still eligible that a sweep can settle; for any other reason it was counted."""
 IDLE_SLICES = 5
 """Slices in a row without progress after which the coordinator gives up."""
 WAIT_FOR_OTHERS = 0.2
@@ -59,17 +61,21 @@ async def execute(kit: Kit, work: Worker, *, sweeps: bool = True) -> Ended:
 
 
 async def _work_through(kit: Kit, work: Worker, *, sweeps: bool) -> Ended:
-    await _passes(kit, work, sweeps=sweeps)
-    return await _conclude(kit)
+    still = await _passes(kit, work, sweeps=sweeps)
+    return await _conclude(kit, still)
 
 
-async def _passes(kit: Kit, work: Worker, *, sweeps: bool) -> None:
-    """The first pass and the sweeps, until nothing is left or something says halt."""
+async def _passes(kit: Kit, work: Worker, *, sweeps: bool) -> Mapping[str, int] | None:
+    """The first pass and the sweeps, until nothing is left or something says halt.
+
+    Rows still eligible by reason, where the last look found none that a sweep could settle: on
+    a big table it is not taken twice.
+    """
     idle, swept = 0, kit.run.sweep
     while not kit.idle:
         tally = await work(kit)
         if kit.idle:
-            return
+            return None
         idle = 0 if tally.chunks else idle + 1
         left = await _left(kit)
         if left and idle > IDLE_SLICES and not await _others(kit):
@@ -82,8 +88,19 @@ async def _passes(kit: Kit, work: Worker, *, sweeps: bool) -> None:
             await kit.clock.sleep(WAIT_FOR_OTHERS)
             continue
         swept += 1
-        if not sweeps or swept > SWEEPS or not await _sweep(kit, swept):
-            return
+        if not sweeps or swept > SWEEPS:
+            return None
+        still = await _tallied(kit)
+        if kit.idle or UNSETTLED.isdisjoint(still):
+            return still
+        if not await _sweep(kit, swept):
+            return None
+    return None
+
+
+async def _tallied(kit: Kit) -> Mapping[str, int]:
+    with _looking(kit):
+        return await patiently(kit, lambda: kit.store.tally(kit.run, kit.spec))
 
 
 async def _sweep(kit: Kit, number: int) -> bool:
@@ -120,7 +137,7 @@ async def _others(kit: Kit) -> bool:
     return any(c.state is ChunkState.CLAIMED and c.worker != kit.worker for c in chunks)
 
 
-async def _conclude(kit: Kit) -> Ended:
+async def _conclude(kit: Kit, still: Mapping[str, int] | None = None) -> Ended:
     """Move the run to where it belongs after an orderly end of work."""
     run = await patiently(kit, lambda: kit.store.run(kit.run.id))
     if run.epoch != kit.run.epoch:
@@ -135,8 +152,8 @@ async def _conclude(kit: Kit) -> Ended:
     if kit.idle:
         asked = bool(kit.stop.level) or not kit.halt or run.state is RunState.PAUSING
         return Ended(run=await _pause(kit, run), interrupted=asked)
-    with _looking(kit):
-        still = await patiently(kit, lambda: kit.store.tally(run, kit.spec))
+    if still is None:
+        still = await _tallied(kit)
     try:
         run = await _moved(kit, RunState.SUCCEEDED, among=[RunState.RUNNING, RunState.PAUSING])
     except IllegalMove:

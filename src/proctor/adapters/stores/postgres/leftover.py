@@ -18,7 +18,7 @@ from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.claims import fenced
 from proctor.adapters.stores.postgres.literal import text
 from proctor.adapters.stores.postgres.pool import Pool, Transaction
-from proctor.adapters.stores.postgres.stretches import Ask, asking, stretches
+from proctor.adapters.stores.postgres.stretches import Ask, along, asking, stretches
 from proctor.model import Bucket, Chunk, ChunkState, Issue, Key, Run
 
 PAGE: Final = 5_000
@@ -52,7 +52,8 @@ async def tally(pool: Pool, binding: Binding, run: Run) -> Mapping[str, int]:
     """Rows of the target set that are eligible now, by why this run left them so."""
     counts: Counter[str] = Counter()
     ask = asking(pool, run.id)
-    async for page in eligible_pages(ask, binding, run, pool.manners.statement_timeout):
+    within, ends = pool.manners.statement_timeout, await _ends(ask, binding, run)
+    async for page in eligible_pages(ask, binding, run, within, ends=ends):
         reasons = dict.fromkeys(page, ARRIVED)
         async for settled in _settled(ask, binding, run, page):
             reasons |= {k: why for k, why in settled.items() if k in reasons}
@@ -104,8 +105,8 @@ async def sweep(pool: Pool, binding: Binding, run: Run, number: int, rows: int) 
     total = 0
     async with pool.write(run.id, patient=True) as work:
         left: list[Key] = []
-        within = pool.manners.statement_timeout
-        async for page in eligible_pages(work.fetch, binding, run, within):
+        within, ends = pool.manners.statement_timeout, await _ends(work.fetch, binding, run)
+        async for page in eligible_pages(work.fetch, binding, run, within, ends=ends):
             unsettled = await _unsettled(work.fetch, binding, run, page, conflicted)
             left += unsettled
             total += len(unsettled)
@@ -154,9 +155,12 @@ async def _swept(work: Transaction, run: Run, number: int) -> int:
 
 
 async def eligible_pages(
-    ask: Ask, binding: Binding, run: Run, within: timedelta
+    ask: Ask, binding: Binding, run: Run, within: timedelta, *, ends: Sequence[Key] = ()
 ) -> AsyncIterator[list[Key]]:
-    """Pages of the keys of the target set that are eligible now, in scan order."""
+    """Pages of the keys of the target set that are eligible now, in scan order.
+
+    Along `ends`, where they are known, nothing has to be looked up but the rows themselves.
+    """
     stop = run.last if run.span.limit is None else run.cursor
     if run.last is None or stop is None:
         return
@@ -164,7 +168,10 @@ async def eligible_pages(
     if run.span.keys:
         inside += f" AND {binding.among(run.span.keys)}"
     page: list[Key] = []
-    parts = stretches(ask, binding, inside=inside, stop=stop, within=within)
+    if ends:
+        parts = along(ends, binding, inside=inside, stop=stop, within=within)
+    else:
+        parts = stretches(ask, binding, inside=inside, stop=stop, within=within)
     async for part in parts:
         after: Key | None = None
         while True:
@@ -182,6 +189,16 @@ async def eligible_pages(
             after = tuple(found[-1])
     if page:
         yield page
+
+
+async def _ends(ask: Ask, binding: Binding, run: Run) -> list[Key]:
+    """Where the chunks of the first pass end, in scan order."""
+    found = await ask(
+        f"SELECT upto FROM proctor.chunks WHERE run = {text(run.id)} AND sweep = 0 "
+        f"AND keys IS NULL ORDER BY {keyset.order_by(_parts(binding, 'upto'))}"
+    )
+    keys_found = (records.key_from_json(row[0]) for row in found)
+    return [key for key in keys_found if key is not None]
 
 
 async def _settled(
@@ -206,13 +223,15 @@ async def _settled(
 
 def meets(binding: Binding, first: Key, last: Key) -> str:
     """Whether a chunk's range `(after, upto]` meets the keys from `first` to `last`."""
-
-    def parts(column: str) -> list[tuple[str, bool]]:
-        return [
-            (f"({c.field.compared(f'({column}::pg_catalog.json ->> {i})')})", c.descending)
-            for i, c in enumerate(binding.key)
-        ]
-
-    ends = keyset.behind(parts("upto"), keys.place(binding.key, first), inclusive=True)
-    begins = keyset.up_to(parts("after"), keys.place(binding.key, last), inclusive=False)
+    upto, after = _parts(binding, "upto"), _parts(binding, "after")
+    ends = keyset.behind(upto, keys.place(binding.key, first), inclusive=True)
+    begins = keyset.up_to(after, keys.place(binding.key, last), inclusive=False)
     return f"({ends}) AND (after IS NULL OR ({begins}))"
+
+
+def _parts(binding: Binding, column: str) -> list[tuple[str, bool]]:
+    """A key kept in the chunk table as values to compare with those of the target."""
+    return [
+        (f"({c.field.compared(f'({column}::pg_catalog.json ->> {i})')})", c.descending)
+        for i, c in enumerate(binding.key)
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Final, TypeAlias
 
@@ -14,6 +14,8 @@ from proctor.model import Key
 
 FIRST: Final = 1_000
 """Keys of the first stretch; from there on what they took says how many."""
+AT_ONCE: Final = 128
+"""Ends of chunks in the longest stretch along them: about as many keys as in another."""
 LEAST: Final = 100
 MOST: Final = 1_000_000
 SHARE: Final = 8
@@ -66,3 +68,30 @@ async def stretches(
             rows = min(MOST, rows * GROWTH)
         elif took > good:
             rows = max(LEAST, rows // 2)
+
+
+async def along(
+    ends: Sequence[Key], binding: Binding, *, inside: str, stop: Key, within: timedelta
+) -> AsyncIterator[str]:
+    """The same along ends that are known, as those of a run's chunks are: no key is counted.
+
+    Behind rows that were just written, finding an end costs about as much as looking at them.
+    """
+    good = within.total_seconds() / SHARE
+    many, done = AT_ONCE if binding.source is None else 1, 0
+    after: Key | None = None
+    while done < len(ends):
+        began = time.perf_counter()
+        done = min(done + many, len(ends))
+        upto = ends[done - 1]
+        yield f"{inside} AND {binding.after(after)} AND {binding.upto(upto)}"
+        after = upto
+        took = time.perf_counter() - began
+        if binding.source is None:
+            continue
+        if took * GROWTH < good:
+            many = min(AT_ONCE, many * GROWTH)
+        elif took > good:
+            many = max(1, many // 2)
+    if after != stop:
+        yield f"{inside} AND {binding.after(after)} AND {binding.upto(stop)}"
