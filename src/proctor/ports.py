@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -111,8 +111,14 @@ class Working(Protocol):
         or the run's state is not running.
         """
 
-    async def read(self, spec: Spec, lease: Lease) -> Page:
-        """The eligible rows of a chunk with their versions, in a short read-only transaction."""
+    async def read(
+        self, spec: Spec, lease: Lease, *, answered: Callable[[], None] | None = None
+    ) -> Page:
+        """The eligible rows of a chunk with their versions, in a short read-only transaction.
+
+        `answered` is called once the target has no more to do for it, perhaps before the page
+        is made of the answer.
+        """
 
     async def prepare(self, spec: Spec, settled: Settled) -> Settled:
         """Do ahead what `apply` would else do while it holds a connection, such as encoding.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,8 +43,7 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
     await turn.take()
     if kit.spec.sql:
         return await _inside(lease, kit)
-    page = await kit.store.read(kit.spec, lease)
-    turn.give()
+    page = await kit.store.read(kit.spec, lease, answered=turn.give)
     async with kit.computing:
         answers = await compute(
             kit.backfill,
@@ -62,8 +63,18 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
     if not await kit.pacing.before_write() or kit.wrong:
         return Processed(applied=None, verdict=WRONG if kit.wrong else SHUT, page=page)
     applied = await kit.store.apply(kit.spec, lease, settled, kit.terms)
+    _let_go_later(answers, settled)
     verdict = explained(judge(kit, applied.outcome), applied.issues, kit.spec)
     return Processed(applied=applied, verdict=verdict, page=page)
+
+
+def _let_go_later(*rows: object) -> None:
+    """Free a chunk's rows once the lane waits again: by then the target has its next question."""
+    asyncio.get_running_loop().call_soon(_let_go, *rows)
+
+
+def _let_go(*_: object) -> None:
+    """What held them is gone when this returns."""
 
 
 async def _settled(page: Page, answers: list[Answered], kit: Kit) -> Settled:

@@ -27,6 +27,17 @@ ABOUT_SPEC = items_spec(into="about", into_key=("item",))
 class Guarding:
     """Nothing that changed since it was read is overwritten: it is read and computed again."""
 
+    async def test_a_read_tells_once_when_the_target_has_answered(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """Whoever waits for a turn at the target is let in then, and not a moment too soon."""
+        await make_items(harness, range(1, 4))
+        told: list[str] = []
+        run = await begin(store, items_spec())
+        lease = await claim_one(store, run, items_spec())
+        page = await store.read(items_spec(), lease, answered=lambda: told.append("answered"))
+        assert (told, len(page.keys)) == (["answered"], 3)
+
     async def test_a_row_that_changed_is_read_and_computed_again(
         self, harness: Harness, store: Store
     ) -> None:

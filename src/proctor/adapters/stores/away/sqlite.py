@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -67,9 +67,14 @@ class ScratchStore(SqliteStore):
         self.desk = Desk(session)
         self._progress = progress
 
-    async def read(self, spec: Spec, lease: Lease) -> Page:
+    async def read(
+        self, spec: Spec, lease: Lease, *, answered: Callable[[], None] | None = None
+    ) -> Page:
         """The eligible rows of a chunk."""
-        return await self.desk.ask(self._read, spec, lease)
+        page = await self.desk.ask(self._read, spec, lease)
+        if answered is not None:
+            answered()
+        return page
 
     def _read(self, session: Session, spec: Spec, lease: Lease) -> Page:
         self.session.tell(run_row(self._progress, lease.chunk.run))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -188,9 +188,11 @@ class AwayStore:
             if new is not None:
                 return [*leases, *new]
 
-    async def read(self, spec: Spec, lease: Lease) -> Page:
+    async def read(
+        self, spec: Spec, lease: Lease, *, answered: Callable[[], None] | None = None
+    ) -> Page:
         """The eligible rows of a chunk."""
-        return await self._data.rows.read(spec, lease)
+        return await self._data.rows.read(spec, lease, answered=answered)
 
     async def prepare(self, spec: Spec, settled: Settled) -> Settled:  # noqa: ARG002 (the port's)
         """Nothing: where progress is kept away from the rows, that is what takes the time."""

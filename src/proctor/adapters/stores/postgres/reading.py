@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 
@@ -104,18 +105,26 @@ def _deep(value: Any) -> bool:
     return isinstance(value, dict | list)
 
 
-async def read(pool: Pool, binding: Binding, lease: Lease) -> Page:
-    """The eligible rows of a chunk, in one round trip."""
-    chunk = lease.chunk
+async def read(
+    pool: Pool, binding: Binding, lease: Lease, *, answered: Callable[[], None] | None = None
+) -> Page:
+    """The eligible rows of a chunk, in one round trip.
+
+    The page is made in another thread, so that whoever was let in can send meanwhile.
+    """
+    chunk, listed_keys = lease.chunk, lease.chunk.keys
     async with pool.read(chunk.run) as work:
-        if chunk.keys is not None:
-            return await listed(work, binding, chunk.keys, eligible=True)
-        found = await work.commit(
-            f"SELECT {binding.selected} FROM {binding.joined} "
-            f"WHERE {binding.after(chunk.after)} AND {binding.upto(chunk.upto)} "
-            f"AND {binding.eligible} ORDER BY {binding.order}"
-        )
-        return page_of(binding, found)
+        if listed_keys is not None:
+            page = await listed(work, binding, listed_keys, eligible=True)
+        else:
+            found = await work.commit(
+                f"SELECT {binding.selected} FROM {binding.joined} "
+                f"WHERE {binding.after(chunk.after)} AND {binding.upto(chunk.upto)} "
+                f"AND {binding.eligible} ORDER BY {binding.order}"
+            )
+    if answered is not None:
+        answered()
+    return page if listed_keys is not None else await asyncio.to_thread(page_of, binding, found)
 
 
 async def by_keys(pool: Pool, binding: Binding, wanted: Sequence[Key]) -> Page:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -168,9 +168,11 @@ class PostgresStore:
         want = claims.Want(worker=worker, count=count, rows=max(1, rows), lease=lease_for)
         return await claims.claim(self._pool, await self._bound(spec), run, want)
 
-    async def read(self, spec: Spec, lease: Lease) -> Page:
+    async def read(
+        self, spec: Spec, lease: Lease, *, answered: Callable[[], None] | None = None
+    ) -> Page:
         """The eligible rows of a chunk."""
-        return await reading.read(self._pool, await self._bound(spec), lease)
+        return await reading.read(self._pool, await self._bound(spec), lease, answered=answered)
 
     async def prepare(self, spec: Spec, settled: Settled) -> Settled:
         """Encode the rows of a chunk and judge which of them would change."""

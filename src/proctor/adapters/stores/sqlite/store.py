@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
@@ -149,9 +149,14 @@ class SqliteStore:
             claiming.claim, run, spec, worker, count=count, rows=rows, lease_for=lease_for
         )
 
-    async def read(self, spec: Spec, lease: Lease) -> Page:
+    async def read(
+        self, spec: Spec, lease: Lease, *, answered: Callable[[], None] | None = None
+    ) -> Page:
         """See the port."""
-        return await self.desk.ask(rows.read, spec, lease)
+        page = await self.desk.ask(rows.read, spec, lease)
+        if answered is not None:
+            answered()
+        return page
 
     async def prepare(self, spec: Spec, settled: Settled) -> Settled:  # noqa: ARG002 (the port's)
         """Nothing: values are prepared by the file's own connection."""
