@@ -46,7 +46,6 @@ async def stretches(
     however little of it is asked for.
     """
     rows = MOST if binding.source is None else FIRST
-    good = within.total_seconds() / SHARE
     after: Key | None = None
     while True:
         began = time.perf_counter()
@@ -61,13 +60,8 @@ async def stretches(
         if upto == stop:
             return
         after = upto
-        took = time.perf_counter() - began
-        if binding.source is None:
-            continue
-        if took * GROWTH < good:
-            rows = min(MOST, rows * GROWTH)
-        elif took > good:
-            rows = max(LEAST, rows // 2)
+        if binding.source is not None:
+            rows = _next(rows, time.perf_counter() - began, within, least=LEAST, most=MOST)
 
 
 async def along(
@@ -77,7 +71,6 @@ async def along(
 
     Behind rows that were just written, finding an end costs about as much as looking at them.
     """
-    good = within.total_seconds() / SHARE
     many, done = AT_ONCE if binding.source is None else 1, 0
     after: Key | None = None
     while done < len(ends):
@@ -86,12 +79,15 @@ async def along(
         upto = ends[done - 1]
         yield f"{inside} AND {binding.after(after)} AND {binding.upto(upto)}"
         after = upto
-        took = time.perf_counter() - began
-        if binding.source is None:
-            continue
-        if took * GROWTH < good:
-            many = min(AT_ONCE, many * GROWTH)
-        elif took > good:
-            many = max(1, many // 2)
+        if binding.source is not None:
+            many = _next(many, time.perf_counter() - began, within, least=1, most=AT_ONCE)
     if after != stop:
         yield f"{inside} AND {binding.after(after)} AND {binding.upto(stop)}"
+
+
+def _next(length: int, took: float, within: timedelta, *, least: int, most: int) -> int:
+    """How long the next stretch may be, after one of this length."""
+    good = within.total_seconds() / SHARE
+    if took * GROWTH < good:
+        return min(most, length * GROWTH)
+    return max(least, length // 2) if took > good else length
