@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from proctor.model import (
     Applied,
@@ -30,6 +30,13 @@ from proctor.model import (
     Tuning,
     Undone,
 )
+
+Permit: TypeAlias = Callable[[], Awaitable[None]]
+"""Waits until a write may begin."""
+
+
+async def granted() -> None:
+    """At once."""
 
 
 class Surveying(Protocol):
@@ -92,6 +99,10 @@ class Surveying(Protocol):
 class Working(Protocol):
     """Run the backfill: all state of a run lives in the target, moved by these."""
 
+    @property
+    def reads_beside(self) -> bool:
+        """Whether a page is read beside a write, without a turn, but not while Python computes."""
+
     async def open(self, opening: Opening) -> Run:
         """Start a run, or take an existing one over, in one transaction.
 
@@ -136,8 +147,13 @@ class Working(Protocol):
         InDoubt.
         """
 
-    async def apply_sql(self, spec: Spec, lease: Lease, terms: Terms) -> Applied:
-        """The same for `sql=`: read, compute and write inside the server."""
+    async def apply_sql(
+        self, spec: Spec, lease: Lease, terms: Terms, *, permit: Permit = granted
+    ) -> Applied:
+        """The same for `sql=`: read, compute and write inside the server.
+
+        `permit` is waited for before anything is locked, behind what can be done ahead.
+        """
 
     async def reclaim(self, lease: Lease, lease_for: timedelta) -> Lease | None:
         """Settle doubt: claim again under a new fence, which waits for the transaction in doubt.
@@ -192,14 +208,16 @@ class Working(Protocol):
 class Undoing(Protocol):
     """Take it back, or see that it holds, from the target alone."""
 
-    async def undo(self, run: Run, number: int, terms: UndoTerms) -> Undone:
+    async def undo(
+        self, run: Run, number: int, terms: UndoTerms, *, permit: Permit = granted
+    ) -> Undone:
         """Undo one applied chunk in one transaction, marking it undone; idempotent.
 
         With `terms.dry_run` in a read-only transaction, saying what it would do. Rows that a
         part (`not terms.whole`) had to leave alone stay in the journal and can be asked for
         again; undoing the whole run settles every row of it. The answer is about this call alone:
         what undoing the chunk has come to is kept on its row in the same transaction, for
-        `chunks` and `left_alone`, so that neither a crash nor a lost reply takes it away.
+        `chunks` and `left_alone`, so that no crash and no lost reply takes it away.
         """
 
     async def left_alone(self, run: str) -> Mapping[int, Sequence[Issue]]:

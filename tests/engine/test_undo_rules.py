@@ -106,7 +106,8 @@ class Shelf:
         self.wrote.append(then)
         return self.kept[i]
 
-    async def undo(self, _run, number, terms):
+    async def undo(self, _run, number, terms, *, permit):
+        await permit()
         self.asked.append(number)
         if self.fails.get(number):
             raise self.fails[number].pop(0)

@@ -22,6 +22,10 @@ HELD_BELOW = 0.5
 """Under this duty the throttle alone explains a low rate."""
 
 
+class Shut(Exception):
+    """Nothing may be written now, and the run was told to stop while it waited."""
+
+
 @dataclass(slots=True)
 class Pacing:
     """The throttle of one process: signals in, rests out.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from proctor.core.settle import settle
 from proctor.engine.compute import compute
 from proctor.engine.first import settle_first
 from proctor.engine.kit import Kit
+from proctor.engine.pacing import Shut
 from proctor.engine.show import shown_key
 from proctor.engine.turns import Turn
 from proctor.errors import AnswerError
@@ -40,11 +42,18 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
     """
     if not await kit.pacing.wait():
         return Processed(applied=None, verdict=SHUT)
-    await turn.take()
     if kit.spec.sql:
-        return await _inside(lease, kit)
-    page = await kit.store.read(kit.spec, lease, answered=turn.give)
-    async with kit.computing:
+        return await _inside(lease, kit, turn)
+    async with contextlib.AsyncExitStack() as held:
+        if kit.store.reads_beside:
+            # It reads a row at a time, and would wait for Python's lock at each.
+            turn.give()
+            await held.enter_async_context(kit.computing)
+            page = await kit.store.read(kit.spec, lease)
+        else:
+            await turn.take()
+            page = await kit.store.read(kit.spec, lease, answered=turn.give)
+            await held.enter_async_context(kit.computing)
         answers = await compute(
             kit.backfill,
             kit.noting(page),
@@ -53,12 +62,12 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
             redact=kit.redact,
         )
         settled = await _settled(page, answers, kit)
-    # What is to be written counts as written, or a few bad rows would be all that were read.
-    verdict = judge(kit, settled.outcome.plus(Bucket.WRITTEN, len(settled.index)))
-    if not verdict.go:
-        told = explained(verdict, settled.issues, kit.spec)
-        return Processed(applied=None, verdict=told, page=page)
-    settled = await kit.store.prepare(kit.spec, settled)
+        # What is to be written counts as written, or a few bad rows would be all that were read.
+        verdict = judge(kit, settled.outcome.plus(Bucket.WRITTEN, len(settled.index)))
+        if not verdict.go:
+            told = explained(verdict, settled.issues, kit.spec)
+            return Processed(applied=None, verdict=told, page=page)
+        settled = await kit.store.prepare(kit.spec, settled)
     await turn.take()
     if not await kit.pacing.before_write() or kit.wrong:
         return Processed(applied=None, verdict=WRONG if kit.wrong else SHUT, page=page)
@@ -92,11 +101,18 @@ async def _settled(page: Page, answers: list[Answered], kit: Kit) -> Settled:
     return settled
 
 
-async def _inside(lease: Lease, kit: Kit) -> Processed:
+async def _inside(lease: Lease, kit: Kit, turn: Turn) -> Processed:
     """The same for `sql=`: the database reads, computes and writes in one transaction."""
-    if not await kit.pacing.before_write():
+
+    async def permit() -> None:
+        await turn.take()
+        if not await kit.pacing.before_write():
+            raise Shut
+
+    try:
+        applied = await kit.store.apply_sql(kit.spec, lease, kit.terms, permit=permit)
+    except Shut:
         return Processed(applied=None, verdict=SHUT)
-    applied = await kit.store.apply_sql(kit.spec, lease, kit.terms)
     verdict = explained(judge(kit, applied.outcome), applied.issues, kit.spec)
     return Processed(applied=applied, verdict=verdict)
 

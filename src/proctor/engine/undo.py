@@ -14,7 +14,7 @@ from proctor.engine.calm import calm
 from proctor.engine.events import Events
 from proctor.engine.heart import BEAT_EVERY
 from proctor.engine.kit import Stop
-from proctor.engine.pacing import CHECK_EVERY, Pacing
+from proctor.engine.pacing import CHECK_EVERY, Pacing, Shut
 from proctor.engine.show import plural
 from proctor.engine.snapshot import Rollback, Undoing
 from proctor.errors import EngineError, HeldError, IllegalMove, ProctorError, Unreachable
@@ -213,11 +213,14 @@ class Undoer:
 
     async def _lane(self, queue: Iterator[ChunkRecord]) -> None:
         """Undo one chunk after the other, until there are none or somebody says stop."""
-        while await self.pacing.wait() and await self.pacing.before_write():
+        while await self.pacing.wait():
             record = None if self.stop.level else next(queue, None)
             if record is None:
                 return
-            undone = await self._one(record.chunk.number)
+            try:
+                undone = await self._one(record.chunk.number)
+            except Shut:
+                return
             self.total += undone
             self.done += 1
             self.pacing.wrote(
@@ -263,11 +266,15 @@ class Undoer:
                 self._show()
             await self.clock.sleep(BEAT_EVERY)
 
+    async def _permit(self) -> None:
+        if not await self.pacing.before_write():
+            raise Shut
+
     async def _one(self, number: int) -> Undone:
         attempt = 1
         while True:
             try:
-                return await self.store.undo(self.run, number, self.terms)
+                return await self.store.undo(self.run, number, self.terms, permit=self._permit)
             except (EngineError, Unreachable) as error:
                 # Undoing is idempotent: after doubt it is simply asked for again.
                 step = next_step(error, attempt, self.dice())

@@ -18,7 +18,10 @@ pytest.register_assert_rewrite(
         f"proctor.testing.conformance.{name}"
         for name in ("acting", "applying", "claiming", "controlling", "finishing", "guarding")
     ),
-    *(f"proctor.testing.conformance.{name}" for name in ("surveying", "undoing", "watching")),
+    *(
+        f"proctor.testing.conformance.{name}"
+        for name in ("permitting", "surveying", "undoing", "watching")
+    ),
     "proctor.testing.conformance.ledger",
 )
 

@@ -11,6 +11,7 @@ from proctor.testing.conformance.controlling import Controlling
 from proctor.testing.conformance.finishing import Finishing
 from proctor.testing.conformance.guarding import Guarding
 from proctor.testing.conformance.harness import Harness
+from proctor.testing.conformance.permitting import Permitting
 from proctor.testing.conformance.remembering import Remembering
 from proctor.testing.conformance.scripting import Scripting
 from proctor.testing.conformance.surveying import Surveying
@@ -25,6 +26,7 @@ class StoreConformance(
     Applying,
     Guarding,
     Finishing,
+    Permitting,
     Undoing,
     Scripting,
     Remembering,

@@ -35,7 +35,7 @@ from proctor.adapters.stores.sqlite import (
 )
 from proctor.adapters.stores.sqlite.keys import among, compare, to_keys
 from proctor.adapters.stores.sqlite.rows import framed
-from proctor.adapters.stores.sqlite.session import Desk, Session
+from proctor.adapters.stores.sqlite.session import Desk, ReadSession, Session
 from proctor.adapters.stores.sqlite.store import SqliteStore, path_of
 from proctor.errors import Busy
 from proctor.model import (
@@ -64,8 +64,14 @@ class ScratchStore(SqliteStore):
     def __init__(self, session: ScratchSession, progress: Progress) -> None:
         """The progress tells where a run's span begins."""
         self.session = session
-        self.desk = Desk(session)
+        self.desk = Desk[Session](session)
+        self.beside = Desk(ReadSession(session))
         self._progress = progress
+
+    @property
+    def reads_beside(self) -> bool:
+        """No other connection sees the pad."""
+        return False
 
     async def read(
         self, spec: Spec, lease: Lease, *, answered: Callable[[], None] | None = None

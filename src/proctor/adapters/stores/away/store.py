@@ -37,7 +37,7 @@ from proctor.model import (
     Tuning,
     Undone,
 )
-from proctor.ports import Manners, Opening, Store, Terms, UndoTerms
+from proctor.ports import Manners, Opening, Permit, Store, Terms, UndoTerms, granted
 
 LOSES: Final = (
     "progress and undo data are kept in the ledger, not beside the data: a restore or a failover "
@@ -106,6 +106,11 @@ class AwayStore:
         await self._progress.aclose()
 
     # Surveying
+
+    @property
+    def reads_beside(self) -> bool:
+        """See the port."""
+        return False
 
     async def inspect(self, spec: Spec) -> Shape:
         """Check the spec against the schema; the plan says what this mode loses."""
@@ -202,8 +207,11 @@ class AwayStore:
         """Write one chunk."""
         return await self._data.apply(spec, lease, settled, terms, self._book)
 
-    async def apply_sql(self, spec: Spec, lease: Lease, terms: Terms) -> Applied:
+    async def apply_sql(
+        self, spec: Spec, lease: Lease, terms: Terms, *, permit: Permit = granted
+    ) -> Applied:
         """Read, compute and write one chunk inside the server."""
+        await permit()
         return await self._data.apply_sql(spec, lease, terms, self._book)
 
     async def reclaim(self, lease: Lease, lease_for: timedelta) -> Lease | None:
@@ -261,8 +269,11 @@ class AwayStore:
 
     # Undoing
 
-    async def undo(self, run: Run, number: int, terms: UndoTerms) -> Undone:
+    async def undo(
+        self, run: Run, number: int, terms: UndoTerms, *, permit: Permit = granted
+    ) -> Undone:
         """Undo one applied chunk."""
+        await permit()
         await self._settler.one(run.id, number)
         spec = await self._spec(run.id)
         return await self._data.undo(spec, run, number, terms, self._book)

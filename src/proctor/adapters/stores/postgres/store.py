@@ -53,7 +53,7 @@ from proctor.model import (
     Tuning,
     Undone,
 )
-from proctor.ports import Manners, Opening, Terms, UndoTerms
+from proctor.ports import Manners, Opening, Permit, Terms, UndoTerms, granted
 
 FRESH_FOR: Final = 30.0
 """Seconds for which what the catalogues said of a table is believed while a run goes on."""
@@ -105,6 +105,11 @@ class PostgresStore:
         return self._tables
 
     # Surveying
+
+    @property
+    def reads_beside(self) -> bool:
+        """See the port."""
+        return False
 
     async def inspect(self, spec: Spec) -> Shape:
         """Check the spec against the schema, and say what a run would touch."""
@@ -182,8 +187,11 @@ class PostgresStore:
         """Write one chunk."""
         return await applying.apply(self._pool, await self._bound(spec), lease, settled, terms)
 
-    async def apply_sql(self, spec: Spec, lease: Lease, terms: Terms) -> Applied:
+    async def apply_sql(
+        self, spec: Spec, lease: Lease, terms: Terms, *, permit: Permit = granted
+    ) -> Applied:
         """Read, compute and write one chunk inside the server."""
+        await permit()
         return await inside.apply_sql(self._pool, await self._bound(spec), lease, terms)
 
     async def reclaim(self, lease: Lease, lease_for: timedelta) -> Lease | None:
@@ -233,8 +241,11 @@ class PostgresStore:
 
     # Undoing
 
-    async def undo(self, run: Run, number: int, terms: UndoTerms) -> Undone:
+    async def undo(
+        self, run: Run, number: int, terms: UndoTerms, *, permit: Permit = granted
+    ) -> Undone:
         """Undo one applied chunk."""
+        await permit()
         binding = await self._bound_run(run.id)
         return await rollback.undo(self._pool, binding, run.id, number, terms)
 

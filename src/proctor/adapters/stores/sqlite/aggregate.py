@@ -9,16 +9,24 @@ from __future__ import annotations
 import re
 import sqlite3
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from proctor.adapters.stores.journal import assemble
 from proctor.adapters.stores.sqlite.catalog import ident
+from proctor.adapters.stores.sqlite.faults import Refusal, is_refusal
 from proctor.adapters.stores.sqlite.frame import Fill, Frame
 from proctor.adapters.stores.sqlite.keys import among
-from proctor.adapters.stores.sqlite.rows import Layout
-from proctor.adapters.stores.sqlite.session import Session
+from proctor.adapters.stores.sqlite.rows import (
+    Layout,
+    Token,
+    earlier_token,
+    framed,
+    token_of,
+)
+from proctor.adapters.stores.sqlite.session import ReadSession, Session
 from proctor.adapters.stores.sqlite.values import prepare, value_of
-from proctor.model import Lease
+from proctor.model import Lease, Spec
 
 _FICKLE: Final = re.compile(
     r"\b(random\w*|changes|total_changes|last_insert_rowid|now|current_\w+|unixepoch|date\w*|"
@@ -49,16 +57,49 @@ def scope(session: Session, frame: Frame, lease: Lease) -> tuple[str, dict[str, 
     return frame.between(after, chunk.upto, inclusive=first)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen:
+    """A chunk's rows and journal, computed before its transaction, and for which moment."""
+
+    token: Token | None
+    rows: int
+    journal: bytes | None
+
+
+def foresee(session: ReadSession, spec: Spec, lease: Lease) -> Foreseen | None:
+    """Count and journal a chunk on a connection that only reads; None where that is no use."""
+    form = framed(session, session.main, spec)
+    token = earlier_token(session.writer, form.frame, lease.chunk.run)
+    with session.reading(session.main) as connection:
+        form = framed(session, connection, spec)
+        if lease.chunk.keys is not None or not _is_plain(form.frame):
+            return None
+        condition, values = _scope(session, form.frame, lease)
+        try:
+            rows, journal = _journal(session, connection, form.frame, condition, values)
+        except Refusal as error:
+            if not is_refusal(error):
+                raise
+            return None  # who writes will look row by row
+    return Foreseen(token=token, rows=rows, journal=journal)
+
+
 def at_once(
-    session: Session, connection: sqlite3.Connection, form: Layout, lease: Lease
+    session: Session,
+    connection: sqlite3.Connection,
+    form: Layout,
+    lease: Lease,
+    foreseen: Foreseen | None,
 ) -> tuple[int, bytes | None] | None:
     """Fill a chunk; how many rows and their journal. None where it must be done row by row."""
     frame = form.frame
     if lease.chunk.keys is not None or not _is_plain(frame):
         return None
-    condition, values = scope(session, frame, lease)
-    values = {**values, **frame.values, **_stamps(connection, frame)}
-    rows, journal = _journal(session, connection, frame, condition, values)
+    condition, values = _scope(session, frame, lease)
+    if foreseen is not None and foreseen.token == token_of(session, frame, lease.chunk.run):
+        rows, journal = foreseen.rows, foreseen.journal
+    else:
+        rows, journal = _journal(session, connection, frame, condition, values)
     if rows and journal is None:
         return None
     if not rows:
@@ -74,6 +115,11 @@ def at_once(
     if written != rows:
         raise sqlite3.IntegrityError("the database left rows unwritten")
     return written, journal
+
+
+def _scope(session: Session, frame: Frame, lease: Lease) -> tuple[str, dict[str, Any]]:
+    condition, values = scope(session, frame, lease)
+    return condition, {**values, **frame.values, **_stamps(session, frame)}
 
 
 def _journal(
@@ -127,11 +173,11 @@ def _is_plain(frame: Frame) -> bool:
     )
 
 
-def _stamps(connection: sqlite3.Connection, frame: Frame) -> dict[str, Any]:
+def _stamps(session: Session, frame: Frame) -> dict[str, Any]:
     """The stamp as its column will hold it."""
     for fill in frame.fills:
         if fill.name == frame.spec.stamp:
-            made = prepare(connection, [frame.spec.version], fill.column.affinity, name=fill.name)
+            made = prepare(session.pad, [frame.spec.version], fill.column.affinity, name=fill.name)
             return {"stored_stamp": value_of(made.stored[0])}
     return {}
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from proctor.adapters.stores.records import outcome_to_json, pack_issues, time_to_text
 from proctor.adapters.stores.sqlite import tables
@@ -16,15 +16,17 @@ from proctor.adapters.stores.sqlite.claiming import add_chunk
 from proctor.adapters.stores.sqlite.faults import Refusal, is_refusal
 from proctor.adapters.stores.sqlite.keys import to_keys
 from proctor.adapters.stores.sqlite.rows import (
+    Layout,
     Versions,
     framed,
     rows_of_chunk,
     rows_of_keys,
     same_rows,
+    schema_of,
     token_of,
 )
 from proctor.adapters.stores.sqlite.session import Session, utc_now
-from proctor.adapters.stores.sqlite.work import Work, write_work
+from proctor.adapters.stores.sqlite.work import Ready, Work, make_ready, write_work
 from proctor.errors import Fenced
 from proctor.model import (
     OUTCOME_FIELDS,
@@ -62,20 +64,17 @@ def _apply(
     with session.writing(lease.chunk.run) as connection:
         take(connection, lease)
         form = framed(session, connection, spec)
-        page = settled.page
-        index = settled.index
-        work = Work(
-            session=session,
-            connection=connection,
-            form=form,
-            careful=careful,
-            keys=_at(page.keys, index),
-            raw=_at(page.versions, index),
-            before=_at(page.images, index),
-            values=[list(c) for c in zip(*settled.values, strict=True)],
-        )
-        moved = _fell(work, lease, page.versions)
-        write_work(work)
+        work, moved = work_of(session, connection, form, settled, careful=careful), []
+        versions = settled.page.versions
+        token = token_of(session, form.frame, lease.chunk.run)
+        if not (isinstance(versions, Versions) and versions.token == token):
+            moved = _fell(work, lease)
+        ready = settled.ready
+        if isinstance(ready, Ready) and ready.fits(work, schema_of(session, spec)):
+            work = ready.anew(work)
+            write_work(work, ready.decided)
+        else:
+            write_work(work)
         applied = close_books(
             work,
             lease,
@@ -86,6 +85,35 @@ def _apply(
             began=began,
         )
     return replace(applied, took=timedelta(seconds=time.monotonic() - began))
+
+
+def prepare(session: Session, spec: Spec, settled: Settled) -> Settled:
+    """Decide and pack a page ahead of its transaction, for the case that its rows still stand."""
+    form = framed(session, session.main, spec)
+    work = work_of(session, session.main, form, settled, careful=False)
+    return replace(settled, ready=make_ready(work, schema_of(session, spec)))
+
+
+def work_of(
+    session: Session,
+    connection: sqlite3.Connection,
+    form: Layout,
+    settled: Settled,
+    *,
+    careful: bool,
+) -> Work:
+    """The rows of a settled page that are to be written."""
+    page, index = settled.page, settled.index
+    return Work(
+        session=session,
+        connection=connection,
+        form=form,
+        careful=careful,
+        keys=_at(page.keys, index),
+        raw=_at(page.versions, index),
+        before=_at(page.images, index),
+        values=[list(c) for c in zip(*settled.values, strict=True)],
+    )
 
 
 def _at(column: Sequence[T], index: Sequence[int]) -> list[T]:
@@ -108,12 +136,9 @@ def take(connection: sqlite3.Connection, lease: Lease) -> None:
         )
 
 
-def _fell(work: Work, lease: Lease, versions: Sequence[Any]) -> list[Key]:
+def _fell(work: Work, lease: Lease) -> list[Key]:
     """Take out rows that do not stand as they were read; the keys of those that moved."""
     session, form = work.session, work.form
-    token = token_of(session, form.frame, lease.chunk.run)
-    if isinstance(versions, Versions) and versions.token == token:
-        return []
     if lease.chunk.keys is None:
         now = rows_of_chunk(session, work.connection, form, lease)
     else:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from proctor.adapters.stores.sqlite.aggregate import at_once, expressions, scope
+from proctor.adapters.stores.sqlite.aggregate import Foreseen, at_once, expressions, scope
 from proctor.adapters.stores.sqlite.applying import GONE, close_books, take
 from proctor.adapters.stores.sqlite.faults import Refusal, is_refusal, reason
 from proctor.adapters.stores.sqlite.keys import among, lacking, to_keys
@@ -21,22 +21,32 @@ from proctor.model import Applied, Bucket, Issue, Key, Lease, Outcome, Spec
 from proctor.ports import Terms
 
 
-def apply_sql(session: Session, spec: Spec, lease: Lease, terms: Terms) -> Applied:
+def apply_sql(
+    session: Session, spec: Spec, lease: Lease, terms: Terms, foreseen: Foreseen | None = None
+) -> Applied:
     """Fill a chunk by the spec's expressions; a careful second try finds bad rows."""
     try:
-        return _apply(session, spec, lease, terms, careful=False)
+        return _apply(session, spec, lease, terms, foreseen)
     except Refusal as error:
         if not is_refusal(error):
             raise
-    return _apply(session, spec, lease, terms, careful=True)
+    return _apply(session, spec, lease, terms, None, careful=True)
 
 
-def _apply(session: Session, spec: Spec, lease: Lease, terms: Terms, *, careful: bool) -> Applied:
+def _apply(
+    session: Session,
+    spec: Spec,
+    lease: Lease,
+    terms: Terms,
+    foreseen: Foreseen | None,
+    *,
+    careful: bool = False,
+) -> Applied:
     began = time.monotonic()
     with session.writing(lease.chunk.run) as connection:
         take(connection, lease)
         form = framed(session, connection, spec)
-        done = None if careful else at_once(session, connection, form, lease)
+        done = None if careful else at_once(session, connection, form, lease, foreseen)
         raw: list[tuple[Any, ...]] = []
         bad: list[Issue] = []
         if careful:

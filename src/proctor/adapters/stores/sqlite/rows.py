@@ -14,7 +14,7 @@ from proctor.adapters.stores.sqlite import documents
 from proctor.adapters.stores.sqlite.catalog import ident
 from proctor.adapters.stores.sqlite.frame import Fill, Frame, frame_of
 from proctor.adapters.stores.sqlite.keys import among, lacking, to_keys
-from proctor.adapters.stores.sqlite.session import Session
+from proctor.adapters.stores.sqlite.session import ReadSession, Session
 from proctor.adapters.stores.sqlite.values import images
 from proctor.model import Guard, Image, Key, Lease, Page, Row, Source, Spec
 
@@ -135,6 +135,12 @@ def framed(session: Session, connection: sqlite3.Connection, spec: Spec) -> Layo
     return found
 
 
+def schema_of(session: Session, spec: Spec) -> int:
+    """The version of the file's schema that the spec was last framed for."""
+    version: int = session.frames[spec][0]
+    return version
+
+
 def token_of(session: Session, frame: Frame, run: str) -> Token:
     """The moment of the whole file, as far as rows of this run are concerned.
 
@@ -142,8 +148,34 @@ def token_of(session: Session, frame: Frame, run: str) -> Token:
     triggers or cascades, which may touch any row, those of this one too.
     """
     (version,) = session.main.execute("PRAGMA data_version").fetchone()
-    own = session.own_commits.total()
-    return version, own - session.own_commits[run] if frame.lonely else own
+    return version, _commits(session, frame, run)
+
+
+def _commits(session: Session, frame: Frame, run: str) -> int:
+    own = session.commits_made
+    return own - session.own_commits[run] if frame.lonely else own
+
+
+def earlier_token(session: Session, frame: Frame, run: str) -> Token | None:
+    """The last moment that the writing session knows of, for what is read beside it hereafter.
+
+    Whatever was committed between that moment and the read makes the two differ when it is
+    written: rows are then compared though nothing changed, and never the other way round.
+    """
+    version = session.version_seen
+    return None if version is None else (version, _commits(session, frame, run))
+
+
+def read_beside(session: ReadSession, spec: Spec, lease: Lease) -> Page:
+    """The eligible rows of a chunk, on another connection than the one that writes."""
+    form = framed(session, session.main, spec)
+    token = earlier_token(session.writer, form.frame, lease.chunk.run)
+    with session.reading(session.main) as connection:
+        form = framed(session, connection, spec)
+        raw = rows_of_chunk(session, connection, form, lease)
+    page = page_of(form, raw, asked=lease.chunk.keys or ())
+    page.versions.token = token  # type: ignore[attr-defined] # made by page_of just now
+    return page
 
 
 def read(session: Session, spec: Spec, lease: Lease) -> Page:

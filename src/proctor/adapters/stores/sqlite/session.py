@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeAlias, TypeVar
 
 from proctor.adapters.stores.records import span_from_json
 from proctor.adapters.stores.sqlite.faults import translate
@@ -48,9 +48,16 @@ class Session:
         self.manners = manners
         self._main: sqlite3.Connection | None = None
         self._quiet: sqlite3.Connection | None = None
+        self._pad: sqlite3.Connection | None = None
+        self.is_wal = False
+        """Whether readers and the writer leave each other alone, known once `quiet` is open."""
         self.deadline = float("inf")
         self.own_commits: Counter[str] = Counter()
         """Commits to the user's tables through this session, by run."""
+        self.commits_made = 0
+        """All of them together."""
+        self.version_seen: int | None = None
+        """What `PRAGMA data_version` last said to `main` inside a write transaction."""
         self.frames: dict[Spec, tuple[int, Any]] = {}
         """Specs made ready for this file, with the schema's version that they are for."""
         self._starts: dict[str, Key | None] = {}
@@ -77,11 +84,19 @@ class Session:
         if self._quiet is None:
             connection = self._connect()
             connection.execute("PRAGMA query_only = ON")
-            if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+            self.is_wal = connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+            if self.is_wal:
                 # Reading holds nobody up there: a count may take as long as the table is big.
                 connection.set_progress_handler(None, 0)
             self._quiet = connection
         return self._quiet
+
+    @property
+    def pad(self) -> sqlite3.Connection:
+        """A database in memory, to ask SQLite what it makes of values."""
+        if self._pad is None:
+            self._pad = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        return self._pad
 
     def _connect(self) -> sqlite3.Connection:
         if not self.path.is_file():
@@ -144,6 +159,7 @@ class Session:
         began = time.monotonic()
         try:
             yield connection
+            (self.version_seen,) = connection.execute("PRAGMA data_version").fetchone()
             committing = time.monotonic()
             try:
                 connection.execute("COMMIT")
@@ -157,6 +173,7 @@ class Session:
             raise
         if run is not None:
             self.own_commits[run] += 1
+            self.commits_made += 1
         ended = time.monotonic()
         self.waits.append((ended, began - asked))
         self.writes.append((ended, ended - began))
@@ -174,24 +191,43 @@ class Session:
         return self._starts[run]
 
     def close(self) -> None:
-        """Give both connections back."""
-        for connection in (self._main, self._quiet):
+        """Give every connection back."""
+        for connection in (self._main, self._quiet, self._pad):
             if connection is not None:
                 connection.close()
-        self._main = self._quiet = None
+        self._main = self._quiet = self._pad = None
 
 
-class Desk:
+class ReadSession(Session):
+    """A session that only reads, on a thread of its own beside the one that writes.
+
+    For files in WAL mode, where neither keeps the other waiting.
+    """
+
+    def __init__(self, writer: Session) -> None:
+        super().__init__(writer.path, writer.manners)
+        self.writer = writer
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = super()._connect()
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+
+S = TypeVar("S", bound=Session)
+
+
+class Desk(Generic[S]):
     """The thread that a store's session lives on."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: S) -> None:
         self.session = session
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="proctor-sqlite")
         self._closed = False
 
     async def ask(
         self,
-        question: Callable[Concatenate[Session, P], T],
+        question: Callable[Concatenate[S, P], T],
         /,
         *args: P.args,
         **kwargs: P.kwargs,
@@ -204,7 +240,7 @@ class Desk:
 
     def ask_now(
         self,
-        question: Callable[Concatenate[Session, P], T],
+        question: Callable[Concatenate[S, P], T],
         /,
         *args: P.args,
         **kwargs: P.kwargs,
@@ -214,7 +250,7 @@ class Desk:
 
     def _answer(
         self,
-        question: Callable[Concatenate[Session, P], T],
+        question: Callable[Concatenate[S, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:

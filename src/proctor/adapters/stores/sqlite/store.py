@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from proctor.adapters.stores.records import unpack_issues
 from proctor.adapters.stores.sqlite import (
+    aggregate,
     applying,
     claiming,
     control,
@@ -25,7 +26,7 @@ from proctor.adapters.stores.sqlite import (
     tables,
     undoing,
 )
-from proctor.adapters.stores.sqlite.session import Desk, Session
+from proctor.adapters.stores.sqlite.session import Desk, ReadSession, Session
 from proctor.errors import UsageError
 from proctor.model import (
     Applied,
@@ -47,7 +48,7 @@ from proctor.model import (
     Tuning,
     Undone,
 )
-from proctor.ports import Manners, Opening, Store, Terms, UndoTerms
+from proctor.ports import Manners, Opening, Permit, Store, Terms, UndoTerms, granted
 
 
 async def open_sqlite(path_or_url: str, manners: Manners) -> Store:
@@ -88,10 +89,17 @@ class SqliteStore:
     def __init__(self, path: Path, manners: Manners) -> None:
         """Nothing is opened before the first question."""
         self.desk = Desk(Session(path, manners))
+        self.beside = Desk(ReadSession(self.desk.session))
 
     async def aclose(self) -> None:
         """Close the file, after what is under way."""
+        await self.beside.close()
         await self.desk.close()
+
+    @property
+    def reads_beside(self) -> bool:
+        """In WAL mode, where a reader keeps no writer waiting."""
+        return self.desk.session.is_wal
 
     # What is there
 
@@ -153,22 +161,33 @@ class SqliteStore:
         self, spec: Spec, lease: Lease, *, answered: Callable[[], None] | None = None
     ) -> Page:
         """See the port."""
-        page = await self.desk.ask(rows.read, spec, lease)
+        if self.reads_beside:
+            page = await self.beside.ask(rows.read_beside, spec, lease)
+        else:
+            page = await self.desk.ask(rows.read, spec, lease)
         if answered is not None:
             answered()
         return page
 
-    async def prepare(self, spec: Spec, settled: Settled) -> Settled:  # noqa: ARG002 (the port's)
-        """Nothing: values are prepared by the file's own connection."""
-        return settled
+    async def prepare(self, spec: Spec, settled: Settled) -> Settled:
+        """Decide and pack the rows of a chunk before they hold the file's lock."""
+        if not self.reads_beside:
+            return settled
+        return await self.beside.ask(applying.prepare, spec, settled)
 
     async def apply(self, spec: Spec, lease: Lease, settled: Settled, terms: Terms) -> Applied:
         """See the port."""
         return await self.desk.ask(applying.apply, spec, lease, settled, terms)
 
-    async def apply_sql(self, spec: Spec, lease: Lease, terms: Terms) -> Applied:
+    async def apply_sql(
+        self, spec: Spec, lease: Lease, terms: Terms, *, permit: Permit = granted
+    ) -> Applied:
         """See the port."""
-        return await self.desk.ask(expressions.apply_sql, spec, lease, terms)
+        foreseen = None
+        if self.reads_beside:
+            foreseen = await self.beside.ask(aggregate.foresee, spec, lease)
+        await permit()
+        return await self.desk.ask(expressions.apply_sql, spec, lease, terms, foreseen)
 
     async def reclaim(self, lease: Lease, lease_for: timedelta) -> Lease | None:
         """See the port."""
@@ -213,9 +232,15 @@ class SqliteStore:
 
     # Undo
 
-    async def undo(self, run: Run, number: int, terms: UndoTerms) -> Undone:
+    async def undo(
+        self, run: Run, number: int, terms: UndoTerms, *, permit: Permit = granted
+    ) -> Undone:
         """See the port."""
-        return await self.desk.ask(undoing.undo, run, number, terms)
+        foreseen = None
+        if self.reads_beside and not terms.dry_run:
+            foreseen = await self.beside.ask(undoing.foresee, run, number, terms)
+        await permit()
+        return await self.desk.ask(undoing.undo, run, number, terms, foreseen)
 
     async def verify(self, run: Run, number: int) -> Undone:
         """See the port."""

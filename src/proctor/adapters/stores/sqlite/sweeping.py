@@ -30,7 +30,7 @@ RANGES_AT_ONCE: Final = 8
 """Ranges of chunks in one question: some ten thousand rows at most."""
 
 
-async def sweep(desk: Desk, run: Run, spec: Spec, number: int, rows: int) -> int:
+async def sweep(desk: Desk[Session], run: Run, spec: Spec, number: int, rows: int) -> int:
     """Open chunks of the eligible keys that the run has not settled.
 
     They are looked up before the write lock is taken, so that nobody waits for it.
@@ -70,7 +70,7 @@ def _swept(connection: sqlite3.Connection, run: str, number: int) -> int:
     return int(keys)
 
 
-async def tally(desk: Desk, run: Run, spec: Spec) -> Mapping[str, int]:
+async def tally(desk: Desk[Session], run: Run, spec: Spec) -> Mapping[str, int]:
     """Rows of the target set still eligible, by what became of them in this run."""
     fates: Counter[str] = Counter()
     async for some in _still_eligible(desk, run, spec):
@@ -95,7 +95,9 @@ class _Ground:
     """What became of each key that a chunk listed: retries, sweeps and listed keys are few."""
 
 
-async def _still_eligible(desk: Desk, run: Run, spec: Spec) -> AsyncIterator[list[tuple[Key, str]]]:
+async def _still_eligible(
+    desk: Desk[Session], run: Run, spec: Spec
+) -> AsyncIterator[list[tuple[Key, str]]]:
     """Every eligible key of the target set with its fate in this run, part by part.
 
     Each part is a question of its own: between two of them the heart can beat, others can

@@ -6,7 +6,7 @@ import sqlite3
 import time
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -26,8 +26,8 @@ from proctor.adapters.stores.sqlite.faults import Refusal, is_refusal, reason
 from proctor.adapters.stores.sqlite.frame import Frame
 from proctor.adapters.stores.sqlite.keys import bound, compare, ranks
 from proctor.adapters.stores.sqlite.preserving import put_back
-from proctor.adapters.stores.sqlite.rows import framed
-from proctor.adapters.stores.sqlite.session import Session, utc_now
+from proctor.adapters.stores.sqlite.rows import Token, framed
+from proctor.adapters.stores.sqlite.session import ReadSession, Session, utc_now
 from proctor.adapters.stores.sqlite.standing import Standing, not_back, standing
 from proctor.adapters.stores.sqlite.values import bindable, images, value_of
 from proctor.adapters.stores.sqlite.writing import Batch, write, write_carefully
@@ -49,45 +49,92 @@ def spec_of(connection: sqlite3.Connection, run: str) -> Spec:
     return spec_from_json(text)
 
 
-def undo(session: Session, run: Run, number: int, terms: UndoTerms) -> Undone:
+@dataclass(frozen=True, kw_only=True)
+class Foreseen:
+    """A chunk held against the rows before its transaction, and for which moment of the file."""
+
+    token: Token | None
+    blob: bytes
+    found: Standing
+    batch: Batch
+
+    def stands(self, session: Session, connection: sqlite3.Connection, blob: bytes) -> bool:
+        """Whether nobody has committed anything since, and the journal is still that one."""
+        (version,) = connection.execute("PRAGMA data_version").fetchone()
+        return self.token == (version, session.commits_made) and self.blob == blob
+
+
+def foresee(session: ReadSession, run: Run, number: int, terms: UndoTerms) -> Foreseen | None:
+    """Read a chunk's journal and rows on a connection that only reads; None where none is left."""
+    version, commits = session.writer.version_seen, session.writer.commits_made
+    with session.reading(session.main) as connection:
+        kept = _kept(connection, run, number, terms)
+        found = None if kept is None else _chosen(session, connection, run, kept, terms)
+    if kept is None or found is None:
+        return None
+    return Foreseen(
+        token=None if version is None else (version, commits),
+        blob=kept,
+        found=found,
+        batch=_batch(found, _existing(found)),
+    )
+
+
+def undo(
+    session: Session, run: Run, number: int, terms: UndoTerms, foreseen: Foreseen | None = None
+) -> Undone:
     """Undo one applied chunk; a careful second try finds the rows that are refused."""
     began = time.monotonic()
     if terms.dry_run:
         with session.reading(session.quiet) as connection:
-            found = _chosen(session, connection, run, number, terms)
+            kept = _kept(connection, run, number, terms)
+            found = None if kept is None else _chosen(session, connection, run, kept, terms)
             done = Undone() if found is None else _forecast(connection, found)
-    else:
-        try:
-            done = _undo(session, run, number, terms, careful=False)
-        except Refusal as error:
-            if not is_refusal(error):
-                raise
-            done = _undo(session, run, number, terms, careful=True)
-    return replace(done, took=timedelta(seconds=time.monotonic() - began))
+        return replace(done, took=timedelta(seconds=time.monotonic() - began))
+    try:
+        return _undo(session, run, number, terms, foreseen)
+    except Refusal as error:
+        if not is_refusal(error):
+            raise
+    return _undo(session, run, number, terms, None, careful=True)
 
 
-def _undo(session: Session, run: Run, number: int, terms: UndoTerms, *, careful: bool) -> Undone:
+def _undo(
+    session: Session,
+    run: Run,
+    number: int,
+    terms: UndoTerms,
+    foreseen: Foreseen | None,
+    *,
+    careful: bool = False,
+) -> Undone:
+    began = time.monotonic()
     with session.writing(run.id) as connection:
         connection.execute(
             "UPDATE proctor_runs SET heartbeat = ? WHERE id = ?", (time_to_text(utc_now()), run.id)
         )
-        found = _chosen(session, connection, run, number, terms)
-        if found is None:
+        kept = _kept(connection, run, number, terms)
+        if kept is None:
             return Undone()
-        blocked = _restore(session, connection, found, careful=careful)
+        if foreseen is not None and foreseen.stands(session, connection, kept):
+            found, batch = foreseen.found, foreseen.batch
+        else:
+            now = _chosen(session, connection, run, kept, terms)
+            if now is None:
+                return Undone()
+            found, batch = now, _batch(now, _existing(now))
+        blocked = _restore(session, connection, found, batch, careful=careful)
         undone = _books(found, blocked)
         if terms.whole:
             _mark(connection, run, number)
         else:
             _keep_rest(connection, run, number, found, blocked)
         _keep_books(connection, run, number, undone, found.undo.keys)
-        return undone
+    return replace(undone, took=timedelta(seconds=time.monotonic() - began))
 
 
-def _chosen(
-    session: Session, connection: sqlite3.Connection, run: Run, number: int, terms: UndoTerms
-) -> Standing | None:
-    """The rows of a chunk that the terms cover, as they stand; None where nothing is left."""
+def _kept(connection: sqlite3.Connection, run: Run, number: int, terms: UndoTerms) -> bytes | None:
+    """The journal of a chunk that the terms cover; None where nothing is left to undo."""
     row = connection.execute(
         "SELECT undo, applied FROM proctor_chunks WHERE run = ? AND number = ? "
         "AND state = 'applied' AND NOT undone AND undo IS NOT NULL",
@@ -95,17 +142,30 @@ def _chosen(
     ).fetchone()
     if row is None:
         return None
+    blob: bytes = row[0]
     applied = time_from_text(row[1])
-    if terms.since is not None and applied is not None and applied < terms.since:
-        return None
+    early = terms.since is not None and applied is not None and applied < terms.since
+    return None if early else blob
+
+
+def _chosen(
+    session: Session, connection: sqlite3.Connection, run: Run, kept: bytes, terms: UndoTerms
+) -> Standing | None:
+    """The rows of a journal that the terms cover, as they stand; None where there are none."""
     frame = framed(session, connection, spec_of(connection, run.id)).frame
-    journal = unpack(row[0])
+    journal = unpack(kept)
     positions = list(_covered(frame, journal, terms.span))
     if not positions:
         return None
     return standing(
         session, connection, frame, journal if terms.span.whole else subset(journal, positions)
     )
+
+
+def _existing(found: Standing) -> list[int]:
+    """Positions of the rows to put back; those that the run inserted are deleted instead."""
+    inserted = set(found.undo.inserted)
+    return [i for i in found.same if i not in inserted]
 
 
 def _covered(frame: Frame, journal: Undo, span: Span) -> Iterator[int]:
@@ -148,13 +208,17 @@ def _books(found: Standing, blocked: dict[int, str]) -> Undone:
 
 
 def _restore(
-    session: Session, connection: sqlite3.Connection, found: Standing, *, careful: bool
+    session: Session,
+    connection: sqlite3.Connection,
+    found: Standing,
+    batch: Batch,
+    *,
+    careful: bool,
 ) -> dict[int, str]:
     """Put before-images back and delete rows that were inserted; positions left, with reasons."""
     inserted = set(found.undo.inserted)
     blocked = _delete(connection, found, [i for i in found.same if i in inserted])
-    positions = [i for i in found.same if i not in inserted]
-    batch = _batch(found, positions)
+    positions = _existing(found)
     frame = found.frame
     preserve = frame.spec.preserve
     places = [found.columns.index(n) for n in preserve]
@@ -307,5 +371,6 @@ def _keep_books(
 def verify(session: Session, run: Run, number: int) -> Undone:
     """Whether what one chunk wrote still stands."""
     with session.reading(session.quiet) as connection:
-        found = _chosen(session, connection, run, number, UndoTerms())
+        kept = _kept(connection, run, number, UndoTerms())
+        found = None if kept is None else _chosen(session, connection, run, kept, UndoTerms())
         return Undone() if found is None else _books(found, {})

@@ -179,7 +179,7 @@ class Prepared:
 
 
 def prepare(
-    connection: sqlite3.Connection,
+    pad: sqlite3.Connection,
     column: Sequence[Any],
     affinity: str,
     *,
@@ -188,6 +188,7 @@ def prepare(
 ) -> Prepared:
     """Turn an author's values of one field into stored ones, exactly as the column would.
 
+    `pad` is a database in memory, asked where that is not certain.
     Careless of text that UTF-8 cannot store, which binding refuses; `careful` looks at each.
     """
     kinds = set(map(type, column))
@@ -217,9 +218,7 @@ def prepare(
             unsure.append(i)
         stored.append(image(value))
     if unsure:
-        for i, text in zip(
-            unsure, probe(connection, [bound[i] for i in unsure], affinity), strict=True
-        ):
+        for i, text in zip(unsure, probe(pad, [bound[i] for i in unsure], affinity), strict=True):
             stored[i] = text
     return Prepared(bound, stored, bad)
 
@@ -247,18 +246,18 @@ def _certain(value: Any, affinity: str) -> bool:
     return affinity == "REAL" and value != 0.0
 
 
-def probe(connection: sqlite3.Connection, bound: Sequence[Any], affinity: str) -> list[Image]:
-    """What a column of this affinity makes of values: asked in a table of our own."""
-    connection.execute(
-        "CREATE TEMP TABLE IF NOT EXISTS proctor_probe"
+def probe(pad: sqlite3.Connection, bound: Sequence[Any], affinity: str) -> list[Image]:
+    """What a column of this affinity makes of values: asked in a table in memory."""
+    pad.execute(
+        "CREATE TABLE IF NOT EXISTS probe"
         "(n INTEGER PRIMARY KEY, integer_ INTEGER, text_ TEXT, real_ REAL, numeric_ NUMERIC)"
     )
     column = f"{affinity.lower()}_"
     rows = list(enumerate(bound))
     plain = [(n, v) for n, v in rows if not isinstance(v, RawText)]
-    connection.execute("DELETE FROM temp.proctor_probe")
-    connection.executemany(f"INSERT INTO temp.proctor_probe (n, {column}) VALUES (?, ?)", plain)
-    found = dict(connection.execute(f"SELECT n, {column} FROM temp.proctor_probe").fetchall())
+    pad.execute("DELETE FROM probe")
+    pad.executemany(f"INSERT INTO probe (n, {column}) VALUES (?, ?)", plain)
+    found = dict(pad.execute(f"SELECT n, {column} FROM probe").fetchall())
     # Text that is not UTF-8 is never a number: it stays as it is.
     return [
         image(v.data.decode("utf-8", "surrogateescape"))

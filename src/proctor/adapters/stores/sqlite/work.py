@@ -67,8 +67,47 @@ class Work:
         self.values = [[c[i] for i in positions] for c in self.values]
 
 
-def write_work(work: Work) -> None:
-    """Write the rows whose images would change and keep their images; list the others."""
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    """What becomes of the rows of a work: columns to set and the images that come of them."""
+
+    names: Sequence[str]
+    columns: list[list[Any]]
+    after: list[list[Image]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """A work decided ahead of its transaction, and packed, for rows that stand as they were read.
+
+    `schema` is the version of the file's schema that it was decided for.
+    """
+
+    work: Work
+    decided: Decided
+    schema: int
+    rows: int
+    """Rows that the page had to write."""
+
+    def fits(self, work: Work, schema: int) -> bool:
+        """Whether this is what would be decided now: no row fell out, and none is looked at."""
+        return not work.careful and len(work.keys) == self.rows and schema == self.schema
+
+    def anew(self, work: Work) -> Work:
+        """The same rows for the transaction that `work` is in."""
+        return replace(
+            work,
+            keys=self.work.keys,
+            raw=self.work.raw,
+            before=self.work.before,
+            values=self.work.values,
+            issues=list(self.work.issues),
+            undo=self.work.undo,
+        )
+
+
+def decide(work: Work) -> Decided:
+    """Prepare values, and take out rows that are incomplete or would not change."""
     frame = work.form.frame
     names, columns, after = _prepared(work)
     if frame.into:
@@ -81,22 +120,40 @@ def write_work(work: Work) -> None:
     held = list(map(eq, zip(*after, strict=True), work.before))
     same = {i: "" for i, is_same in enumerate(held) if is_same} if True in held else {}
     columns, after = _without(work, same, Bucket.UNCHANGED, columns, after)
+    return Decided(names=names, columns=columns, after=after)
+
+
+def make_ready(work: Work, schema: int) -> Ready:
+    """Decide a work, and pack its journal where the database has no say in it."""
+    rows = len(work.keys)
+    decided = decide(work)
+    if work.keys and None not in work.before and not work.form.frame.target.fires("UPDATE"):
+        work.undo = _journal(work, decided)
+    return Ready(work=work, decided=decided, schema=schema, rows=rows)
+
+
+def write_work(work: Work, decided: Decided | None = None) -> None:
+    """Write the rows whose images would change and keep their images; list the others.
+
+    `decided` where that was done ahead, together with the journal if it could be foreseen.
+    """
+    decided = decided or decide(work)
     existing = [i for i, before in enumerate(work.before) if before is not None]
     absent = [i for i, before in enumerate(work.before) if before is None]
     batch = Batch(
-        table=frame.target,
-        key_names=frame.target_key,
-        names=names,
+        table=work.form.frame.target,
+        key_names=work.form.frame.target_key,
+        names=decided.names,
         keys=work.keys,
-        columns=columns,
+        columns=decided.columns,
     )
     refused = _run(work, batch if not absent else batch.some(existing), existing)
     if absent:
         refused |= _run(work, replace(batch.some(absent), insert=True), absent)
-    columns, after = _without(work, refused, Bucket.FAILED, columns, after)
+    columns, after = _without(work, refused, Bucket.FAILED, decided.columns, decided.after)
     work.written = len(work.keys)
-    if work.keys:
-        work.undo = _journal(work, names, columns, after)
+    if work.keys and work.undo is None:
+        work.undo = _journal(work, replace(decided, columns=columns, after=after))
 
 
 def unstorable(form: Layout, settled: Settled) -> dict[int, str]:
@@ -150,7 +207,7 @@ def _prepared(work: Work) -> tuple[list[str], list[list[Any]], list[list[Image]]
         name = fill.column.name
         if not fill.path:
             made = prepare(
-                work.connection,
+                work.session.pad,
                 values,
                 fill.column.affinity,
                 name=fill.name,
@@ -201,11 +258,10 @@ def _run(work: Work, batch: Batch, positions: Sequence[int]) -> dict[int, str]:
     return {positions[i]: why for i, why in refused.items()}
 
 
-def _journal(
-    work: Work, names: Sequence[str], columns: list[list[Any]], after: list[list[Image]]
-) -> bytes:
+def _journal(work: Work, decided: Decided) -> bytes:
     """The undo blob: images before and after, whole documents and whole inserted rows."""
     frame = work.form.frame
+    names, columns, after = decided.names, decided.columns, decided.after
     fields = [f.name for f in frame.fills]
     inserted = [i for i, before in enumerate(work.before) if before is None]
     if frame.target.fires("UPDATE") or (inserted and frame.target.fires("INSERT")):

@@ -6,13 +6,20 @@ import sqlite3
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, Final
 
 from proctor.adapters.stores.sqlite.catalog import Reference, Table, ident
 from proctor.adapters.stores.sqlite.faults import Refusal, is_refusal, reason
 from proctor.adapters.stores.sqlite.keys import among, from_part
 from proctor.adapters.stores.sqlite.values import RawText
 from proctor.model import Key
+
+MOST_AT_ONCE: Final = 1024
+"""Rows of one UPDATE. A row costs as much as one of many executions, but Python's lock, for which
+a busy function may make each wait, is given up and taken once for all of them."""
+LEAST_AT_ONCE: Final = 128
+"""Fewer go one by one: each number of rows is a statement to be compiled."""
 
 
 class Ignored(sqlite3.IntegrityError):
@@ -44,6 +51,22 @@ class Batch:
         where = " AND ".join(f"{self.table.column(n)} = ?" for n in self.key_names)
         return f"UPDATE OR ABORT {self.table.sql} SET {assigned} WHERE {where}"
 
+    def together(self, count: int) -> str:
+        """One statement that updates `count` rows, with the same values to bind, row after row."""
+        given = [
+            f"proctor_rows.column{n + 1}" for n in range(len(self.names) + len(self.key_names))
+        ]
+        row = f"({', '.join('?' for _ in given)})"
+        sets, keys = given[: len(self.names)], given[len(self.names) :]
+        assigned = ", ".join(f"{ident(n)} = {s}" for n, s in zip(self.names, sets, strict=True))
+        where = " AND ".join(
+            f"{self.table.column(n)} = {k}" for n, k in zip(self.key_names, keys, strict=True)
+        )
+        return (
+            f"UPDATE OR ABORT {self.table.sql} SET {assigned} "
+            f"FROM (VALUES {', '.join([row] * count)}) AS proctor_rows WHERE {where}"
+        )
+
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """Values to bind, a tuple a row."""
         parts: list[Sequence[Any]] = []
@@ -68,10 +91,29 @@ def write(connection: sqlite3.Connection, batch: Batch) -> None:
     """Write every row of a batch, or raise: then the caller rolls back."""
     if not batch.keys:
         return
-    plain = batch.statement(["?"] * len(batch.names))
-    written = connection.executemany(plain, batch.rows()).rowcount
+    rows = list(batch.rows())
+    written = at = 0
+    for size in () if batch.insert or batch.table.fires("UPDATE") else _sizes(connection, rows):
+        values = list(chain.from_iterable(rows[at : at + size]))
+        written += connection.execute(batch.together(size), values).rowcount
+        at += size
+    if at < len(rows):
+        plain = batch.statement(["?"] * len(batch.names))
+        written += connection.executemany(plain, rows[at:]).rowcount
     if written != len(batch.keys):
         raise Ignored("the database left rows unwritten")
+
+
+def _sizes(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> Iterator[int]:
+    """How many rows each statement takes: few different numbers, so that they stay compiled."""
+    fit = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // len(rows[0])
+    size, left = MOST_AT_ONCE, len(rows)
+    while size >= LEAST_AT_ONCE:
+        if size <= min(left, fit):
+            yield size
+            left -= size
+        else:
+            size //= 2
 
 
 def write_mixed(connection: sqlite3.Connection, batch: Batch) -> None:
