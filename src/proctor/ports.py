@@ -201,7 +201,8 @@ class Working(Protocol):
         """Rows of the target set still eligible, by reason, kept on the run and returned.
 
         Reasons: skipped, refused, failed, conflicted, unchanged, gone (and back again), and
-        "arrived" for rows that this run never read.
+        "arrived" for rows that this run never read. Kept under the holder's epoch alone: for a
+        process whose run was taken over it is returned, and not kept.
         """
 
 

@@ -16,6 +16,7 @@ from proctor.testing.conformance.acting import (
     BOB,
     LEASE,
     OVER,
+    add_items,
     begin,
     books,
     claim,
@@ -203,6 +204,22 @@ class Controlling:
         with pytest.raises(Fenced):
             await store.move(old.id, RunState.SUCCEEDED, among=[RunState.RUNNING], epoch=old.epoch)
         assert (await store.run(old.id)).state is RunState.RUNNING
+
+    async def test_a_holder_of_the_past_keeps_no_count(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """It may have counted before the new one worked; it is answered, and no more."""
+        await make_items(harness, [1, 3])
+        spec = items_spec()
+        old = await begin(store, spec)
+        run = await begin(store, spec, holder=BOB, resume=True, dead=True)
+        assert dict(await store.tally(old, spec)) == {"arrived": 2}
+        assert (await store.run(old.id)).still_eligible is None
+        await work(store, run, spec)
+        await store.tally(run, spec)
+        await add_items(harness, [2])
+        assert dict(await store.tally(old, spec)) == {"arrived": 1}
+        assert (await store.run(old.id)).still_eligible == {}
 
     async def test_a_beat_brings_back_what_operators_asked(
         self, harness: Harness, store: Store

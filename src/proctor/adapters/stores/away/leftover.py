@@ -27,13 +27,8 @@ async def tally(progress: Progress, data: Data, run: Run, spec: Spec) -> Mapping
         counts.update(fates.get(key, ARRIVED) for key in page)
     found = {reason: counts[reason] for reason in sorted(counts)}
     kept = records.to_json(found)
-    await progress.write(
-        lambda c: (
-            c.execute(
-                sa.update(RUNS).where(RUNS.c.id == run.id).values(still_eligible=kept)
-            ).rowcount
-        )
-    )
+    mine = sa.update(RUNS).where(RUNS.c.id == run.id, RUNS.c.epoch == run.epoch)
+    await progress.write(lambda c: c.execute(mine.values(still_eligible=kept)).rowcount)
     return found
 
 

@@ -62,7 +62,7 @@ async def tally(pool: Pool, binding: Binding, run: Run) -> Mapping[str, int]:
     async with pool.write(run.id, control=True) as work:
         await work.commit(
             f"UPDATE proctor.runs SET still_eligible = {text(records.to_json(found))} "
-            f"WHERE id = {text(run.id)}"
+            f"WHERE id = {text(run.id)} AND epoch = {run.epoch}"
         )
     return found
 

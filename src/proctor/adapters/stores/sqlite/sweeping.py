@@ -76,13 +76,16 @@ async def tally(desk: Desk[Session], run: Run, spec: Spec) -> Mapping[str, int]:
     async for some in _still_eligible(desk, run, spec):
         fates.update(fate for _, fate in some)
     counts = dict(sorted(fates.items()))
-    await desk.ask(_note, run.id, to_json(counts))
+    await desk.ask(_note, run, to_json(counts))
     return counts
 
 
-def _note(session: Session, run: str, counts: str) -> None:
+def _note(session: Session, run: Run, counts: str) -> None:
     with session.writing() as connection:
-        connection.execute("UPDATE proctor_runs SET still_eligible = ? WHERE id = ?", (counts, run))
+        connection.execute(
+            "UPDATE proctor_runs SET still_eligible = ? WHERE id = ? AND epoch = ?",
+            (counts, run.id, run.epoch),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
