@@ -8,7 +8,16 @@ import pytest
 from pgcases import WAITING, Case, first_page, table_spec, until
 from proctor.errors import Fenced
 from proctor.model import RunState
-from proctor.testing.conformance.acting import BOB, TERMS, answered, begin
+from proctor.testing.conformance.acting import (
+    BOB,
+    TERMS,
+    answered,
+    begin,
+    claim,
+    finish,
+    lower,
+    process,
+)
 
 LOCK = 77
 HELD_UP = (
@@ -90,3 +99,37 @@ async def test_a_takeover_frees_the_moved_rows_of_an_apply_that_it_waited_for(ca
     with pytest.raises(Fenced):
         await worker.apply(spec, applied.retry, answered(page, spec), TERMS)
     assert case.sql("SELECT state FROM proctor.chunks ORDER BY number") == [("applied",), ("open",)]
+
+
+async def test_chunks_handed_back_are_locked_behind_their_run(case):
+    """A cancel locks the run and then its chunks: it cannot meet the release half-way."""
+    case.items(6)
+    store, spec = await case.store(), table_spec()
+    run = await begin(store, spec)
+    leases = await claim(store, run, spec, count=2, rows=3)
+    with psycopg.connect(case.url) as other:
+        other.execute("SELECT FROM proctor.runs FOR UPDATE")
+        releasing = asyncio.create_task(store.release(leases))
+        await until(case, WAITING)
+        other.execute("SELECT FROM proctor.chunks FOR UPDATE NOWAIT")
+        other.rollback()
+        await releasing
+    assert case.sql("SELECT state, fence FROM proctor.chunks") == [("open", 2)] * 2
+
+
+async def test_chunks_whose_images_are_forgotten_are_locked_in_order(case):
+    """Two who prune at once wait for one another, and not each for the other."""
+    case.items(6)
+    store, spec = await case.store(), table_spec()
+    run = await begin(store, spec)
+    for lease in await claim(store, run, spec, count=2, rows=3):
+        await process(store, spec, lease, lower)
+    await finish(store, run)
+    case.sql("UPDATE proctor.chunks SET fence = fence WHERE number = 1")  # now the table's last
+    with psycopg.connect(case.url) as other:
+        other.execute("SELECT FROM proctor.chunks WHERE number = 1 FOR UPDATE")
+        pruning = asyncio.create_task(store.prune())
+        await until(case, WAITING)
+        other.execute("SELECT FROM proctor.chunks WHERE number = 2 FOR UPDATE NOWAIT")
+        other.rollback()
+        assert await pruning == 6

@@ -186,6 +186,8 @@ def again(connection: sa.Connection, lease: Lease, lease_for: timedelta) -> Leas
 
 def release(connection: sa.Connection, handed: Sequence[Lease]) -> None:
     """Open again, under a fence that keeps a late write out."""
+    for run in sorted({lease.chunk.run for lease in handed}):
+        tables.hold(connection, run)
     for lease in handed:
         connection.execute(
             sa.update(CHUNKS)
@@ -212,6 +214,7 @@ def check(connection: sa.Connection, lease: Lease) -> None:
 def split(connection: sa.Connection, lease: Lease, halves: Sequence[Half]) -> None:
     """Two open chunks in place of one."""
     chunk = lease.chunk
+    tables.hold(connection, chunk.run)
     taken = connection.execute(
         sa.update(CHUNKS)
         .where(_held(lease))

@@ -189,6 +189,7 @@ def done(
     the images could tell: the others are to be read again. Settled by somebody else already:
     nothing happens.
     """
+    tables.hold(connection, run)
     found = noted(connection, run, number, token)
     if found is None:
         return None
@@ -219,7 +220,7 @@ def done(
     if not made:
         return None
     claim: dict[str, Any] = {}
-    # Taking numbers for them has locked the run's row: no move can come in between any more.
+    # The run's row is locked: no move can come in between.
     ours = ours and _goes_on(connection, run)
     if ours:
         until = records.time_to_text(moment + intent.lease_for)
@@ -260,6 +261,7 @@ def _only(intent: Intent, standing: Collection[int]) -> tuple[Intent, tuple[Key,
 
 def drop(connection: sa.Connection, run: str, number: int, token: str) -> None:
     """The write did not take place: the chunk can be claimed again, or ends with its run."""
+    tables.hold(connection, run)
     found = noted(connection, run, number, token)
     if found is None:
         return

@@ -122,7 +122,9 @@ def prune(
         where.append(CHUNKS.c.run == run)
     if older_than is not None:
         where.append(CHUNKS.c.applied < records.time_to_text(older_than))
-    found = connection.execute(sa.select(CHUNKS.c.run, CHUNKS.c.number).where(*where)).all()
+    query = sa.select(CHUNKS.c.run, CHUNKS.c.number).where(*where)
+    # In order, so that two who prune at once cannot each wait for the other.
+    found = connection.execute(query.order_by(CHUNKS.c.run, CHUNKS.c.number)).all()
     wanted = set(keys) if keys else None
     return sum(_forget(connection, row.run, row.number, wanted) for row in found)
 

@@ -160,6 +160,7 @@ def take_over(connection: sa.Connection, home: str, opening: Opening) -> Run:
     A chunk with an intent stays claimed, its lease over: whoever claims it settles that first.
     """
     tables.lock(connection)
+    tables.hold(connection, opening.run)
     run = one(connection, home, opening.run)
     if run.state not in RESUMABLE:
         raise IllegalMove(
@@ -252,8 +253,7 @@ def move(
     epoch: int | None,
 ) -> Run:
     """Change a run's state, closing what is claimed where no write may follow."""
-    lock_row = sa.select(RUNS.c.id).where(RUNS.c.home == home, RUNS.c.id == name)
-    connection.execute(lock_row.with_for_update())
+    tables.hold(connection, name)
     run = one(connection, home, name)
     if epoch is not None and run.epoch != epoch:
         raise Fenced(f"run {name} is no longer ours", found="its epoch has moved on")

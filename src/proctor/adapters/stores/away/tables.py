@@ -176,6 +176,16 @@ def lock(connection: sa.Connection) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(OPEN_LOCK)))
 
 
+def hold(connection: sa.Connection, run: str) -> None:
+    """Lock a run's row until this transaction ends; on SQLite the transaction is the lock.
+
+    Whoever locks several of a run's chunks, or a chunk and its run, comes here first: two that
+    took them in different orders would each wait for the other.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(RUNS.c.id).where(RUNS.c.id == run).with_for_update())
+
+
 def new_chunk(chunk: Chunk, **state: Any) -> dict[str, Any]:
     """The row of a new chunk; open unless `state` says otherwise."""
     return {

@@ -206,14 +206,20 @@ async def reclaim(pool: Pool, lease: Lease, length: timedelta) -> Lease | None:
 
 
 async def release(pool: Pool, leases: Sequence[Lease]) -> None:
-    """Hand chunks back: open again, under a fence that keeps a late write of ours out."""
+    """Hand chunks back: open again, under a fence that keeps a late write of ours out.
+
+    The run's row is locked before its chunks, as moves do it: two that took the chunks in
+    different orders would each wait for the other.
+    """
     if not leases:
         return
     mine = ", ".join(
         f"({text(x.chunk.run)}, {x.chunk.number}::int8, {x.fence}::int4)" for x in leases
     )
+    names = ", ".join(text(run) for run in sorted({x.chunk.run for x in leases}))
     async with pool.write(leases[0].chunk.run, control=True) as work:
         await work.commit(
+            f"SELECT FROM proctor.runs WHERE id IN ({names}) ORDER BY id FOR NO KEY UPDATE;\n"
             "UPDATE proctor.chunks AS c SET state = 'open', fence = c.fence + 1, "
             "claimed_until = NULL WHERE c.state = 'claimed' "
             f"AND (c.run, c.number, c.fence) IN (VALUES {mine})"

@@ -96,7 +96,8 @@ async def sweep(pool: Pool, binding: Binding, run: Run, number: int, rows: int) 
     """Open chunks of the eligible keys that the run has not settled; how many keys.
 
     The run's row is locked last, and the lane of heartbeats is left free: its holder's heart
-    goes on beating meanwhile.
+    goes on beating meanwhile. That is behind the numbers of chunks, which come last elsewhere;
+    but nothing of the run is claimed by now, so nobody asks for a number with that row in hand.
     """
     async with pool.read(run.id) as work:
         found = await issues(work, run.id, None)

@@ -285,7 +285,7 @@ async def prune(
         if not listed:
             ((count,),) = await work.commit(
                 f"WITH proctor_old AS (SELECT run, number, undone, undo_rows "
-                f"FROM proctor.chunks WHERE {where} FOR NO KEY UPDATE), "
+                f"FROM proctor.chunks WHERE {where} ORDER BY run, number FOR NO KEY UPDATE), "
                 f"proctor_new AS (UPDATE proctor.chunks AS c SET undo = NULL, undo_rows = 0 "
                 f"FROM proctor_old AS o WHERE c.run = o.run AND c.number = o.number) "
                 f"SELECT coalesce(sum(undo_rows) FILTER (WHERE NOT undone), 0)::int8 "
