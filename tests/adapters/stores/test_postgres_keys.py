@@ -8,6 +8,7 @@ from adapters.stores.away_harness import AwayHarness
 from pgcases import Case, fill, table_spec, take_back
 from proctor.adapters.stores.postgres.binding import bind
 from proctor.adapters.stores.postgres.pool import Pool
+from proctor.errors import TargetError
 from proctor.model import Guard, Outcome, RunState, Source, Span
 from proctor.ports import Manners, UndoTerms
 from proctor.testing.conformance.acting import begin, work
@@ -31,6 +32,7 @@ SETUP = (
     "CREATE SCHEMA odd",
     "CREATE COLLATION odd.\"Lang uage\" (provider = icu, locale = 'en')",
 )
+LOOSE = "CREATE COLLATION {} (provider = icu, locale = 'und', deterministic = false)"
 KINDS = {
     "uuid": "md5(n::text)::uuid",
     "timestamptz": "'2020-01-01'::timestamptz + n * interval '1.000001 s'",
@@ -174,6 +176,29 @@ async def test_a_query_tells_the_order_of_its_keys(case, order):
     await pool.aclose()
     assert binding.key[0].ordered_alike
     assert binding.between(("a",), ("b",)) != "true"
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["id COLLATE loose", 'id COLLATE odd."Loo se"', "CAST(id AS alike)", "loose || id"],
+    ids=["by name", "out of sight", "domain", "of a column"],
+)
+async def test_a_query_for_whose_order_different_keys_are_equal_is_refused(case, key):
+    """Pages would pass over such a key; the query is asked, for no type tells, rows or none."""
+    case.sql(
+        "CREATE SCHEMA odd",
+        *(LOOSE.format(name) for name in ("loose", 'odd."Loo se"')),
+        "CREATE DOMAIN alike AS text COLLATE loose",
+        "CREATE TABLE words (id text, loose text COLLATE loose)",
+        'CREATE TABLE about (word text COLLATE "C" PRIMARY KEY, normal text)',
+    )
+    spec = table_spec("words", into="about", into_key=("word",), guard=Guard.TARGET)
+    query = replace(spec, kind=Source.QUERY, source=f"SELECT {key} AS id FROM words")
+    store = await case.store()
+    with pytest.raises(TargetError, match="nondeterministic"):
+        await store.inspect(query)
+    strict = f"SELECT id, {key} AS like_it FROM words"
+    await store.inspect(replace(query, source=strict))
 
 
 async def test_progress_kept_away_knows_the_order_of_a_column(pg, tmp_path):

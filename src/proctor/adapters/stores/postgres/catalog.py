@@ -265,12 +265,18 @@ async def _collated(work: Transaction, query: str, fields: list[Field]) -> list[
     able = [f for f in fields if f.collation is not None]
     if not able:
         return fields
-    asked = ", ".join(catalog_sql.collation_of(f"q.{ident(f.name)}") for f in able)
+    columns = [f"q.{ident(f.name)}" for f in able]
+    asked = ", ".join(f"{catalog_sql.collation_of(c)}, {catalog_sql.loose(c)}" for c in columns)
     ((*told,),) = await work.fetch(
         f"SELECT {asked} FROM (SELECT) AS one LEFT JOIN ({query}\n) AS q ON false"
     )
-    by_name = dict(zip((f.name for f in able), told, strict=True))
-    return [replace(f, collation=by_name.get(f.name)) for f in fields]
+    found = dict(zip((f.name for f in able), zip(told[::2], told[1::2], strict=True), strict=True))
+    return [
+        replace(f, collation=found[f.name][0], deterministic=not found[f.name][1])
+        if f.name in found
+        else f
+        for f in fields
+    ]
 
 
 async def references(work: Transaction, target: Relation) -> tuple[Reference, ...]:

@@ -49,15 +49,35 @@ _COLLATION: Final = (
     "pg_catalog.quote_ident(kn.nspname) || '.' || pg_catalog.quote_ident(k.collname)"
 )
 
+_COLLATIONS: Final = (
+    "pg_catalog.pg_collation k JOIN pg_catalog.pg_namespace kn ON kn.oid = k.collnamespace"
+)
+
 
 def collation_of(sql: str) -> str:
     """The collation of an expression by its full name; the server itself leaves out the schema."""
-    told = f'pg_catalog.pg_collation_for({sql}) COLLATE pg_catalog."C"'
+    told = _told(sql)
+    visible = f"SELECT {_COLLATION} FROM {_COLLATIONS} WHERE {_named_as(told)} LIMIT 1"
+    return f"coalesce(({visible}), {told})"
+
+
+def loose(sql: str) -> str:
+    """Whether texts that differ may be equal under the collation of an expression."""
+    told = _told(sql)
     return (
-        f"coalesce((SELECT {_COLLATION} FROM pg_catalog.pg_collation k "
-        f"JOIN pg_catalog.pg_namespace kn ON kn.oid = k.collnamespace "
-        f"WHERE pg_catalog.pg_collation_is_visible(k.oid) "
-        f"AND pg_catalog.quote_ident(k.collname) = {told} LIMIT 1), {told})"
+        f"EXISTS (SELECT FROM {_COLLATIONS} WHERE NOT k.collisdeterministic "
+        f"AND ({_named_as(told)} OR {_COLLATION} = {told}))"
+    )
+
+
+def _told(sql: str) -> str:
+    return f'pg_catalog.pg_collation_for({sql}) COLLATE pg_catalog."C"'
+
+
+def _named_as(told: str) -> str:
+    """Whether a collation is the visible one that goes by this name alone."""
+    return (
+        f"pg_catalog.pg_collation_is_visible(k.oid) AND pg_catalog.quote_ident(k.collname) = {told}"
     )
 
 

@@ -108,8 +108,11 @@ def _column(field: Field) -> Column:
 
 def _refuse_keys(binding: Binding) -> None:
     """A key must be unique, not null, and compare by bytes."""
+    fields = [c.field for c in binding.key]
     if binding.source is not None:
-        _refuse_key(binding.source, [c.field for c in binding.key], "key")
+        _refuse_key(binding.source, fields, "key")
+    else:
+        _refuse_loose(fields, "the key of the query")
     if binding.apart:
         _refuse_key(binding.target, [c.target for c in binding.key], "into key")
         names = {c.target.name for c in binding.key}
@@ -147,9 +150,14 @@ def _refuse_key(relation: Relation, fields: list[Field], role: str) -> None:
             found=f"no unique index covers {', '.join(names)}",
             fix="choose the primary key, or columns with a valid unique index that is not partial",
         )
+    _refuse_loose(fields, f"the {role} of {table}")
+
+
+def _refuse_loose(fields: list[Field], key: str) -> None:
+    """A cursor would pass over keys that count as equal to it."""
     if loose := [f.name for f in fields if not f.deterministic]:
         raise TargetError(
-            f"the {role} of {table} has a nondeterministic collation",
+            f"{key} has a nondeterministic collation",
             found=", ".join(loose),
             fix="under it different keys count as equal: choose another key",
         )
