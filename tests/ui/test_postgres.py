@@ -210,6 +210,35 @@ def test_what_cannot_be_counted_is_inconclusive(customers, shop, proctor):
 
 
 @pytest.mark.parametrize(
+    ("done", "says"),
+    [
+        ("id > 2", "no more than 2 eligible rows were found in time to be shown"),
+        ("id > 0", "no eligible row was found in time to be shown: the function was not tried"),
+    ],
+)
+def test_a_dry_run_says_as_a_plan_does_that_no_more_was_found_in_time(
+    customers, shop, proctor, done, says
+):
+    """P8: few rows, or none, are not said to be all that there are."""
+    customers(
+        "CREATE FUNCTION open(id bigint, was text) RETURNS boolean STABLE LANGUAGE plpgsql AS "
+        "$$ BEGIN IF id > 1500 THEN PERFORM pg_sleep(2); END IF; RETURN was IS NULL; END $$"
+    )
+    customers("INSERT INTO customers SELECT n, 'X' FROM generate_series(501, 2000) n")
+    customers(f"UPDATE customers SET email_normalized = 'done' WHERE id <= 1500 AND {done}")
+    customers("ANALYZE customers")
+    backfill_of(shop, 'table("customers", key="id", where="open(id, email_normalized)")')
+    with (shop / "proctor.toml").open("a") as toml:
+        toml.write("\n[run]\nstatement_timeout_s = 1\n")
+    for command in ("plan", "dry-run"):
+        ended = proctor(command, "normalize_email", "--env", "pg")
+        assert ended.code == 0, ended.err
+        assert says in " ".join(ended.out.split())
+        assert "no row is eligible" not in ended.out
+    assert proctor("dry-run", "normalize_email", "--env", "pg", "--json").json["warnings"] == [says]
+
+
+@pytest.mark.parametrize(
     "wrong", [{"user": "nobody", "password": "hunter2"}, {"port": "1"}, {"dbname": "nowhere"}]
 )
 def test_a_database_that_does_not_let_us_in(shop, pg, proctor, wrong):

@@ -130,6 +130,7 @@ async def rehearse(
         counts={k: v for k, v in counts.items() if v},
         per_row=tried.per_row,
         existing=_existing(page),
+        warnings=_short(page),
     )
 
 
@@ -150,7 +151,17 @@ def _inside(site: Site, spec: Spec, page: Page, name: str) -> DryRun:
         counts={"read": len(values), "written": len(values)} if values else {},
         per_row=None,
         existing=_existing(page),
+        warnings=_short(page),
     )
+
+
+def _short(page: Page) -> tuple[str, ...]:
+    """That fewer rows are shown than were asked for, though there may be as many."""
+    if not page.timed_out:
+        return ()
+    if not page.keys:
+        return ("no eligible row was found in time to be shown: the function was not tried",)
+    return (f"no more than {len(page.keys)} eligible rows were found in time to be shown",)
 
 
 def _unheard(signals: Mapping[str, str]) -> list[str]:
@@ -172,14 +183,14 @@ def dead_tuples(survey: Survey, dry: DryRun) -> int:
 
 def _warnings(site: Site, shape: Shape, survey: Survey, dry: DryRun) -> tuple[str, ...]:
     found: list[str] = list(shape.warnings)
-    if survey.eligible and not dry.previews:
-        found.append("no eligible row was found in time to be shown: the function was not tried")
+    found += dry.warnings
     if survey.estimated:
         found.append(
             "the rows are estimated (~), not counted: a run by this plan is not held if they "
             "become more or fewer"
         )
-    elif not survey.eligible:
+    # Where the number is a guess, what was looked for is not.
+    if not (dry.previews or dry.warnings if survey.estimated else survey.eligible):
         found.append("no row is eligible: this run would do nothing")
     if not shape.can_create:
         found.append(

@@ -89,6 +89,8 @@ class DryRun:
     """The usual time of the author's function for one row; None where there is no function."""
     existing: int
     """How many of the rows to write stand in the target already: the others are inserted."""
+    warnings: tuple[str, ...] = ()
+    """Why fewer rows are shown than were asked for, where the time was up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,8 @@ class Page:
 
     `versions` are the store's own and opaque; `images` hold one tuple a row, in the order of
     `Spec.writes`, None where an `into` row does not exist yet. `gone` are keys of an explicit
-    chunk that no longer stand there or are no longer eligible. Row values stay out of its repr,
+    chunk that no longer stand there or are no longer eligible. `timed_out` says that a sample
+    is what was found until the time was up: there may be more. Row values stay out of its repr,
     and so out of log lines and tracebacks.
     """
 
@@ -56,6 +57,7 @@ class Page:
     images: Sequence[tuple[Image, ...] | None] = field(repr=False)
     gone: tuple[Key, ...] = ()
     bytes_read: int = 0
+    timed_out: bool = False
 
 
 class Bucket(enum.StrEnum):

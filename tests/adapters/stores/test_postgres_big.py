@@ -98,3 +98,18 @@ async def test_a_sample_is_found_wherever_rows_are_left(case):
     assert page.keys == [(4000,), (ROWS,)]
     assert [row["style"] for row in page.rows] == ["Style 4000", f"Style {ROWS}"]
     assert not (await store.sample(SPEC, 5, span=Span(start=(10 * ROWS,)))).keys
+
+
+@pytest.mark.parametrize("found", [[(1,)], []], ids=["a few", "none"])
+async def test_a_sample_says_that_the_time_was_up(case, found):
+    """Fewer rows than were asked for do not mean that there are no more."""
+    case.sql(
+        "CREATE OR REPLACE FUNCTION wanting(id int, value text) RETURNS boolean STABLE LANGUAGE "
+        "plpgsql AS $$ BEGIN IF id BETWEEN 2000 AND 3000 THEN PERFORM pg_sleep(1); END IF; "
+        "RETURN value IS NULL; END $$"
+    )
+    store = await case.store(statement_timeout=TIMEOUT)
+    span = Span() if found else Span(start=(2,))
+    page = await store.sample(SPEC, 5, span=span)
+    assert (page.keys, page.timed_out) == (found, True)
+    assert not (await store.sample(SPEC, 5, span=Span(start=(ROWS,)))).timed_out

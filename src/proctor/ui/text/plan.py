@@ -57,11 +57,7 @@ def plan(forecast: Plan) -> list[RenderableType]:
         ),
     ]
     if forecast.warnings:
-        said += [
-            Text(),
-            heading("Warnings"),
-            listing(map(words.visible, forecast.warnings), style="yellow", mark="!"),
-        ]
+        said += [Text(), heading("Warnings"), _warned(forecast.warnings)]
     if forecast.sample:
         said += [Text(), heading("Sample", "before and after"), previews(forecast.sample)]
     said += [
@@ -86,10 +82,12 @@ def dry_run(found: DryRun) -> list[RenderableType]:
         f"Dry run: {found.backfill} in {found.env}",
         f"{words.plural(len(found.previews), 'row')}; nothing was written",
     )
+    warned = [_warned(found.warnings)] if found.warnings else []
     if not found.previews:
-        return [title, listing(["no row is eligible: a run would do nothing"])]
+        return [title, *(warned or [listing(["no row is eligible: a run would do nothing"])])]
     return [
         title,
+        *warned,
         previews(found.previews),
         Text(),
         facts(
@@ -100,6 +98,10 @@ def dry_run(found: DryRun) -> list[RenderableType]:
             )
         ),
     ]
+
+
+def _warned(warnings: Sequence[str]) -> RenderableType:
+    return listing(map(words.visible, warnings), style="yellow", mark="!")
 
 
 def previews(rows: Sequence[Preview]) -> RenderableType:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 
 from collections.abc import Callable, Sequence
@@ -192,14 +191,17 @@ async def _first(pool: Pool, binding: Binding, count: int, span: Span) -> Page:
     found: Rows = []
     stop, within = tuple(last[0]) if last else (), pool.manners.statement_timeout
     parts = stretches(ask, binding, inside=inside, stop=stop, within=within)
+    timed_out = False
     # Where no stretch can be looked through in time, a sample is what was found until then.
-    with contextlib.suppress(TooSlow):
+    try:
         while last and len(found) < count and (part := await anext(parts, None)):
             found += await ask(
                 f"SELECT {binding.selected}{values_of(binding)} FROM {binding.joined} WHERE {part} "
                 f"AND {binding.eligible} ORDER BY {binding.order} LIMIT {count - len(found)}"
             )
-    return page_of(binding, found)
+    except TooSlow:
+        timed_out = True
+    return replace(page_of(binding, found), timed_out=timed_out)
 
 
 async def _sample(
