@@ -3,6 +3,7 @@
 import pytest
 
 from adapters.stores.sqlite_harness import SqliteHarness
+from pgcases import Case
 
 
 @pytest.fixture
@@ -11,3 +12,16 @@ async def lite(tmp_path):
     harness = SqliteHarness(tmp_path / "shop.db")
     yield harness
     await harness.close()
+
+
+@pytest.fixture
+async def case(pg):
+    """A Postgres database of this test's own, empty; test files that want rows in it say so."""
+    async with Case(pg) as case:
+        yield case
+
+
+@pytest.fixture
+async def store(case):
+    """A store on it."""
+    return await case.store()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pgcases import Case, fill, first_page, table_spec, take_back
+from pgcases import fill, first_page, table_spec, take_back
 from proctor.adapters.stores import journal
 from proctor.testing.conformance.acting import TERMS, answered, lower
 
@@ -17,12 +17,6 @@ ODD = (
     "CASE NEW.id WHEN 2 THEN NEW.normal = NULL; WHEN 3 THEN NEW.normal = ''; "
     "WHEN 4 THEN NEW.normal = '=' || NEW.normal; ELSE NULL; END CASE;"
 )
-
-
-@pytest.fixture
-async def case(pg):
-    async with Case(pg) as case:
-        yield case
 
 
 @pytest.fixture(params=[True, False], ids=["prepared", "at once"])

@@ -25,11 +25,6 @@ async def case(pg):
         yield case
 
 
-@pytest.fixture
-async def store(case):
-    return await case.store()
-
-
 @pytest.mark.parametrize(
     ("setup", "changes", "says"),
     [

@@ -23,11 +23,6 @@ async def case(pg):
         yield case
 
 
-@pytest.fixture
-async def store(case):
-    return await case.store()
-
-
 def about(**more):
     plain = {
         "fills": ("mood",),

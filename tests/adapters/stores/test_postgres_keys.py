@@ -49,12 +49,6 @@ KINDS = {
 }
 
 
-@pytest.fixture
-async def case(pg):
-    async with Case(pg) as case:
-        yield case
-
-
 @pytest.fixture(params=COLUMNS)
 async def worded(case, request):
     """A table in the order of a language, in a database that orders by bytes."""

@@ -5,7 +5,7 @@ import asyncio
 import psycopg
 import pytest
 
-from pgcases import WAITING, Case, first_page, table_spec, until
+from pgcases import WAITING, first_page, table_spec, until
 from proctor.errors import Fenced
 from proctor.model import RunState
 from proctor.testing.conformance.acting import (
@@ -37,12 +37,6 @@ ENDS = {
     "give up": (RunState.FAILED, RunState.CANCELLED),
     "finish": (RunState.SUCCEEDED,),
 }
-
-
-@pytest.fixture
-async def case(pg):
-    async with Case(pg) as case:
-        yield case
 
 
 async def _ended(store, run, end):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pgcases import Case, fill, first_page, table_spec, take_back
+from pgcases import fill, first_page, table_spec, take_back
 from proctor.errors import Denied, TargetError
 from proctor.model import Outcome, RunState
 from proctor.ports import UndoTerms
@@ -10,17 +10,6 @@ from proctor.testing.conformance.acting import TERMS, answered, begin, claim, lo
 from proxy import FaultProxy
 
 GONE_COLUMN = "ALTER TABLE items DROP COLUMN normal"
-
-
-@pytest.fixture
-async def case(pg):
-    async with Case(pg) as case:
-        yield case
-
-
-@pytest.fixture
-async def store(case):
-    return await case.store()
 
 
 def trigger(body):

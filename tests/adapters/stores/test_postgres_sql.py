@@ -3,26 +3,14 @@
 import asyncio
 
 import psycopg
-import pytest
 
-from pgcases import WAITING, Case, table_spec, take_back, until
+from pgcases import WAITING, table_spec, take_back, until
 from proctor.model import Bucket, Outcome
 from proctor.testing.conformance.acting import TERMS, begin, claim
 
 SPEC = table_spec(sql=(("normal", "lower(style)"),))
 REACT = """CREATE FUNCTION react() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN IF NEW.id = 2 THEN RETURN NULL; END IF; RETURN NEW; END $$"""
-
-
-@pytest.fixture
-async def case(pg):
-    async with Case(pg) as case:
-        yield case
-
-
-@pytest.fixture
-async def store(case):
-    return await case.store()
 
 
 async def chunk(store, spec=SPEC):

@@ -6,24 +6,13 @@ import pytest
 
 import servers
 
-from pgcases import Case, fill, table_spec, take_back
+from pgcases import fill, table_spec, take_back
 from proctor.adapters.stores import journal
 from proctor.adapters.stores.postgres import leftover
 from proctor.errors import TargetError
 from proctor.model import Outcome, RunState, Span
 from proctor.ports import UndoTerms
 from proctor.testing.conformance.acting import begin, claim, lower, process, work
-
-
-@pytest.fixture
-async def case(pg):
-    async with Case(pg) as case:
-        yield case
-
-
-@pytest.fixture
-async def store(case):
-    return await case.store()
 
 
 def psql(server, url, script):

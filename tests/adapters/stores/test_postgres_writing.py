@@ -8,22 +8,10 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from pgcases import WAITING, Case, fill, first_page, table_spec, take_back, until
+from pgcases import WAITING, fill, first_page, table_spec, take_back, until
 from proctor.errors import Busy, TooSlow
 from proctor.model import Bucket, Outcome, RunState, Span
 from proctor.testing.conformance.acting import TERMS, answered, begin, claim, lower, process
-
-
-@pytest.fixture
-async def case(pg):
-    async with Case(pg) as case:
-        yield case
-
-
-@pytest.fixture
-async def store(case):
-    return await case.store()
-
 
 TRIGGER = """CREATE FUNCTION react() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} END $$"""
 
