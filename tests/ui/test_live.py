@@ -112,6 +112,23 @@ def test_the_live_view_leaves_the_last_state_on_the_screen(seen):
     assert "stopping after the chunk in hand" in shown
 
 
+def test_how_a_run_began_is_said_once_above_what_changes(seen):
+    """Below a run that has ended, "resuming" would be the last that one reads of it."""
+    console = Console(file=io.StringIO(), width=160, force_terminal=True)
+    with live.LiveView(console) as view:
+        view(seen)
+        view.tell("resuming run r-1, which was paused")
+        view(later(seen, 1, run=replace(seen.run, state=RunState.SUCCEEDED)))
+    shown = console.file.getvalue()
+    assert shown.count("resuming run r-1, which was paused") == 1
+    assert shown.index("resuming run") < shown.index("succeeded")
+    out = io.StringIO()
+    with lines.view(out) as view:
+        view.tell("resuming run r-1, which was paused")
+        view(seen)
+    assert out.getvalue().startswith("resuming run r-1, which was paused\nrunning: ")
+
+
 def test_a_run_of_unknown_length_is_shown_without_a_share(seen):
     unknown = replace(seen, expected=None, run=replace(seen.run, expected=None), eta=None)
     assert " of " not in lines.line(unknown)

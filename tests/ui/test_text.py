@@ -184,12 +184,15 @@ def test_a_long_list_says_how_many_more_there_are(seen):
     assert "and 5 older ones" in text
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_what_one_copies_from_a_list_is_never_broken(seen, width):
-    """An identity that goes over two lines can be neither read nor pasted."""
+    """An identity or a name that goes over two lines can be neither read nor pasted."""
     long = replace(seen, run=replace(seen.run, backfill="normalize_all_email_addresses"))
     out = shown(runs.runs([long]), width=width)
     assert f"  {seen.run.id} " in out
+    for said in ("normalize_all_email_addresses", "1,480", words.moment(seen.run.started)):
+        assert said in out, out
+    assert ("backfill" in out) == (width == 200), "heads only above columns"
     assert max(map(len, out.splitlines())) <= width
 
 

@@ -36,7 +36,10 @@ class View(Protocol):
         """Show the run as it is now."""
 
     def say(self, sentence: str) -> None:
-        """Show a sentence beside it, such as an answer to Ctrl-C."""
+        """Show a sentence beside it, such as an answer to Ctrl-C, until the next one."""
+
+    def tell(self, sentence: str) -> None:
+        """Show a sentence once, before what is to come: how the run began."""
 
 
 def view(stream: TextIO | None = None) -> View:
@@ -88,6 +91,8 @@ class LineView:
         """One line."""
         self._stream.write(sentence + "\n")
         self._stream.flush()
+
+    tell = say
 
     def _print(self, seen: Snapshot) -> None:
         self._shown = (seen.at, seen.run.state)

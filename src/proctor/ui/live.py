@@ -75,6 +75,10 @@ class LiveView:
         """Show it under the run until the next one."""
         self._said = sentence
 
+    def tell(self, sentence: str) -> None:
+        """Print it above the run, which is drawn below it from now on."""
+        self._console.print(Text(sentence, style="yellow"))
+
     def _draw(self) -> RenderableType:
         if self._seen is None:
             return Text()

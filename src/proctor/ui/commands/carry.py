@@ -148,7 +148,7 @@ async def _work(app: App, what: Callable[[App], Awaitable[tuple[str, RunOptions]
     def hear(event: Any) -> None:
         if event.name == "run.resumed":
             resumed.append(event.run)
-            view.say(f"resuming run {event.run}, which was {event.data.get('was')}")
+            view.tell(f"resuming run {event.run}, which was {event.data.get('was')}")
 
     app.site.events.hear.append(hear)
     with view, listening(options.stop, view.say):

@@ -7,7 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from proctor.engine.hints import pasteable
@@ -15,7 +16,7 @@ from proctor.engine.snapshot import Report, Rollback, Snapshot, Verification
 from proctor.model import Bucket, Run, RunState, Tuning
 from proctor.ui import words
 from proctor.ui.live import STATE_COLOURS
-from proctor.ui.text.blocks import facts, heading, listing, table
+from proctor.ui.text.blocks import Fitting, facts, heading, listing, table
 
 SILENT: Final = timedelta(seconds=5)
 """A heartbeat comes every second: after so long something may be wrong."""
@@ -50,7 +51,8 @@ def runs(seen: Sequence[Snapshot]) -> list[RenderableType]:
         for s in seen[:LISTED]
     )
     heads = ("run", "backfill", "state", "read", "of", "buckets", "started", "took")
-    drawn: list[RenderableType] = [table(heads, rows, right="read,of", whole="run,state,read,of")]
+    wide = table(heads, rows, right="read,of")
+    drawn: list[RenderableType] = [Fitting(wide, [_narrow(s) for s in seen[:LISTED]])]
     told = [f"  {s.run.id}: {said}" for s in seen[:LISTED] if (said := silence(s))]
     told += [
         f"  {s.run.id}: it waits: {words.visible(s.throttle_reason)}"
@@ -61,6 +63,19 @@ def runs(seen: Sequence[Snapshot]) -> list[RenderableType]:
     if len(seen) > LISTED:
         drawn.append(Text(f"  and {len(seen) - LISTED:,} older ones; --json has all", style="dim"))
     return drawn
+
+
+def _narrow(seen: Snapshot) -> RenderableType:
+    """A run of the list on lines of its own, for a terminal without room for the columns."""
+    run = seen.run
+    read = words.among(run.outcome.read, run.expected, estimated=run.estimated)
+    began = words.moment(run.started or run.created)
+    rest = Text(
+        f"read {read}; {words.buckets(run.outcome)}\n"
+        f"started {began}, took {words.duration(seen.elapsed)}"
+    )
+    head = Text.assemble(("  ", ""), (run.id, "bold"), "  ", state(run), f"  {run.backfill}")
+    return Group(head, Padding(rest, (0, 0, 0, 6)))
 
 
 def one(seen: Snapshot) -> list[RenderableType]:
