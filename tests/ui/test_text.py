@@ -18,9 +18,20 @@ from proctor.engine.snapshot import (
     Rollback,
     Verification,
 )
-from proctor.model import Bucket, Issue, RunState, Shape, Signal, Span, Survey, Tuning, Undone
+from proctor.model import (
+    Bucket,
+    Issue,
+    Outcome,
+    RunState,
+    Shape,
+    Signal,
+    Span,
+    Survey,
+    Tuning,
+    Undone,
+)
 from proctor.ports import UndoTerms
-from proctor.ui import words
+from proctor.ui import lines, live, words
 from proctor.ui.text import plan as forecasts
 from proctor.ui.text import runs
 
@@ -304,3 +315,23 @@ def test_a_run_that_is_not_heard_of_says_when_it_can_be_taken_over(seen):
         f"`proctor resume {seen.run.id}` takes over after 18 s"
     )
     assert f"{seen.run.id}: no heartbeat for 12 s" in shown(runs.runs([silent]))
+
+
+@pytest.mark.parametrize("state", [RunState.PAUSING, RunState.PAUSED, RunState.FAILED])
+def test_a_run_that_was_stopped_with_every_row_read_does_not_look_done(seen, state):
+    """What it lacks is said wherever "3,421 of 3,421" stands; a list says why it is paused."""
+    read = Outcome(read=3421, written=3421)
+    run = replace(seen.run, state=state, outcome=read, reason="paused by ann")
+    to_come = "a last look for rows left is to come"
+    stopped = replace(seen, run=run)
+    line = lines.line(stopped)
+    assert f"processed 3,421 of 3,421 (100 %), {to_come};" in line
+    for drawn in (runs.one(stopped), runs.moved(run, ""), live.panel(stopped)):
+        assert to_come in shown(drawn)
+    because = "paused by ann; " if state is RunState.PAUSED else ""
+    assert f"  {run.id}: {because}{to_come}" in shown(runs.runs([stopped]))
+    others = [replace(run, state=s) for s in (RunState.RUNNING, RunState.SUCCEEDED)]
+    others.append(replace(run, outcome=Outcome(read=3420, written=3420)))
+    for other in others:
+        still = replace(seen, run=other)
+        assert to_come not in lines.line(still) + shown(runs.one(still) + runs.runs([still]))

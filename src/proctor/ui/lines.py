@@ -124,7 +124,10 @@ def progress(seen: Snapshot) -> str:
     rows, read = expected(seen), seen.run.outcome.read
     share = words.share(read, rows) if rows and read <= rows else ""
     said = words.among(read, rows or None, estimated=seen.run.estimated)
-    return f"processed {said}" + (f" ({share})" if share else "")
+    unended = words.unended(seen.run)
+    return (
+        f"processed {said}" + (f" ({share})" if share else "") + (f", {unended}" if unended else "")
+    )
 
 
 def left(seen: Snapshot) -> str:

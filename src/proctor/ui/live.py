@@ -200,6 +200,8 @@ def panel(seen: Snapshot) -> RenderableType:
         rows.append(Text(" · ".join(words.gauge(s) for s in seen.throttle), style="dim"))
     if run.reason:
         rows.append(Text(words.visible(run.reason), style="yellow"))
+    if unended := words.unended(run):
+        rows.append(Text(unended, style="yellow"))
     return Group(*rows)
 
 
@@ -224,7 +226,7 @@ def _bar(seen: Snapshot) -> RenderableType:
         completed=min(read, expected) if expected else 0,
         width=36,
         complete_style="cyan",
-        finished_style="green",
+        finished_style="yellow" if words.unended(seen.run) else "green",
         pulse=not expected and seen.run.ended is None,
     )
     pace = words.rate(seen.rate) if seen.rate is not None else ""

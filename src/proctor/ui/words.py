@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from proctor.engine.snapshot import Estimate, Missed
-from proctor.model import Key, Outcome, Run, Signal, Span, Tuning
+from proctor.model import Key, Outcome, Run, RunState, Signal, Span, Tuning
 from proctor.model.keytext import UNSEEN, escaped, key_text
 
 UNKNOWN: Final = "unknown"
+STOPPED: Final = frozenset({RunState.PAUSING, RunState.PAUSED, RunState.FAILED})
 
 
 def count(number: int | None, *, estimated: bool = False) -> str:
@@ -28,6 +29,14 @@ def among(read: int, expected: int | None, *, estimated: bool = False) -> str:
         return count(read)
     of = count(expected, estimated=estimated)
     return f"{read:,} ({of} eligible at its start)" if read > expected else f"{read:,} of {of}"
+
+
+def unended(run: Run) -> str:
+    """What is to come of a run that was stopped with every row read: "40 of 40" reads as done."""
+    stopped = run.state in STOPPED or (run.interrupted and run.state is RunState.RUNNING)
+    if not stopped or not run.expected or run.outcome.read < run.expected:
+        return ""
+    return "a last look for rows left is to come"
 
 
 def plural(number: int, noun: str) -> str:

@@ -59,10 +59,17 @@ def runs(seen: Sequence[Snapshot]) -> list[RenderableType]:
         for s in seen[:LISTED]
         if s.throttle_reason
     ]
+    told += [f"  {s.run.id}: {said}" for s in seen[:LISTED] if (said := _stopped(s.run))]
     drawn += [Text(line, style="yellow") for line in told]
     if len(seen) > LISTED:
         drawn.append(Text(f"  and {len(seen) - LISTED:,} older ones; --json has all", style="dim"))
     return drawn
+
+
+def _stopped(run: Run) -> str:
+    """Why a run is paused, and what it lacks though every row is read."""
+    why = words.visible(run.reason) if run.state is RunState.PAUSED else ""
+    return "; ".join(said for said in (why, words.unended(run)) if said)
 
 
 def _narrow(seen: Snapshot) -> RenderableType:
@@ -89,7 +96,7 @@ def one(seen: Snapshot) -> list[RenderableType]:
                 ("fills", f"{', '.join(run.fills)} of {run.target}"),
                 ("covers", words.span(run.span)),
                 ("because", words.visible(run.reason)),
-                ("rows read", _of(run)),
+                ("rows read", _of(run) + _unended(run)),
                 ("buckets", words.buckets(run.outcome)),
                 ("still eligible", words.visible(words.still_eligible(run))),
                 ("undone", _undone(seen)),
@@ -156,6 +163,7 @@ def ended(report: Report, files: Mapping[str, Path], *, why: str = "") -> list[R
     `why` says what the exit code 1 is about.
     """
     run = report.run
+    worked = words.worked(report.elapsed, run, report.made)
     nothing = report.expected == 0 and not run.estimated and not run.outcome.written
     return [
         Text.assemble((f"Run {run.id}  ", "bold"), state(run)),
@@ -163,7 +171,7 @@ def ended(report: Report, files: Mapping[str, Path], *, why: str = "") -> list[R
             (
                 ("because", words.visible(run.reason)),
                 ("nothing to do", "no row was eligible; nothing was written" if nothing else ""),
-                ("rows read", f"{_of(run)} in {words.worked(report.elapsed, run, report.made)}"),
+                ("rows read", f"{_of(run)} in {worked}{_unended(run)}"),
                 ("buckets", words.buckets(run.outcome)),
                 ("failed", words.visible(_failures(report))),
                 ("keys missed", words.missed(report.missed)),
@@ -280,7 +288,9 @@ def moved(run: Run, hint: str) -> list[RenderableType]:
     """A run after an operator's word."""
     return [
         Text.assemble((f"Run {run.id}  ", "bold"), state(run)),
-        facts((("rows read", _of(run)), ("knobs", knobs(run.tuning)), ("next", hint))),
+        facts(
+            (("rows read", _of(run) + _unended(run)), ("knobs", knobs(run.tuning)), ("next", hint))
+        ),
     ]
 
 
@@ -299,6 +309,11 @@ def hint_after(run: Run) -> str:
 
 def _of(run: Run) -> str:
     return words.among(run.outcome.read, run.expected, estimated=run.estimated)
+
+
+def _unended(run: Run) -> str:
+    unended = words.unended(run)
+    return f", {unended}" if unended else ""
 
 
 def _next(steps: Sequence[str]) -> list[RenderableType]:
