@@ -1,20 +1,15 @@
-"""The seams: what the engine asks of the outside world, as Protocols."""
+"""The user's data as the engine sees it: one database, with the progress of runs on it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from proctor.model import (
     Applied,
-    Chain,
     ChunkRecord,
-    Event,
     Health,
-    Holder,
     Issue,
     Journalled,
     Key,
@@ -30,6 +25,7 @@ from proctor.model import (
     Tuning,
     Undone,
 )
+from proctor.ports.terms import Opening, Terms, UndoTerms
 
 Permit: TypeAlias = Callable[[], Awaitable[None]]
 """Waits until a write may begin."""
@@ -101,7 +97,11 @@ class Working(Protocol):
 
     @property
     def reads_beside(self) -> bool:
-        """Whether a page is read beside a write, without a turn, but not while Python computes."""
+        """Whether a page is read beside a write, and neither waits for the other.
+
+        Such reading needs no turn at the target. It is done in this process, a row at a time:
+        it may not be under way while Python computes.
+        """
 
     async def open(self, opening: Opening) -> Run:
         """Start a run, or take an existing one over, in one transaction.
@@ -152,7 +152,8 @@ class Working(Protocol):
     ) -> Applied:
         """The same for `sql=`: read, compute and write inside the server.
 
-        `permit` is waited for before anything is locked, behind what can be done ahead.
+        `permit` is waited for before anything is locked, and behind what can be done ahead of
+        that. What it raises passes through, and nothing is written.
         """
 
     async def reclaim(self, lease: Lease, lease_for: timedelta) -> Lease | None:
@@ -218,7 +219,8 @@ class Undoing(Protocol):
         part (`not terms.whole`) had to leave alone stay in the journal and can be asked for
         again; undoing the whole run settles every row of it. The answer is about this call alone:
         what undoing the chunk has come to is kept on its row in the same transaction, for
-        `chunks` and `left_alone`, so that no crash and no lost reply takes it away.
+        `chunks` and `left_alone`, so that no crash and no lost reply takes it away. `permit` is
+        as with `apply_sql`.
         """
 
     async def left_alone(self, run: str) -> Mapping[int, Sequence[Issue]]:
@@ -273,129 +275,3 @@ class Store(Surveying, Working, Undoing, Watching, Protocol):
 
     async def aclose(self) -> None:
         """Give every connection back."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
-    """What a run is opened with."""
-
-    spec: Spec
-    run: str
-    """A new run's id, or the one to take over."""
-    env: str
-    span: Span
-    digest: str
-    """JSON of the digests that were approved, by part (code, params, schema, …)."""
-    holder: Holder
-    lease_for: timedelta
-    resume: bool = False
-    dead: bool = False
-    """The caller knows that the former holder's process is gone: do not wait for its lease."""
-    accept: tuple[str, ...] = ()
-    """Parts of the digest that may differ from the run's, on record."""
-    last: Key | None = None
-    """The last key of the target set, from the survey."""
-    expected: int | None = None
-    """Eligible rows at the start, from the survey; kept on the run."""
-    estimated: bool = False
-    """They were not counted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """The terms of one apply."""
-
-    code: str
-    """Digest of the code that computed the values."""
-    attempts: int = 3
-    """How often a row is read and computed again before it counts as conflicted."""
-    lease_for: timedelta = timedelta(seconds=30)
-    """For how long the chunk of moved rows is leased."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manners:
-    """How a store behaves on somebody's production database."""
-
-    application: str = "proctor"
-    connections: int = 2
-    """The most connections that work at once; claims and heartbeats may take one more."""
-    lock_timeout: timedelta = timedelta(seconds=5)
-    statement_timeout: timedelta = timedelta(seconds=30)
-    idle_timeout: timedelta = timedelta(seconds=20)
-    """After how long idle in a transaction the server ends the connection.
-
-    Less than `statement_timeout`: a worker that froze inside a transaction holds its locks until
-    then, and whoever cancels or takes over its run must be able to wait for that.
-    """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UndoTerms:
-    """The terms of undoing one chunk."""
-
-    span: Span = field(default_factory=Span)
-    since: datetime | None = None
-    dry_run: bool = False
-
-    @property
-    def whole(self) -> bool:
-        """Whether everything that the run wrote is to be undone."""
-        return self.span.whole and self.since is None
-
-
-class Ledger(Protocol):
-    """Our control plane: the record of what happened. SQL only; none of it is progress."""
-
-    async def append(self, events: Sequence[Event]) -> None:
-        """Keep events for good, in order."""
-
-    async def events(
-        self, *, run: str | None = None, name: str | None = None, limit: int | None = None
-    ) -> list[Event]:
-        """Events, oldest first; with `limit` the newest that many."""
-
-    async def verify_chain(self) -> Chain:
-        """Whether the record is as it was written: each event is chained to the one before."""
-
-    async def aclose(self) -> None:
-        """Give connections back."""
-
-
-class Executor(Protocol):
-    """Gives processor time to slices; its own retries are off."""
-
-    def submit(self, fn: Any, /, *args: Any, **resources: float) -> Future[Any]:
-        """Run a picklable function somewhere."""
-
-    def close(self) -> None:
-        """Wait for what is running and free the processes."""
-
-
-class Clock(Protocol):
-    """Time, handed in so that tests need not wait."""
-
-    def now(self) -> datetime:
-        """Aware UTC."""
-
-    def monotonic(self) -> float:
-        """Seconds that never run backwards."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Let others work meanwhile."""
-
-
-__all__ = [
-    "Clock",
-    "Executor",
-    "Ledger",
-    "Manners",
-    "Opening",
-    "Store",
-    "Surveying",
-    "Terms",
-    "UndoTerms",
-    "Undoing",
-    "Watching",
-    "Working",
-]

@@ -1,0 +1,22 @@
+"""The seams: what the engine asks of the outside world, as Protocols."""
+
+from proctor.ports.outside import Clock, Executor, Ledger
+from proctor.ports.store import Permit, Store, Surveying, Undoing, Watching, Working, granted
+from proctor.ports.terms import Manners, Opening, Terms, UndoTerms
+
+__all__ = [
+    "Clock",
+    "Executor",
+    "Ledger",
+    "Manners",
+    "Opening",
+    "Permit",
+    "Store",
+    "Surveying",
+    "Terms",
+    "UndoTerms",
+    "Undoing",
+    "Watching",
+    "Working",
+    "granted",
+]
