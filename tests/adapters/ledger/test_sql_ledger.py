@@ -132,7 +132,7 @@ async def test_real_processes_that_start_at_once_agree(url, processes):
         "import asyncio, sys\n"
         "from datetime import UTC, datetime\n"
         "from proctor.adapters.ledger import open_ledger\n"
-        "from proctor.ports import Event\n"
+        "from proctor.model import Event\n"
         "async def main():\n"
         "    ledger = await open_ledger(sys.argv[1])\n"
         "    for n in range(10):\n"
