@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sqlite3
 
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ from proctor.errors import TargetError
 from proctor.model import Key, Source, Spec
 
 QUERY: Final = "proctor_query"
+_AROUND: Final = re.compile(r"\bselect\b|\bin\s*[^\s(]", re.IGNORECASE)
+"""What makes an expression look at other rows: a sub-query, or IN with a table's name."""
 KEYSET_LOWER, KEYSET_UPPER = "lo", "hi"
 
 
@@ -85,9 +88,18 @@ class Frame:
 
     @cached_property
     def lonely(self) -> bool:
-        """Whether writing a row of the target changes no other row of any table."""
+        """Whether writing a row changes no other row of any table, nor what is said of one.
+
+        A sub-query in the author's SQL may ask whether other rows are filled.
+        """
         cascades = any(r.on_update not in ("NO ACTION", "RESTRICT") for r in self.target.referred)
-        return not self.target.triggers and not cascades
+        asked = [self.conditions, *(sql for _, sql in self.spec.sql)]
+        return not (self.target.triggers or cascades or _AROUND.search(" ".join(asked)))
+
+    @cached_property
+    def conditions(self) -> str:
+        """The author's own words on which rows are eligible."""
+        return f"{self.spec.where or ''} {self.spec.missing or ''}"
 
     @cached_property
     def target_key(self) -> tuple[str, ...]:

@@ -1,0 +1,57 @@
+"""What is done beside the writer, and what may happen between that and the write."""
+
+from proctor.model import Outcome
+from proctor.ports import UndoTerms
+from proctor.testing.conformance.acting import (
+    TERMS,
+    answered,
+    begin,
+    claim,
+    finish,
+    items_spec,
+    make_items,
+    process,
+    roll_back,
+)
+
+ROWS = "SELECT id, normal FROM items ORDER BY id"
+FILLED = "(SELECT count(*) FROM items AS others WHERE others.id < 3 AND others.normal NOTNULL)"
+
+
+async def taken_back(store, run):
+    """Roll a run back, every chunk."""
+    back = await roll_back(store, await finish(store, run))
+    for record in await store.chunks(run.id):
+        await store.undo(back, record.chunk.number, UndoTerms())
+
+
+async def test_rows_that_become_eligible_by_our_own_write_are_journalled(lite):
+    """Which rows of the second chunk are eligible depends on what the first one wrote."""
+    await make_items(lite, range(1, 5))
+    store = await lite.store()
+    where = f"id < 3 OR id = 3 + ({FILLED} > 0)"
+    spec = items_spec(sql=(("normal", "lower(style)"),), where=where)
+    run = await begin(store, spec)
+    one, two = [lease for _ in range(2) for lease in await claim(store, run, spec, rows=2)]
+
+    async def meanwhile():
+        await store.apply_sql(spec, one, TERMS)
+
+    assert (await store.apply_sql(spec, two, TERMS, permit=meanwhile)).outcome.written == 1
+    wrote = [(1, "style 1"), (2, "style 2"), (3, None), (4, "style 4")]
+    assert await lite.fetch(ROWS) == wrote
+    await taken_back(store, run)
+    assert await lite.fetch(ROWS) == [(n, None) for n in (1, 2, 3, 4)]
+
+
+async def test_rows_that_our_own_write_makes_ineligible_are_left_alone(lite):
+    """A row of each kind is enough: those read before the first was written are not filled."""
+    await make_items(lite, range(1, 5))
+    store = await lite.store()
+    spec = items_spec(where=f"id < 3 OR {FILLED} = 0")
+    run = await begin(store, spec)
+    one, two = [lease for _ in range(2) for lease in await claim(store, run, spec, rows=2)]
+    page = await store.read(spec, two)
+    await process(store, spec, one)
+    settled = await store.prepare(spec, answered(page, spec))
+    assert (await store.apply(spec, two, settled, TERMS)).outcome == Outcome(read=2, gone=2)
