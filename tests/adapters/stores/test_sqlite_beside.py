@@ -1,5 +1,7 @@
 """What is done beside the writer, and what may happen between that and the write."""
 
+import asyncio
+
 from proctor.model import Outcome
 from proctor.ports import UndoTerms
 from proctor.testing.conformance.acting import (
@@ -7,6 +9,7 @@ from proctor.testing.conformance.acting import (
     answered,
     begin,
     claim,
+    claim_one,
     finish,
     items_spec,
     make_items,
@@ -55,3 +58,35 @@ async def test_rows_that_our_own_write_makes_ineligible_are_left_alone(lite):
     await process(store, spec, one)
     settled = await store.prepare(spec, answered(page, spec))
     assert (await store.apply(spec, two, settled, TERMS)).outcome == Outcome(read=2, gone=2)
+
+
+async def test_rows_that_become_eligible_in_time_are_journalled(lite):
+    """A clock in `where` goes on between what is done ahead and the write."""
+    await make_items(lite, [1, 2])
+    store = await lite.store()
+    where = "id = 1 + (julianday(:clock) > julianday(:then))"
+    ((then,),) = await lite.fetch("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now', '+0.5 seconds')")
+    params = (("clock", "now"), ("then", then))
+    spec = items_spec(sql=(("normal", "lower(style)"),), where=where, params=params)
+    run = await begin(store, spec)
+    lease = await claim_one(store, run, spec)
+
+    async def meanwhile():
+        await asyncio.sleep(0.7)
+
+    assert (await store.apply_sql(spec, lease, TERMS, permit=meanwhile)).outcome.written == 1
+    assert await lite.fetch(ROWS) == [(1, None), (2, "style 2")]
+    await taken_back(store, run)
+    assert await lite.fetch(ROWS) == [(1, None), (2, None)]
+
+
+async def test_rows_that_chance_chooses_are_journalled(lite):
+    """Asked twice, `random()` often chooses as many rows, but others."""
+    await make_items(lite, range(1, 81))
+    store = await lite.store()
+    spec = items_spec(sql=(("normal", "lower(style)"),), where="random() % 2 = 0")
+    run = await begin(store, spec)
+    while leases := await claim(store, run, spec, rows=2):
+        await store.apply_sql(spec, leases[0], TERMS)
+    await taken_back(store, run)
+    assert await lite.fetch("SELECT id FROM items WHERE normal IS NOT NULL") == []

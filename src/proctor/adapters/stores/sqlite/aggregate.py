@@ -34,6 +34,11 @@ _FICKLE: Final = re.compile(
     re.IGNORECASE,
 )
 """Words of expressions that may give another value when they are computed a second time."""
+_CLOCKED: Final = re.compile(
+    r"\(\s*\)|\bnow\b|\bcurrent_(time|date|timestamp)\b|\b(randomblob|strftime)\s*\(",
+    re.IGNORECASE,
+)
+"""What in a condition may choose other rows when it is asked a second time."""
 _DOUBTFUL: Final = frozenset("-0123456789X'")
 """First letters of texts that need quotes to be images."""
 
@@ -164,12 +169,14 @@ def _doubtful(array: str) -> bool:
 def _is_plain(frame: Frame) -> bool:
     """Whether writing can neither touch another row nor give another value than was computed."""
     spec = frame.spec
+    bound = (v for _, v in spec.params if isinstance(v, str))
     return not (
         frame.into
         or spec.preserve
         or frame.target.triggers
         or any(f.path for f in frame.fills)
         or _FICKLE.search(" ".join(sql for _, sql in spec.sql))
+        or _CLOCKED.search(" ".join((frame.conditions, *bound)))
     )
 
 
