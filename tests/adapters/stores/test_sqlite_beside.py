@@ -8,10 +8,12 @@ from proctor.testing.conformance.acting import (
     TERMS,
     answered,
     begin,
+    books,
     claim,
     claim_one,
     finish,
     items_spec,
+    lower,
     make_items,
     process,
     roll_back,
@@ -90,3 +92,23 @@ async def test_rows_that_chance_chooses_are_journalled(lite):
         await store.apply_sql(spec, leases[0], TERMS)
     await taken_back(store, run)
     assert await lite.fetch("SELECT id FROM items WHERE normal IS NOT NULL") == []
+
+
+async def test_a_column_that_comes_while_a_page_is_computed_moves_its_rows(lite):
+    """What was read stands elsewhere in a row by then: nothing is made ready of it."""
+    await make_items(lite, [1, 2])
+    await lite.sql(
+        "CREATE TABLE about (item INTEGER PRIMARY KEY, facts JSON)",
+        "INSERT INTO about VALUES (1, '{\"a\": 1}'), (2, NULL)",
+    )
+    store = await lite.store()
+    spec = items_spec(into="about", into_key=("item",), fills=("facts.normal",))
+    run = await begin(store, spec)
+    lease = await claim_one(store, run, spec)
+    page = await store.read(spec, lease)
+    await lite.sql("ALTER TABLE items ADD COLUMN later TEXT")
+    settled = await store.prepare(spec, answered(page, spec, lower))
+    moved = await store.apply(spec, lease, settled, TERMS)
+    assert moved.retry is not None
+    assert (await process(store, spec, moved.retry)).outcome.written == 2
+    assert await books(store, run) == Outcome(read=2, written=2)

@@ -90,8 +90,11 @@ def _apply(
 def prepare(session: Session, spec: Spec, settled: Settled) -> Settled:
     """Decide and pack a page ahead of its transaction, for the case that its rows still stand."""
     form = framed(session, session.main, spec)
+    schema, versions = schema_of(session, spec), settled.page.versions
+    if not (isinstance(versions, Versions) and versions.schema == schema):
+        return settled  # a value may stand elsewhere in a row by now: the rows will be compared
     work = work_of(session, session.main, form, settled, careful=False)
-    return replace(settled, ready=make_ready(work, schema_of(session, spec)))
+    return replace(settled, ready=make_ready(work, schema))
 
 
 def work_of(

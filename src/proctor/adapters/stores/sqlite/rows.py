@@ -31,6 +31,8 @@ class Versions(list[Any]):
     """
 
     token: Token | None = None
+    schema: int | None = None
+    """The version of the file's schema that tells which value stands where in a row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,10 +174,8 @@ def read_beside(session: ReadSession, spec: Spec, lease: Lease) -> Page:
     token = earlier_token(session.writer, form.frame, lease.chunk.run)
     with session.reading(session.main) as connection:
         form = framed(session, connection, spec)
-        raw = rows_of_chunk(session, connection, form, lease)
-    page = page_of(form, raw, asked=lease.chunk.keys or ())
-    page.versions.token = token  # type: ignore[attr-defined] # made by page_of just now
-    return page
+        raw, schema = rows_of_chunk(session, connection, form, lease), schema_of(session, spec)
+    return _as_of(page_of(form, raw, asked=lease.chunk.keys or ()), token, schema)
 
 
 def read(session: Session, spec: Spec, lease: Lease) -> Page:
@@ -183,9 +183,14 @@ def read(session: Session, spec: Spec, lease: Lease) -> Page:
     with session.reading(session.main) as connection:
         form = framed(session, connection, spec)
         token = token_of(session, form.frame, lease.chunk.run)
-        raw = rows_of_chunk(session, connection, form, lease)
-    page = page_of(form, raw, asked=lease.chunk.keys or ())
-    page.versions.token = token  # type: ignore[attr-defined] # made by page_of just now
+        raw, schema = rows_of_chunk(session, connection, form, lease), schema_of(session, spec)
+    return _as_of(page_of(form, raw, asked=lease.chunk.keys or ()), token, schema)
+
+
+def _as_of(page: Page, token: Token | None, schema: int) -> Page:
+    versions = page.versions
+    if isinstance(versions, Versions):
+        versions.token, versions.schema = token, schema
     return page
 
 
