@@ -1,6 +1,9 @@
 """What is done beside the writer, and what may happen between that and the write."""
 
 import asyncio
+import threading
+
+import pytest
 
 from proctor.model import Outcome
 from proctor.ports import UndoTerms
@@ -112,3 +115,30 @@ async def test_a_column_that_comes_while_a_page_is_computed_moves_its_rows(lite)
     assert moved.retry is not None
     assert (await process(store, spec, moved.retry)).outcome.written == 2
     assert await books(store, run) == Outcome(read=2, written=2)
+
+
+async def test_a_store_whose_closing_is_cancelled_is_closed(lite):
+    """Behind what is under way, on either thread, both end."""
+    before = set(threading.enumerate())
+    store = await lite.store()
+    held, go = threading.Event(), threading.Event()
+
+    def hold(session):
+        session.main.execute("SELECT 1").fetchone()
+        held.set()
+        go.wait(10)
+
+    asking = asyncio.create_task(store.beside.ask(hold))
+    await asyncio.to_thread(held.wait, 10)
+    closing = asyncio.create_task(store.aclose())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.sleep(0)
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    await asyncio.gather(asking, return_exceptions=True)
+    mine = [t for t in set(threading.enumerate()) - before if t.name.startswith("proctor-sqlite")]
+    for thread in mine:
+        await asyncio.to_thread(thread.join, 5)
+    assert not [t for t in mine if t.is_alive()]

@@ -271,8 +271,10 @@ class Desk(Generic[S]):
         if self._closed:
             return
         self._closed = True
-        await asyncio.get_running_loop().run_in_executor(self._pool, self.session.close)
+        closing = self._pool.submit(self.session.close)
         self._pool.shutdown(wait=False)
+        # Whoever waits may be cancelled; the thread and its connections end all the same.
+        await asyncio.shield(asyncio.wrap_future(closing))
 
 
 def utc_now() -> datetime:

@@ -93,8 +93,10 @@ class SqliteStore:
 
     async def aclose(self) -> None:
         """Close the file, after what is under way."""
-        await self.beside.close()
-        await self.desk.close()
+        try:
+            await self.beside.close()
+        finally:
+            await self.desk.close()
 
     @property
     def reads_beside(self) -> bool:
