@@ -2,9 +2,10 @@
 
 import pytest
 
-from proctor.model import Outcome
+from proctor.model import Outcome, Span
 from proctor.ports import UndoTerms
 from proctor.testing.conformance.acting import (
+    answered,
     begin,
     books,
     filled,
@@ -198,3 +199,21 @@ async def test_a_document_that_is_none_fails_its_row_alone(lite):
         ("[]",),
         ('{"n": 1}',),
     ]
+
+
+async def test_text_that_no_document_can_hold_fails_its_row_alone(lite):
+    """Half a surrogate pair is JSON to Python, and nothing to UTF-8; a dry run says so, too."""
+    await lite.sql("CREATE TABLE t (id INTEGER PRIMARY KEY, doc JSON)")
+    await lite.sql("INSERT INTO t VALUES (1, NULL), (2, '{\"a\": 1}'), (3, NULL)")
+    store = await lite.store()
+    spec = items_spec(source="t", fills=("doc.n",))
+
+    def answer(row):
+        return "half \ud83d" if row["id"] == 2 else "fine"
+
+    page = await store.sample(spec, 3, span=Span())
+    assert list(await store.unfit(spec, answered(page, spec, answer))) == [1]
+    run = await begin(store, spec)
+    assert await work(store, run, spec, answer) == Outcome(read=3, written=2, failed=1)
+    (issue,) = await store.issues(run.id)
+    assert (issue.key, "surrogate" in issue.reason) == ((2,), True)

@@ -165,9 +165,8 @@ def unstorable(form: Layout, settled: Settled) -> dict[int, str]:
         for fill, value in zip(frame.fills, values, strict=True):
             try:
                 if fill.path:
-                    documents.put(
-                        page.versions[at][form.at(fill.column.name)], fill.path, to_json(value)
-                    )
+                    document = page.versions[at][form.at(fill.column.name)]
+                    bindable(documents.put(document, fill.path, to_json(value)))
                 else:
                     bindable(adapt(value))
             except Unstorable as error:
@@ -230,8 +229,12 @@ def _prepared(work: Work) -> tuple[list[str], list[list[Any]], list[list[Image]]
             texts.append(text)
         after.append(texts)
     if work.careful:
-        for name in {f.column.name for f in frame.fills if f.path}:
-            columns[name] = [bindable(v) for v in columns[name]]
+        for name in dict.fromkeys(f.column.name for f in frame.fills if f.path):
+            for i, document in enumerate(columns[name]):
+                try:
+                    columns[name][i] = bindable(document)
+                except Unstorable as error:
+                    bad.setdefault(i, f"{name}: {error}")
     kept, images_ = _without(work, bad, Bucket.FAILED, list(columns.values()), after)
     return list(columns), kept, images_
 
