@@ -217,3 +217,20 @@ async def test_text_that_no_document_can_hold_fails_its_row_alone(lite):
     assert await work(store, run, spec, answer) == Outcome(read=3, written=2, failed=1)
     (issue,) = await store.issues(run.id)
     assert (issue.key, "surrogate" in issue.reason) == ((2,), True)
+
+
+async def test_a_document_that_is_not_utf_8_is_written_and_comes_back(lite):
+    """Its bytes stand in strings of the JSON; the field beside them is filled all the same."""
+    raw = "CAST(X'7B2261223A22FF227D' AS TEXT)"
+    await lite.sql("CREATE TABLE t (id INTEGER PRIMARY KEY, doc JSON)")
+    await lite.sql(f"INSERT INTO t VALUES (1, {raw}), (2, NULL), (3, {raw})")
+    shown = "SELECT hex(doc) FROM t ORDER BY id"
+    before = await lite.fetch(shown)
+    store = await lite.store()
+    spec = items_spec(source="t", fills=("doc.n",), missing="1 = 1", columns=("id",))
+    run = await filled(store, spec, lambda row: row["id"])
+    assert (await books(store, run)).written == 3
+    assert (await lite.fetch(shown))[0] == (b'{"a":"\xff","n":1}'.hex().upper(),)
+    await roll_back(store, run)
+    assert (await store.undo(run, 1, UndoTerms())).restored == 3
+    assert await lite.fetch(shown) == before

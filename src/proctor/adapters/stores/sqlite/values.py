@@ -104,6 +104,11 @@ def bindable(value: Any) -> Any:
     return value
 
 
+def as_text(value: Any) -> Any:
+    """The other way round: the value as it will be read."""
+    return value.data.decode("utf-8", "surrogateescape") if isinstance(value, RawText) else value
+
+
 def adapt(value: Any) -> Any:
     """An author's value as one of SQLite's five types; Unstorable says why not."""
     kind = type(value)
@@ -259,12 +264,7 @@ def probe(pad: sqlite3.Connection, bound: Sequence[Any], affinity: str) -> list[
     pad.executemany(f"INSERT INTO probe (n, {column}) VALUES (?, ?)", plain)
     found = dict(pad.execute(f"SELECT n, {column} FROM probe").fetchall())
     # Text that is not UTF-8 is never a number: it stays as it is.
-    return [
-        image(v.data.decode("utf-8", "surrogateescape"))
-        if isinstance(v, RawText)
-        else image(found[n])
-        for n, v in rows
-    ]
+    return [image(as_text(v)) if isinstance(v, RawText) else image(found[n]) for n, v in rows]
 
 
 def exact(row: Sequence[Any]) -> tuple[Any, ...]:

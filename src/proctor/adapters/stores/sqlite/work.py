@@ -17,6 +17,7 @@ from proctor.adapters.stores.sqlite.session import Session
 from proctor.adapters.stores.sqlite.values import (
     Unstorable,
     adapt,
+    as_text,
     bindable,
     images,
     prepare,
@@ -278,7 +279,8 @@ def _journal(work: Work, decided: Decided) -> bytes:
         at = work.form.at(name)
         fields.append(name)
         before_columns.append(images([r[at] for r in work.raw]))
-        after_columns.append([digest(v) for v in images(columns[list(names).index(name)])])
+        made = [as_text(v) for v in columns[list(names).index(name)]]
+        after_columns.append([digest(v) for v in images(made)])
     whole: list[Sequence[Image]] = []
     every = tuple(frame.target.fields)
     if inserted:
