@@ -93,7 +93,9 @@ def write(connection: sqlite3.Connection, batch: Batch) -> None:
         return
     rows = list(batch.rows())
     written = at = 0
-    for size in () if batch.insert or batch.table.fires("UPDATE") else _sizes(connection, rows):
+    alone = batch.insert or batch.table.fires("UPDATE")
+    sizes = [] if alone else list(_sizes(connection, rows))
+    for size in sizes if sizes and _looks_up(connection, batch, rows[: sizes[0]]) else ():
         values = list(chain.from_iterable(rows[at : at + size]))
         written += connection.execute(batch.together(size), values).rowcount
         at += size
@@ -114,6 +116,20 @@ def _sizes(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> I
             left -= size
         else:
             size //= 2
+
+
+def _looks_up(
+    connection: sqlite3.Connection, batch: Batch, rows: Sequence[tuple[Any, ...]]
+) -> bool:
+    """Whether one statement for these rows finds each by its key.
+
+    Where ANALYZE once found a single row, SQLite reads the whole table for each of them.
+    """
+    explained = f"EXPLAIN QUERY PLAN {batch.together(len(rows))}"
+    plan = connection.execute(explained, list(chain.from_iterable(rows))).fetchall()
+    by_key = f"SEARCH {batch.table.name} USING "
+    built = f"{by_key}AUTOMATIC "
+    return any(step.startswith(by_key) and not step.startswith(built) for *_, step in plan)
 
 
 def write_mixed(connection: sqlite3.Connection, batch: Batch) -> None:
