@@ -122,12 +122,17 @@ async def _sample(
     From its first chunk, one in the middle and its last: no more journals than these are read.
     Of what they were made from only the columns that are known to have been used.
     """
-    kept = [c.chunk.number for c in chunks if c.has_undo and c.outcome.written]
-    few = sorted({kept[i] for i in (0, len(kept) // 2, -1)}) if kept else []
-    rows: list[Journalled] = []
+    kept = {c.chunk.number: c.outcome.written for c in chunks if c.has_undo and c.outcome.written}
+    every = list(kept)
+    few = sorted(
+        {every[i] for i in (0, len(every) // 2, -1)} if every else (), key=kept.__getitem__
+    )
+    found: dict[int, list[Journalled]] = {}
     for n, number in enumerate(few):
-        share = (SHOWN_SAMPLE - len(rows)) // (len(few) - n)
-        rows += await site.store.journalled(run, number, share)
+        # The smallest first: what it cannot give, the others do.
+        share = (SHOWN_SAMPLE - sum(map(len, found.values()))) // (len(few) - n)
+        found[number] = await site.store.journalled(run, number, share)
+    rows = [row for number in sorted(found) for row in found[number]]
     if not rows:
         return ()
     page = await site.store.read_keys(spec, [row.key for row in rows])
