@@ -9,18 +9,22 @@ ProctorError
 │   ├── UsageError           a command's words; an unknown run, plan or backfill
 │   ├── TargetError          table, column, key or row data do not fit
 │   ├── Unreachable          the database does not answer, or refuses the login
-│   └── Denied               the role may not do what is needed; says the GRANT
+│   ├── Denied               the role may not do what is needed; says the GRANT
+│   └── ProviderRefused      wrong key, unknown model or price, a request nobody can answer
 ├── HeldError                a person must decide                                 exit 3
 │   ├── RunActive            somebody else holds a run on this target and fills
 │   ├── PlanVoid             what was approved is not what would run
 │   ├── NotConfirmed         a protected environment, and no YES and no plan
-│   └── IllegalMove          the run's state does not allow the command
+│   ├── IllegalMove          the run's state does not allow the command
+│   └── OutOfQuota           money or a daily quota is used up
 └── EngineError              the engine acts: retry, split, leave quietly
     ├── Fenced               a newer claim owns the chunk, or the run is closed
     ├── Busy                 deadlock, serialisation, lock time-out: try again
     ├── TooSlow              a statement time-out: cut the chunk
     ├── ConnectionLost       the connection broke; nothing of it was committed
-    └── InDoubt              the connection broke after COMMIT was sent
+    ├── InDoubt              the connection broke after COMMIT was sent
+    ├── Limited              a provider says that it was asked too often
+    └── Overloaded           a provider does not answer now: try again
 """
 
 
@@ -99,6 +103,10 @@ class Denied(OperatorError):
     """The role lacks a privilege; says which and how to grant it."""
 
 
+class ProviderRefused(OperatorError):
+    """A provider will never answer this: key, model, price or request are wrong."""
+
+
 class HeldError(ProctorError):
     """Nothing is broken, but a person must decide."""
 
@@ -119,6 +127,10 @@ class NotConfirmed(HeldError):
 
 class IllegalMove(HeldError):
     """The run's state does not allow this command."""
+
+
+class OutOfQuota(HeldError):
+    """Money or a daily quota is used up; says until when."""
 
 
 class EngineError(ProctorError):
@@ -143,3 +155,13 @@ class ConnectionLost(EngineError):
 
 class InDoubt(EngineError):
     """The connection broke after COMMIT was sent: only a new claim can tell."""
+
+
+class Limited(EngineError):
+    """A provider was asked too often; `retry_after` seconds, where it says so."""
+
+    retry_after: float | None = None
+
+
+class Overloaded(EngineError):
+    """A provider does not answer now, or the connection to it broke: try again."""

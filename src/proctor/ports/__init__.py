@@ -1,6 +1,7 @@
 """The seams: what the engine asks of the outside world, as Protocols."""
 
 from proctor.ports.outside import Clock, Executor, Ledger
+from proctor.ports.paying import Provider, Purse, Settlement, Word
 from proctor.ports.store import Permit, Store, Surveying, Undoing, Watching, Working, granted
 from proctor.ports.terms import Manners, Opening, Terms, UndoTerms
 
@@ -11,12 +12,16 @@ __all__ = [
     "Manners",
     "Opening",
     "Permit",
+    "Provider",
+    "Purse",
+    "Settlement",
     "Store",
     "Surveying",
     "Terms",
     "UndoTerms",
     "Undoing",
     "Watching",
+    "Word",
     "Working",
     "granted",
 ]
