@@ -36,7 +36,7 @@ def parse_window(text: str) -> Window:
     if not found:
         raise ConfigError("a blackout window is malformed", found=repr(text), fix=fix)
     try:
-        zone = _zone(found["zone"] or "UTC", text)
+        zone = zone_named(found["zone"] or "UTC", text)
         start = time.fromisoformat(found["a"])
         end = time.fromisoformat("00:00" if found["b"] == "24:00" else found["b"])
         days = _days(found["days"])
@@ -45,7 +45,8 @@ def parse_window(text: str) -> Window:
     return Window(text=text.strip(), days=days, start=start, end=end, zone=zone)
 
 
-def _zone(name: str, text: str) -> ZoneInfo:
+def zone_named(name: str, text: str) -> ZoneInfo:
+    """The zone; ConfigError with the nearest name if there is none. `text` is where it stood."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError) as error:
