@@ -2,64 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import sqlite3
-
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from proctor.adapters.ledger.chain import Chain, Head, Link, append, verify
-from proctor.adapters.ledger.engines import WRITES, be_patient, make_engine
-from proctor.adapters.ledger.faults import translate
+from proctor.adapters.ledger.connected import Connected
 from proctor.adapters.ledger.record import Record, decode, encode
-from proctor.adapters.ledger.schema import EVENTS, HEAD, STAND_IN, schema_of, upgrade
+from proctor.adapters.ledger.schema import EVENTS, HEAD
 from proctor.model import Event
-
-T = TypeVar("T")
 
 PAGE: Final = 1000
 """Events read at once while the chain is checked."""
-TRIES: Final = 3
-"""How often an append is tried when the connection breaks under it."""
 
 
-class SqlLedger:
+class SqlLedger(Connected):
     """ports.Ledger on SQLAlchemy; made by `open`.
 
-    All statements of one ledger run one after the other in a thread of its own, over one
-    connection. Several ledgers, also of other processes and machines, may share a database:
-    the row of the chain's head is what they queue for.
+    Where several ledgers share a database, the row of the chain's head is what they queue for.
     """
 
     def __init__(self, engine: sa.Engine, redact: Callable[[str], str]) -> None:
         """Wrap an engine whose tables are up to date."""
-        self._lite = engine.dialect.name == "sqlite"
-        self._engine = engine.execution_options(
-            schema_translate_map={STAND_IN: schema_of(engine.dialect.name)}
-        )
+        super().__init__(engine)
         self._redact = redact
         self._doubtful: list[Link] = []
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="proctor-ledger")
 
     @classmethod
     async def open(cls, url: str, *, redact: Callable[[str], str] = str) -> SqlLedger:
         """Connect and bring the tables up to date; see `open_ledger`."""
-        try:
-            engine = make_engine(url)
-        except OSError as error:
-            raise translate(error, sa.make_url(url)) from None
-        ledger = cls(engine, redact)
-        try:
-            await ledger._in_thread(lambda: upgrade(ledger._engine))
-        except BaseException:
-            await ledger.aclose()
-            raise
-        return ledger
+        return await cls(cls.engine_for(url), redact).ready()
 
     async def append(self, events: Sequence[Event]) -> None:
         """Keep events for good, in order, all or none.
@@ -69,7 +43,7 @@ class SqlLedger:
         """
         records = [encode(event, self._redact) for event in events]
         if records:
-            await self._in_thread(lambda: self._append(records))
+            await self._in_thread(lambda: self._repeated(lambda: self._append(records)))
 
     async def events(
         self, *, run: str | None = None, name: str | None = None, limit: int | None = None
@@ -87,57 +61,17 @@ class SqlLedger:
         """Whether every event is as it was kept; reads all of them."""
         return await self._in_thread(self._verify)
 
-    async def aclose(self) -> None:
-        """Give the connection back and end the thread; harmless when done twice."""
-        with contextlib.suppress(RuntimeError):  # the thread has ended already
-            await self._in_thread(self._engine.dispose)
-        self._thread.shutdown(wait=True)
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        """Run it to its end, also when we are cancelled meanwhile."""
-
-        def translated() -> T:
-            try:
-                return work()
-            except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
-                # From None: the cause's text holds statements and their values.
-                raise translate(error, self._engine.url) from None
-
-        future = asyncio.get_running_loop().run_in_executor(self._thread, translated)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            future.result()  # a failure is more important than the cancellation
-            raise
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        with (
-            self._engine.connect().execution_options(**{WRITES: True}) as connection,
-            connection.begin(),
-        ):
-            be_patient(connection)
-            yield connection
-
     def _append(self, records: list[Record]) -> None:
-        for left in reversed(range(TRIES)):
-            try:
-                with self._writing() as connection:
-                    # Locking the head waits for a transaction whose COMMIT is in doubt.
-                    row = connection.execute(sa.select(HEAD).with_for_update()).one()
-                    new = self._without_kept(connection, records)
-                    links, head = append(Head(number=row.number, hash=row.hash), new)
-                    if links:
-                        connection.execute(sa.insert(EVENTS), [_row(link) for link in links])
-                        connection.execute(sa.update(HEAD).values(**asdict(head)))
-                        self._doubtful = links
-            except sa.exc.DBAPIError as error:
-                if not (error.connection_invalidated and left):
-                    raise
-            else:
-                self._doubtful = []
-                return
+        with self._writing() as connection:
+            # Locking the head waits for a transaction whose COMMIT is in doubt.
+            row = connection.execute(sa.select(HEAD).with_for_update()).one()
+            new = self._without_kept(connection, records)
+            links, head = append(Head(number=row.number, hash=row.hash), new)
+            if links:
+                connection.execute(sa.insert(EVENTS), [_row(link) for link in links])
+                connection.execute(sa.update(HEAD).values(**asdict(head)))
+                self._doubtful = links
+        self._doubtful = []
 
     def _without_kept(self, connection: sa.Connection, records: list[Record]) -> list[Record]:
         """The records without those that an append in doubt has kept after all."""
@@ -147,10 +81,6 @@ class SqlLedger:
             if connection.execute(last).scalar() == kept[-1].hash:
                 return records[len(kept) :]
         return records
-
-    def _rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        with self._engine.connect() as connection:
-            return connection.execute(query).all()
 
     def _verify(self) -> Chain:
         # All pages and the head must be of one moment; SQLite's transactions always are.
