@@ -18,7 +18,7 @@ FLOORS = {
     "ports": {"model", "errors"},
     "authoring": {"core", "ports", "model", "errors"},
     "engine": {"authoring", "ports", "core", "model", "errors"},
-    "adapters": {"ports", "model", "errors"},
+    "adapters": {"core", "ports", "model", "errors"},
     "config": {"model", "errors"},
     "app": {"config", "engine", "adapters", "authoring", "core", "ports", "model", "errors"},
     "ui": {"app", "config", "engine", "authoring", "model", "errors"},

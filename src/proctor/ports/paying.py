@@ -59,14 +59,20 @@ class Purse(Protocol):
         """Ask for calls to be let through, in order; one word for each.
 
         What is granted is held, durably, before this returns, and counts as spent until it is
-        settled: also when whoever asked is dead by then.
+        settled: also when whoever asked is dead by then. When it raises, none was let through.
         """
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Keep answers and give back what was held too much, in one transaction."""
+        """Keep answers and give back what was held too much, in one transaction.
+
+        The first answer to a key stands, and a hold is settled once: again changes nothing.
+        """
 
     async def spending(self) -> Sequence[Spending]:
         """What each provider was asked so far and what is held."""
+
+    async def aclose(self) -> None:
+        """Give connections back."""
 
 
 __all__ = ["Provider", "Purse", "Settlement", "Word"]

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from proctor.adapters.ledger import open_ledger
-from proctor.adapters.ledger.schema import EVENTS, HEAD, NEWEST
+from proctor.adapters.ledger.schema import ANSWERS, EVENTS, HEAD, HOLDS, LIMITS, NEWEST
 from proctor.errors import Busy, ConfigError, Denied, ProctorError, Unreachable
 from proctor.model import Event
 from proxy import FaultProxy
@@ -94,7 +94,7 @@ async def test_the_migrations_make_the_tables_that_the_code_uses(url):
 
         schema = None if url.startswith("sqlite") else "proctor_ledger"
         found = sa.inspect(ledger._engine)
-        for table in (EVENTS, HEAD):
+        for table in (EVENTS, HEAD, ANSWERS, LIMITS, HOLDS):
             columns = found.get_columns(table.name, schema=schema)
             assert [(c["name"], c["nullable"]) for c in columns] == [
                 (c.name, c.nullable) for c in table.columns
@@ -111,6 +111,22 @@ async def test_a_ledger_of_a_newer_proctor_is_refused(url):
     assert "newer" in error.what
     assert "9999" in error.found
     assert "update proctor" in error.fix
+
+
+async def test_a_ledger_of_an_older_proctor_is_upgraded_with_its_events(url):
+    """As the one that had only events left it."""
+    async with opened(url) as ledger:
+        await ledger.append([event(n=1)])
+    tables = ("answers", "limits", "holds")
+    execute(
+        url,
+        *(f"DROP TABLE proctor_ledger.proctor_ledger_{table}" for table in tables),
+        "UPDATE proctor_ledger.proctor_ledger_version SET version_num = '0001'",
+    )
+    async with opened(url) as ledger:
+        await ledger.append([event(n=2)])
+    execute(url, *(f"SELECT * FROM proctor_ledger.proctor_ledger_{table}" for table in tables))
+    assert await numbers(url) == [1, 2]
 
 
 async def test_an_upgrade_that_fails_leaves_nothing_behind(url):

@@ -48,7 +48,7 @@ class Connected:
     async def ready(self) -> Self:
         """Connect and bring the tables up to date; closed again if that fails."""
         try:
-            await self._in_thread(lambda: upgrade(self._engine))
+            await self._in_thread(self._prepare)
         except BaseException:
             await self.aclose()
             raise
@@ -59,6 +59,10 @@ class Connected:
         with contextlib.suppress(RuntimeError):  # the thread has ended already
             await self._in_thread(self._engine.dispose)
         self._thread.shutdown(wait=True)
+
+    def _prepare(self) -> None:
+        """What must be there before anything is asked."""
+        upgrade(self._engine)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         """Run it to its end, also when we are cancelled meanwhile."""

@@ -38,6 +38,40 @@ HEAD: Final = sa.Table(
     sa.Column("number", sa.BigInteger, nullable=False),
     sa.Column("hash", sa.Text, nullable=False),
 )
+ANSWERS: Final = sa.Table(
+    "proctor_ledger_answers",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("provider", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("raw", sa.Text, nullable=False),
+    sa.Column("finish", sa.Text, nullable=False),
+    sa.Column("input_tokens", sa.BigInteger, nullable=False),
+    sa.Column("output_tokens", sa.BigInteger, nullable=False),
+    sa.Column("cached_tokens", sa.BigInteger, nullable=False),
+    sa.Column("answered_by", sa.Text, nullable=False),
+    sa.Column("cost", sa.Text, nullable=False),
+    sa.Column("run", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+)
+LIMITS: Final = sa.Table(
+    "proctor_ledger_limits",
+    metadata,
+    sa.Column("provider", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+)
+HOLDS: Final = sa.Table(
+    "proctor_ledger_holds",
+    metadata,
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("provider", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("second", sa.BigInteger, nullable=False),
+    sa.Column("expires", sa.BigInteger, nullable=False),
+    sa.Column("tokens", sa.BigInteger, nullable=False),
+    sa.Column("usd", sa.Text, nullable=False),
+)
 
 _ALEMBIC: Final = threading.Lock()
 """Alembic keeps what it works on in a global: one upgrade at a time in a process."""
@@ -106,8 +140,11 @@ def _migrate(connection: sa.Connection) -> None:
 
 
 __all__ = [
+    "ANSWERS",
     "EVENTS",
     "HEAD",
+    "HOLDS",
+    "LIMITS",
     "NEWEST",
     "SCHEMA",
     "STAND_IN",

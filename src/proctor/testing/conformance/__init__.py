@@ -23,6 +23,7 @@ pytest.register_assert_rewrite(
         for name in ("permitting", "surveying", "undoing", "watching")
     ),
     "proctor.testing.conformance.ledger",
+    "proctor.testing.conformance.purse",
 )
 
 from proctor.testing.conformance.harness import Harness  # noqa: E402 (after the registration)
@@ -30,6 +31,13 @@ from proctor.testing.conformance.ledger import (  # noqa: E402
     DurableLedgerConformance,
     LedgerConformance,
 )
+from proctor.testing.conformance.purse import PurseConformance  # noqa: E402
 from proctor.testing.conformance.store import StoreConformance  # noqa: E402
 
-__all__ = ["DurableLedgerConformance", "Harness", "LedgerConformance", "StoreConformance"]
+__all__ = [
+    "DurableLedgerConformance",
+    "Harness",
+    "LedgerConformance",
+    "PurseConformance",
+    "StoreConformance",
+]

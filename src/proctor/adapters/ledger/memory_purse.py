@@ -1,0 +1,83 @@
+"""A purse that forgets with its process: for tests and for trying things out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from proctor.adapters.clock import SystemClock
+from proctor.adapters.ledger.till import Held, Till
+from proctor.core.allowance import HOLD_FOR
+from proctor.core.allowed import State
+from proctor.model import Answer, Hints, Limits, Spending, Want
+from proctor.ports import Clock, Settlement, Word
+
+
+@dataclass(slots=True)
+class Pocket:
+    """What several purses share, as they would a database."""
+
+    answers: dict[str, Answer] = field(default_factory=dict)
+    states: dict[str, State] = field(default_factory=dict)
+    holds: dict[int, Held] = field(default_factory=dict)
+
+
+class MemoryPurse:
+    """ports.Purse in dicts; give several one `pocket` to share limits, money and answers."""
+
+    def __init__(
+        self,
+        limits: Mapping[str, Limits],
+        *,
+        pocket: Pocket | None = None,
+        hold_for: timedelta = HOLD_FOR,
+        clock: Clock | None = None,
+    ) -> None:
+        """Begin empty, or with what the pocket holds."""
+        self.pocket = pocket if pocket is not None else Pocket()
+        self.pocket.states = {name: State() for name in limits} | self.pocket.states
+        self._till = Till(limits=dict(limits), hold_for=hold_for)
+        self._clock = clock or SystemClock()
+
+    async def answers(self, keys: Sequence[str]) -> Mapping[str, Answer]:
+        """Those of the answers that are kept."""
+        kept = self.pocket.answers
+        return {key: kept[key] for key in keys if key in kept}
+
+    async def reserve(self, wants: Sequence[Want]) -> list[Word]:
+        """Ask for calls to be let through, in order; one word for each."""
+        self._till.check(wants)
+        states = self._states(want.provider for want in wants)
+        words, holds = self._till.reserve(states, wants, self._clock.now())
+        self.pocket.states |= states
+        self.pocket.holds |= {held.number: held for held in holds}
+        return words
+
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Keep answers and give back what was held too much."""
+        numbers = {told.hold for told in settlements}
+        holds = {n: self.pocket.holds[n] for n in numbers if n in self.pocket.holds}
+        states = self._states(held.provider for held in holds.values())
+        self._till.settle(states, settlements, holds, self._clock.now())
+        self.pocket.states |= states
+        for number in holds:
+            del self.pocket.holds[number]
+        for told in settlements:
+            if told.answer is not None:
+                # Headers are of the moment: no purse keeps them.
+                reply = replace(told.answer.reply, hints=Hints())
+                self.pocket.answers.setdefault(told.answer.key, replace(told.answer, reply=reply))
+
+    async def spending(self) -> Sequence[Spending]:
+        """What each provider was asked so far and what is held."""
+        return self._till.spending(self.pocket.states, self._clock.now())
+
+    async def aclose(self) -> None:
+        """Nothing to give back."""
+
+    def _states(self, providers: Iterable[str]) -> dict[str, State]:
+        return {name: self.pocket.states[name] for name in set(providers)}
+
+
+__all__ = ["MemoryPurse", "Pocket"]

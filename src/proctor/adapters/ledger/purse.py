@@ -1,0 +1,285 @@
+"""The purse in the ledger's database: limits, money and answers that all who share it share."""
+
+from __future__ import annotations
+
+import contextlib
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from sqlalchemy.dialects import postgresql, sqlite
+
+from proctor.adapters.clock import SystemClock
+from proctor.adapters.ledger.connected import Connected
+from proctor.adapters.ledger.schema import ANSWERS, HOLDS, LIMITS
+from proctor.adapters.ledger.till import Held, Till
+from proctor.core.allowance import HOLD_FOR
+from proctor.core.allowed import State, Taken
+from proctor.errors import ConfigError, ProctorError
+from proctor.model import Answer, Finish, Kind, Limits, Reply, Spending, Usage, Want
+from proctor.ports import Clock, Settlement, Word
+
+PAGE: Final = 500
+"""Values in one statement: old SQLite takes 999."""
+
+_AMONG: Final[sa.BindParameter[Any]] = sa.bindparam("among", expanding=True)
+_NUMBERED: Final = sa.select(HOLDS).where(HOLDS.c.number.in_(_AMONG))
+_LET_GO: Final = sa.delete(HOLDS).where(HOLDS.c.number.in_(_AMONG))
+_ANSWERED: Final = sa.select(ANSWERS).where(ANSWERS.c.key.in_(_AMONG))
+_HOLDERS: Final = sa.select(HOLDS.c.provider).where(HOLDS.c.number.in_(_AMONG)).distinct()
+# In order of name: two who lock the same rows in different orders would wait for each other.
+_LOCKED: Final = (
+    sa.select(LIMITS)
+    .where(LIMITS.c.provider.in_(_AMONG))
+    .order_by(LIMITS.c.provider)
+    .with_for_update()
+)
+_CHANGED: Final = (
+    sa.update(LIMITS)
+    .where(LIMITS.c.provider == sa.bindparam("of"))
+    .values(state=sa.bindparam("becomes"))
+)
+
+
+class SqlPurse(Connected):
+    """ports.Purse on SQLAlchemy; made by `open`.
+
+    Who changes a provider's limits locks its row first, so that all others wait. Time is that
+    of the server on Postgres, so that machines need not agree on it, and else the machine's.
+    """
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        limits: Mapping[str, Limits],
+        redact: Callable[[str], str],
+        *,
+        hold_for: timedelta = HOLD_FOR,
+        clock: Clock | None = None,
+    ) -> None:
+        """Wrap an engine whose tables are up to date."""
+        super().__init__(engine)
+        self._till = Till(limits=dict(limits), hold_for=hold_for)
+        self._redact = redact
+        self._clock = clock or (SystemClock() if self._lite else None)
+        self._insert = sqlite.insert if self._lite else postgresql.insert
+        self._unclaimed: dict[int, str] = {}
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        limits: Mapping[str, Limits],
+        *,
+        redact: Callable[[str], str] = str,
+        hold_for: timedelta = HOLD_FOR,
+        clock: Clock | None = None,
+    ) -> SqlPurse:
+        """Connect and bring the tables up to date; see `open_purse`."""
+        engine = cls.engine_for(url)
+        return await cls(engine, limits, redact, hold_for=hold_for, clock=clock).ready()
+
+    async def answers(self, keys: Sequence[str]) -> Mapping[str, Answer]:
+        """Those of the answers that are kept."""
+        rows = await self._in_thread(lambda: self._answered(sorted(set(keys))))
+        return {row.key: _answer(row) for row in rows}
+
+    async def reserve(self, wants: Sequence[Want]) -> list[Word]:
+        """Ask for calls to be let through, in order; one word for each.
+
+        When it fails or is cancelled no call was let through; what the database may hold for
+        them all the same is given back with the next trip.
+        """
+        self._till.check(wants)
+        held: list[Held] = []
+        try:
+            return await self._in_thread(lambda: self._reserve(wants, held)) if wants else []
+        except BaseException:
+            self._unclaimed |= {one.number: one.provider for one in held}
+            raise
+
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Keep answers and give back what was held too much, in one transaction.
+
+        Goes on to its end when it is cancelled, and is done again when the connection breaks: a
+        hold that is settled already is left alone.
+        """
+        if settlements:
+            await self._in_thread(lambda: self._repeated(lambda: self._settle(settlements)))
+
+    async def spending(self) -> Sequence[Spending]:
+        """What each provider was asked so far and what is held, in order of name."""
+        return await self._in_thread(self._spending)
+
+    async def aclose(self) -> None:
+        """Give back what is held for nobody, and the connection; harmless when done twice."""
+        if self._unclaimed:
+            # At worst it stays spent: that is never too much.
+            with contextlib.suppress(ProctorError, RuntimeError):
+                await self._in_thread(lambda: self._settle([]))
+        await super().aclose()
+
+    def _prepare(self) -> None:
+        """Make the tables, and in them the rows to lock, once for all who share them."""
+        super()._prepare()
+        with self._engine.connect() as connection:
+            known = set(connection.execute(sa.select(LIMITS.c.provider)).scalars())
+        if missing := sorted(self._till.limits.keys() - known):
+            new = State().text()
+            with self._writing() as connection:
+                connection.execute(
+                    self._insert(LIMITS).on_conflict_do_nothing(),
+                    [{"provider": name, "state": new} for name in missing],
+                )
+
+    def _reserve(self, wants: Sequence[Want], held: list[Held]) -> list[Word]:
+        with self._deciding({want.provider for want in wants}) as (connection, states, now):
+            words, new = self._till.reserve(states, wants, now)
+            held += new
+            if new:
+                connection.execute(sa.insert(HOLDS), [_row(one) for one in new])
+        return words
+
+    def _settle(self, settlements: Sequence[Settlement]) -> None:
+        numbers = sorted({told.hold for told in settlements})
+        kept = {told.answer.key: told.answer for told in reversed(settlements) if told.answer}
+        with self._deciding((), numbers) as (connection, states, now):
+            holds = _let_go(connection, numbers)
+            self._till.settle(states, settlements, holds, now)
+            if kept:
+                connection.execute(
+                    self._insert(ANSWERS).on_conflict_do_nothing(),
+                    [self._kept(kept[key]) for key in sorted(kept)],
+                )
+
+    @contextlib.contextmanager
+    def _deciding(
+        self, providers: Iterable[str], numbers: Sequence[int] = ()
+    ) -> Iterator[tuple[sa.Connection, dict[str, State], datetime]]:
+        """A transaction with the states of providers, and of those of holds, locked.
+
+        Whatever they were changed to is kept at its end.
+        """
+        unclaimed = dict(self._unclaimed)
+        with self._writing() as connection:
+            names = {*providers, *unclaimed.values()}
+            for page in _pages(numbers):
+                names |= set(connection.execute(_HOLDERS, {"among": page}).scalars())
+            rows = connection.execute(_LOCKED, {"among": sorted(names)}).all() if names else []
+            # Only now: whoever waited for a lock must not decide by the time before.
+            now = self._now(connection)
+            before = {row.provider: _state(row) for row in rows}
+            states = dict(before)
+            if unclaimed:
+                self._till.give_back(states, _let_go(connection, list(unclaimed)).values(), now)
+            yield connection, states, now
+            changed = [
+                {"of": name, "becomes": state.text()}
+                for name, state in states.items()
+                if state is not before[name]
+            ]
+            if changed:
+                connection.execute(_CHANGED, changed)
+        for number in unclaimed:
+            self._unclaimed.pop(number, None)
+
+    def _answered(self, keys: Sequence[str]) -> list[sa.Row[Any]]:
+        with self._engine.connect() as connection:
+            return [
+                row
+                for page in _pages(keys)
+                for row in connection.execute(_ANSWERED, {"among": page})
+            ]
+
+    def _spending(self) -> list[Spending]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(LIMITS)).all()
+            now = self._now(connection)
+        return self._till.spending({row.provider: _state(row) for row in rows}, now)
+
+    def _now(self, connection: sa.Connection) -> datetime:
+        if self._clock is not None:
+            return self._clock.now()
+        at: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return at
+
+    def _kept(self, answer: Answer) -> dict[str, Any]:
+        reply = answer.reply
+        return {
+            "key": answer.key,
+            "kind": answer.kind.value,
+            "provider": answer.provider,
+            "model": answer.model,
+            "raw": _storable(reply.raw),
+            "finish": reply.finish.value,
+            **asdict(reply.usage),
+            "answered_by": _storable(reply.model),
+            "cost": str(answer.cost),
+            "run": _storable(self._redact(answer.run)),
+            "at": answer.at.astimezone(UTC).isoformat(timespec="microseconds"),
+        }
+
+
+def _let_go(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, Held]:
+    """Those of the holds that are not settled, removed: each is settled once."""
+    found: dict[int, Held] = {}
+    for page in _pages(numbers):
+        rows = connection.execute(_NUMBERED, {"among": page}).all()
+        connection.execute(_LET_GO, {"among": page})
+        found |= {row.number: _held(row) for row in rows}
+    return found
+
+
+def _row(held: Held) -> dict[str, Any]:
+    taken = asdict(held.taken) | {"usd": str(held.taken.usd)}
+    return {"number": held.number, "provider": held.provider, "key": held.key, **taken}
+
+
+def _held(row: sa.Row[Any]) -> Held:
+    taken = Taken(second=row.second, expires=row.expires, tokens=row.tokens, usd=Decimal(row.usd))
+    return Held(number=row.number, provider=row.provider, key=row.key, taken=taken)
+
+
+def _state(row: sa.Row[Any]) -> State:
+    try:
+        return State.of(row.state)
+    except ValueError:
+        raise ConfigError(
+            f"the ledger's limits of the provider {row.provider} cannot be read",
+            fix="use the newest Proctor that wrote them; what was spent stands in this row alone",
+        ) from None
+
+
+def _answer(row: sa.Row[Any]) -> Answer:
+    usage = Usage(
+        input_tokens=row.input_tokens,
+        output_tokens=row.output_tokens,
+        cached_tokens=row.cached_tokens,
+    )
+    return Answer(
+        key=row.key,
+        kind=Kind(row.kind),
+        provider=row.provider,
+        model=row.model,
+        reply=Reply(raw=row.raw, finish=Finish(row.finish), usage=usage, model=row.answered_by),
+        cost=Decimal(row.cost),
+        run=row.run,
+        at=datetime.fromisoformat(row.at),
+    )
+
+
+def _storable(text: str) -> str:
+    """The same JSON without what databases refuse: a NUL, a lone surrogate."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\u0000")
+
+
+def _pages(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (values[at : at + PAGE] for at in range(0, len(values), PAGE))
+
+
+__all__ = ["SqlPurse"]
