@@ -114,6 +114,19 @@ def test_a_clock_that_is_set_back_lets_nothing_through_twice(steps, rpm):
     assert most_in_a_minute(calls) <= rpm
 
 
+def test_a_clock_that_is_set_back_stops_nobody_until_it_has_caught_up():
+    """An hour that was wrong must not cost an hour."""
+    caller = Caller(Limits(rpm=3))
+    caller.now = 7200
+    caller.once()
+    caller.now = 0
+    word = caller.ask()
+    assert isinstance(word, Wait)
+    assert word.seconds < 62
+    caller.now += 62
+    assert isinstance(caller.ask(), Taken)
+
+
 @pytest.mark.parametrize(
     ("rpm", "late"),
     [(3, 0.0), (3, 0.2), (10, 0.0), (60, 0.2), (500, 0.0), (10_000, 0.0), (100_000, 0.2)],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -217,7 +216,9 @@ class SqlPurse(Connected):
             "model": answer.model,
             "raw": _storable(reply.raw),
             "finish": reply.finish.value,
-            **asdict(reply.usage),
+            "input_tokens": reply.usage.input_tokens,
+            "output_tokens": reply.usage.output_tokens,
+            "cached_tokens": reply.usage.cached_tokens,
             "answered_by": _storable(reply.model),
             "cost": str(answer.cost),
             "run": _storable(self._redact(answer.run)),
@@ -236,8 +237,15 @@ def _let_go(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, Held
 
 
 def _row(held: Held) -> dict[str, Any]:
-    taken = asdict(held.taken) | {"usd": str(held.taken.usd)}
-    return {"number": held.number, "provider": held.provider, "key": held.key, **taken}
+    return {
+        "number": held.number,
+        "provider": held.provider,
+        "key": held.key,
+        "second": held.taken.second,
+        "expires": held.taken.expires,
+        "tokens": held.taken.tokens,
+        "usd": str(held.taken.usd),
+    }
 
 
 def _held(row: sa.Row[Any]) -> Held:
