@@ -55,8 +55,8 @@ class ProctorError(Exception):
         return "; ".join(parts)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Survive the trip between processes with all three parts."""
-        return (_rebuild, (type(self), self.what, self.found, self.fix))
+        """Survive the trip between processes with all three parts, and whatever stands besides."""
+        return (_rebuild, (type(self), self.what, self.found, self.fix), self.__dict__)
 
 
 def _rebuild(kind: type[ProctorError], what: str, found: str, fix: str) -> ProctorError:
@@ -105,6 +105,9 @@ class Denied(OperatorError):
 
 class ProviderRefused(OperatorError):
     """A provider will never answer this: key, model, price or request are wrong."""
+
+    may_be_paid = False
+    """Whether the provider may have counted the call: it did the work, and its reply was no use."""
 
 
 class HeldError(ProctorError):
@@ -161,7 +164,15 @@ class Limited(EngineError):
     """A provider was asked too often; `retry_after` seconds, where it says so."""
 
     retry_after: float | None = None
+    requests_left: int | None = None
+    """What its headers say is left of its limits; None where they say nothing."""
+    tokens_left: int | None = None
 
 
 class Overloaded(EngineError):
     """A provider does not answer now, or the connection to it broke: try again."""
+
+    retry_after: float | None = None
+    """Seconds to wait, where it says so."""
+    may_be_paid = True
+    """False where nothing was done: no connection was made, or it said itself that it cannot."""

@@ -19,6 +19,7 @@ from proctor.model.paid import (
     Want,
     canonical,
 )
+from proctor.model.provider import ProviderSettings, Vendor
 from proctor.model.record import Chain, Event
 from proctor.model.run import (
     ChunkRecord,
@@ -78,6 +79,7 @@ __all__ = [
     "Outcome",
     "Page",
     "Price",
+    "ProviderSettings",
     "Reply",
     "Row",
     "Run",
@@ -95,6 +97,7 @@ __all__ = [
     "Tuning",
     "Undone",
     "Usage",
+    "Vendor",
     "Wait",
     "Want",
     "canonical",

@@ -1,0 +1,53 @@
+"""From settings to a provider; the vendors' libraries are extras, imported here."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from typing import TYPE_CHECKING, Final
+
+from proctor.errors import ConfigError, ProviderRefused
+from proctor.model import ProviderSettings
+
+if TYPE_CHECKING:
+    from proctor.adapters.providers.provider import VendorProvider
+
+_NEEDS: Final = {
+    "openai": ("pydantic_ai", "genai_prices", "openai", "tiktoken"),
+    "anthropic": ("pydantic_ai", "genai_prices", "anthropic"),
+    "google": ("pydantic_ai", "genai_prices", "google.genai"),
+}
+
+
+def open_provider(settings: ProviderSettings, key: str | None) -> VendorProvider:
+    """A provider that is ready to be asked; nothing is sent yet.
+
+    key: from the environment variable `settings.key_env`; only servers at a `base_url` may do
+    without. Raises ConfigError where the extra is not installed, ProviderRefused without a key.
+    """
+    for module in _NEEDS[settings.vendor]:
+        if not _there(module):
+            raise ConfigError(
+                f"the provider {settings.name} needs the libraries of {settings.vendor}",
+                found=f"no module named {module}",
+                fix="pip install 'proctor[ai]'",
+            )
+    if not key and settings.base_url is None:
+        raise ProviderRefused(
+            f"the provider {settings.name} has no key",
+            found=f"the environment variable {settings.key_env} is not set",
+            fix=f"export {settings.key_env}=… before you call proctor",
+        )
+    from proctor.adapters.providers.provider import VendorProvider
+
+    return VendorProvider(settings, key or "")
+
+
+def _there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False  # the package around it is missing
+
+
+__all__ = ["open_provider"]

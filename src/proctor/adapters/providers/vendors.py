@@ -1,0 +1,121 @@
+"""The models of pydantic-ai for each vendor: their own retries off, on our HTTP client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import httpx2
+
+from pydantic_ai.embeddings import EmbeddingModel
+from pydantic_ai.models import Model
+from pydantic_ai.profiles import ModelProfile
+
+from proctor.errors import ProviderRefused
+from proctor.model import ProviderSettings
+
+MOST_TEXTS: Final[Mapping[str, int]] = {"openai": 2048, "google": 100}
+"""Texts in one embedding request, at most, as the vendors write."""
+
+
+class Models:
+    """The chat and the embedding side of one provider, made when they are first asked for."""
+
+    def __init__(self, settings: ProviderSettings, key: str, client: httpx2.AsyncClient) -> None:
+        """Nothing is opened or sent yet."""
+        self._settings, self._key, self._client = settings, key, client
+        self._chat: Model | None = None
+        self._embedding: EmbeddingModel | None = None
+
+    @property
+    def chat(self) -> Model:
+        """For messages."""
+        if self._chat is None:
+            self._chat = getattr(self, f"_{self._settings.vendor}_chat")()
+        return self._chat
+
+    @property
+    def embedding(self) -> EmbeddingModel:
+        """For vectors. ProviderRefused where the vendor has none."""
+        if self._embedding is None:
+            if self._settings.vendor not in MOST_TEXTS:
+                raise ProviderRefused(
+                    f"the provider {self._settings.name} cannot embed",
+                    found=f"{self._settings.vendor} has no embedding models",
+                    fix="name a provider of openai, google or a base_url that speaks as OpenAI",
+                )
+            self._embedding = getattr(self, f"_{self._settings.vendor}_embedding")()
+        return self._embedding
+
+    def _openai(self) -> Any:
+        from openai import AsyncOpenAI
+        from pydantic_ai.providers.openai import OpenAIProvider
+        from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
+
+        settings = self._settings
+        client = AsyncOpenAI(
+            # Servers on one's own machine want no key; the library insists on one.
+            api_key=self._key or "none",
+            base_url=settings.base_url or "https://api.openai.com/v1",
+            organization=None,
+            max_retries=0,
+            timeout=settings.timeout_s,
+            http_client=self._client,
+        )
+        if settings.base_url is None:
+            return OpenAIProvider(openai_client=client)
+        return OpenAICompatibleProvider(settings.name, openai_client=client)
+
+    def _openai_chat(self) -> Model:
+        from pydantic_ai.models.openai import OpenAIChatModel
+
+        return OpenAIChatModel(self._settings.model, provider=self._openai(), profile=_as_it_came)
+
+    def _openai_embedding(self) -> EmbeddingModel:
+        from pydantic_ai.embeddings.openai import OpenAIEmbeddingModel
+
+        return OpenAIEmbeddingModel(self._settings.model, provider=self._openai())
+
+    def _anthropic_chat(self) -> Model:
+        from anthropic import AsyncAnthropic
+        from pydantic_ai.models.anthropic import AnthropicModel
+        from pydantic_ai.providers.anthropic import AnthropicProvider
+
+        client = AsyncAnthropic(
+            api_key=self._key,
+            base_url=self._settings.base_url or "https://api.anthropic.com",
+            max_retries=0,
+            timeout=self._settings.timeout_s,
+            http_client=self._client,
+        )
+        return AnthropicModel(
+            self._settings.model, provider=AnthropicProvider(anthropic_client=client)
+        )
+
+    def _google(self) -> Any:
+        from pydantic_ai.providers.google import GoogleProvider
+
+        base_url = self._settings.base_url or "https://generativelanguage.googleapis.com"
+        return GoogleProvider(api_key=self._key, base_url=base_url, http_client=self._client)
+
+    def _google_chat(self) -> Model:
+        from pydantic_ai.models.google import GoogleModel
+
+        return GoogleModel(self._settings.model, provider=self._google())
+
+    def _google_embedding(self) -> EmbeddingModel:
+        from pydantic_ai.embeddings.google import GoogleEmbeddingModel
+
+        return GoogleEmbeddingModel(self._settings.model, provider=self._google())
+
+
+def _as_it_came(profile: ModelProfile) -> ModelProfile:
+    """The model's profile, but reasoning tags in a text stay in it.
+
+    The library takes them out, an unclosed one too: what the model leaked would be data then,
+    and no check could see it.
+    """
+    return {**profile, "thinking_tags": ("\0", "\0")}
+
+
+__all__ = ["MOST_TEXTS", "Models"]

@@ -1,0 +1,39 @@
+"""A provider as it is named in proctor.toml: whose model, where, how patient, what it may cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from proctor.model.paid import Limits, Price
+
+Vendor: TypeAlias = Literal["openai", "anthropic", "google"]
+"""Whose wire shape is spoken; `openai` also with everybody who speaks it at a `base_url`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSettings:
+    """All of a provider but its key, which never travels.
+
+    `name` is its name in proctor.toml, `model` the vendor's name of the model. `key_env` is the
+    environment variable that holds the key. `price` is the user's own; without it the price list
+    is asked. `max_tokens` caps the output of a question that names no cap.
+    """
+
+    name: str
+    vendor: Vendor
+    model: str
+    base_url: str | None = None
+    key_env: str = ""
+    timeout_s: float = 60.0
+    max_tokens: int = 1024
+    price: Price | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def full_model(self) -> str:
+        """As it is written in proctor.toml and kept with every answer: `openai:gpt-5-mini`."""
+        return f"{self.vendor}:{self.model}"
+
+
+__all__ = ["ProviderSettings", "Vendor"]
