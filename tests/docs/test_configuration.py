@@ -10,11 +10,12 @@ import pytest
 
 from proctor import backfill
 from proctor.config import load
+from proctor.config.paid import PriceDraft, ProviderDraft
 from proctor.config.schema import Draft, EnvDraft, RunDefaults, SignalDraft, Throttle, Window
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "configuration.md").read_text(encoding="utf-8")
-SECTIONS = {"run", "throttle", "window", "env", "signal"}
+SECTIONS = {"run", "throttle", "window", "env", "signal", "providers"}
 TABLES = {
     "At the top": Draft,
     "`[env.NAME]`": EnvDraft,
@@ -22,6 +23,8 @@ TABLES = {
     "`[throttle]`": Throttle,
     "`[[throttle.signal]]`": SignalDraft,
     "`[window]`": Window,
+    "`[providers.NAME]`": ProviderDraft,
+    "`price`": PriceDraft,
 }
 
 

@@ -1,12 +1,14 @@
 """proctor.toml and the environment, read into one frozen Config."""
 
 from proctor.config.load import Config, Env, UserSignal, load
+from proctor.config.paid import ProviderSetup
 from proctor.config.schema import RunDefaults, Throttle
 from proctor.config.secret import Redactor, Secret, mask_url, redact
 
 __all__ = [
     "Config",
     "Env",
+    "ProviderSetup",
     "Redactor",
     "RunDefaults",
     "Secret",

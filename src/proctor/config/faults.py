@@ -10,11 +10,15 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from proctor.config.document import Document, Place, dotted
+from proctor.config.paid import ONLY_OUTSIDE
 from proctor.config.schema import known_keys
+from proctor.config.secret import looks_private
 from proctor.errors import ConfigError
 
 # Keys whose values may hold a secret: an error tells their type, never the value.
-_HIDDEN: Final = frozenset({"store", "ledger", "http", "sql", "headers"})
+_HIDDEN: Final = frozenset(
+    {"store", "ledger", "http", "sql", "headers", "key_env", "base_url"},
+)
 _NAMES: Final = {str: "a text", bool: "true or false", int: "a number", float: "a number"}
 _WANTED: Final = {
     "string_type": "a text in quotes",
@@ -74,6 +78,10 @@ def _explain_one(document: Document, error: Mapping[str, Any]) -> ConfigError:
 def _unknown(document: Document, place: Place) -> ConfigError:
     *table, name = place
     known = known_keys(tuple(table))
+    if table[:1] == ["providers"] and looks_private(str(name)):
+        return ConfigError(
+            f"{document.where(place)} looks like a key", found="a value", fix=ONLY_OUTSIDE
+        )
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     return ConfigError(
         f"{document.path}, line {document.line(place)}: unknown key {str(name)!r}"

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from proctor.config.document import Document, Place, read
 from proctor.config.environ import fill, names_in
 from proctor.config.faults import explain
+from proctor.config.paid import ProviderSetup, Setups, check_fallbacks, key_env
 from proctor.config.schema import Draft, EnvDraft, RunDefaults, SignalDraft, Throttle
 from proctor.config.secret import LONG, Redactor, Secret, looks_private, mask_url, secrets_of_url
 from proctor.errors import ConfigError
@@ -87,6 +88,11 @@ class Config:
     def envs(self) -> Mapping[str, Env]:
         """Every environment by name; each is resolved when it is taken out."""
         return _Envs(self)
+
+    @property
+    def providers(self) -> Mapping[str, ProviderSetup]:
+        """Every provider of paid answers by name; each is resolved when it is taken out."""
+        return Setups(self._draft.providers, self._variables, self._document, self._fill)
 
     def env(self, name: str) -> Env:
         """One environment; ConfigError if it is unknown or needs a variable that is not set."""
@@ -204,6 +210,7 @@ def load(path: Path | None = None, *, environ: Mapping[str, str] | None = None) 
     except ValidationError as fault:
         # From None: the cause would show the values of the file.
         raise explain(document, fault) from None
+    check_fallbacks(draft.providers, document)
     return Config(
         path=file,
         root=file.parent,
@@ -236,6 +243,7 @@ def _secrets(draft: Draft, variables: Mapping[str, str]) -> set[str]:
     headers = [text for s in signals for text in s.headers.values()]
     urls = [draft.ledger, *(env.store for env in envs), *(env.ledger or "" for env in envs)]
     urls += [s.http or "" for s in signals]
+    urls += [provider.base_url or "" for provider in draft.providers.values()]
     secrets: set[str] = set()
     for text, whole in [*((url, False) for url in urls), *((text, True) for text in headers)]:
         try:
@@ -246,6 +254,9 @@ def _secrets(draft: Draft, variables: Mapping[str, str]) -> set[str]:
         # `https://host/${TOKEN}`: a variable in a web address is secret wherever it stands.
         if whole or filled.startswith("http"):
             secrets |= {variables[name] for name in names_in(text)}
+    # A key is a secret also where its variable's name does not say so, or it is short.
+    keys = (variables.get(key_env(provider), "") for provider in draft.providers.values())
+    secrets |= {key.strip() for key in keys} - {""}
     for name, value in variables.items():
         if looks_private(name) and len(value) >= LONG:
             secrets.add(value)

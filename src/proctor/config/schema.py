@@ -8,6 +8,8 @@ from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from proctor.config.paid import PriceDraft, ProviderDraft
+
 _WINDOW: Final = re.compile(r"(?:.+ )?\d\d:\d\d-\d\d:\d\d(?: .+)?")
 
 
@@ -137,22 +139,28 @@ class Draft(Section):
     throttle: Throttle = Throttle()
     window: Window = Window()
     run: RunDefaults = RunDefaults()
+    providers: dict[Annotated[str, Field(pattern=r"^[A-Za-z][\w-]*$")], ProviderDraft] = Field(
+        default_factory=dict, repr=False
+    )
 
 
-_SECTIONS: Final[dict[str, type[Section]]] = {
+_SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "throttle": Throttle,
     "signal": SignalDraft,
     "window": Window,
     "run": RunDefaults,
+    "price": PriceDraft,
 }
 
 
 def known_keys(table: tuple[str | int, ...]) -> list[str]:
     """The keys that a table of the file may have, as they are written."""
-    model: type[Section] = Draft
+    model: type[BaseModel] = Draft
     names = [part for part in table if isinstance(part, str)]
     if names[:1] == ["env"]:
         model, names = EnvDraft, names[2:]
+    elif names[:1] == ["providers"]:
+        model, names = ProviderDraft, names[2:]
     for name in names:
         model = _SECTIONS.get(name, model)
     return [field.alias or name for name, field in model.model_fields.items()]

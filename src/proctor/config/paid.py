@@ -1,0 +1,261 @@
+"""What `[providers.NAME]` may say, and what it becomes: settings, limits, a key from outside."""
+
+from __future__ import annotations
+
+import re
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Final, Self, TypeAlias, cast, get_args
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from proctor.config.document import Document, Place
+from proctor.config.secret import Secret
+from proctor.errors import ConfigError
+from proctor.model import Limits, Price, ProviderSettings, Vendor
+
+KEYS: Final[Mapping[str, str]] = {
+    "openai": "OPENAI_API_KEY",
+    "anthropic": "ANTHROPIC_API_KEY",
+    "google": "GEMINI_API_KEY",
+}
+"""Vendor to the environment variable that holds its key unless `key_env` names another."""
+ONLY_OUTSIDE: Final = (
+    "keys stand in the environment only, for files are shared and kept:"
+    ' take it out of the file, export it, and name the variable: key_env = "NAME"'
+)
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MODEL: Final = re.compile(rf"({'|'.join(get_args(Vendor))}):(\S+)")
+_RESET: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d(?: (\S+))?")
+
+
+def _variable(name: str) -> str:
+    # AIzaSy… would pass for a name; no variable looks like that.
+    mixed = all(re.search(kind, name) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
+    if not _VARIABLE.fullmatch(name) or (len(name) >= 20 and mixed):
+        raise ValueError(ONLY_OUTSIDE)
+    return name
+
+
+def _model(text: str) -> str:
+    if not _MODEL.fullmatch(text):
+        vendors = ", ".join(f"{vendor}:…" for vendor in KEYS)
+        raise ValueError(
+            f"write vendor and model, as in 'openai:gpt-5-mini'; vendors: {vendors};"
+            " with a base_url, openai is whoever speaks its API"
+        )
+    return text
+
+
+def _reset(text: str) -> str:
+    found = _RESET.fullmatch(text)
+    zone = (found[2] if found else None) or "UTC"
+    if found is None or not _is_zone(zone):
+        raise ValueError("write it like '00:00 America/Los_Angeles' or '00:00 UTC'")
+    return text if found[2] else f"{text} UTC"
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        return name == "UTC" or bool(ZoneInfo(name))
+    except (KeyError, ValueError, OSError):
+        return False
+
+
+def _money(value: object) -> object:
+    # A bool is an int to Python; a float is taken as it is written, not as it is stored.
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        try:
+            amount = Decimal(str(value))
+        except InvalidOperation:
+            amount = Decimal("NaN")
+        if amount.is_finite():
+            return amount
+    raise ValueError("write US dollars as a number or in quotes: 1.50 or '1.50'")
+
+
+def _address(url: str) -> str:
+    parts = urlsplit(url)
+    # With a variable in it, it is looked at again once that is known.
+    if "${" not in url and (parts.scheme not in {"http", "https"} or not parts.netloc):
+        raise ValueError("write an address like 'https://host/v1'")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError(f"an address has no login, no ? and no #; {ONLY_OUTSIDE}")
+    return url
+
+
+Money: TypeAlias = Annotated[Decimal, BeforeValidator(_money)]
+Count: TypeAlias = Annotated[int, Field(gt=0)]
+Name: TypeAlias = Annotated[str, Field(min_length=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class PriceDraft(_Section):
+    """`price = {…}`: US dollars for a million tokens, and for a request besides."""
+
+    input: Annotated[Money, Field(ge=0)]
+    output: Annotated[Money, Field(ge=0)] = Decimal(0)
+    cached: Annotated[Money, Field(ge=0)] | None = None
+    request: Annotated[Money, Field(ge=0)] = Decimal(0)
+
+
+class ProviderDraft(_Section):
+    """`[providers.NAME]`: whose model, under which limits. The key is never in it."""
+
+    model: Annotated[str, AfterValidator(_model)]
+    base_url: Annotated[str, AfterValidator(_address)] | None = None
+    key_env: Annotated[str, AfterValidator(_variable)] | None = None
+    rpm: Count | None = None
+    tpm: Count | None = None
+    daily: Count | None = None
+    resets_at: Annotated[str, AfterValidator(_reset)] = "00:00 UTC"
+    budget_usd: Annotated[Money, Field(gt=0)] | None = None
+    concurrency: Annotated[int, Field(gt=0, le=1000)] = 8
+    timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 60.0
+    max_tokens: Count = 1024
+    price: PriceDraft | None = None
+    fallback: Annotated[tuple[Name, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _enough_tokens(self) -> Self:
+        if self.tpm is not None and self.max_tokens > self.tpm:
+            raise ValueError("max_tokens is more than tpm: no call could ever be let through")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSetup:
+    """One provider, resolved: what to open it with, and its key; None where it has none."""
+
+    settings: ProviderSettings
+    key: Secret | None
+    fallback: tuple[str, ...]
+    """Names of other providers to ask where this one cannot answer, in order."""
+
+    @property
+    def limits(self) -> Limits:
+        """What it may be asked, whoever asks."""
+        return self.settings.limits
+
+
+class Setups(Mapping[str, ProviderSetup]):
+    """Providers by name, resolved one by one: a key that is missing harms only its own."""
+
+    def __init__(
+        self,
+        drafts: Mapping[str, ProviderDraft],
+        variables: Mapping[str, str],
+        document: Document,
+        fill: Callable[[str, Place], str],
+    ) -> None:
+        """`fill` puts the environment's values into a text that stands at a place of the file."""
+        self._drafts, self._variables = drafts, variables
+        self._document, self._fill = document, fill
+
+    def __getitem__(self, name: str) -> ProviderSetup:
+        """The provider; ConfigError if its key or another variable is not set."""
+        draft = self._drafts[name]
+        place: Place = ("providers", name)
+        vendor, _, model = draft.model.partition(":")
+        settings = ProviderSettings(
+            name=name,
+            vendor=cast("Vendor", vendor),
+            model=model,
+            base_url=draft.base_url and self._filled(draft.base_url, (*place, "base_url")),
+            key_env=key_env(draft),
+            timeout_s=draft.timeout_s,
+            max_tokens=draft.max_tokens,
+            price=_price(draft.price),
+            limits=Limits(
+                rpm=draft.rpm,
+                tpm=draft.tpm,
+                daily=draft.daily,
+                resets_at=draft.resets_at,
+                budget_usd=draft.budget_usd,
+                concurrency=draft.concurrency,
+            ),
+        )
+        return ProviderSetup(settings=settings, key=self._key(settings), fallback=draft.fallback)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._drafts)
+
+    def __len__(self) -> int:
+        return len(self._drafts)
+
+    def __repr__(self) -> str:
+        return f"<providers: {', '.join(self)}>"
+
+    def _filled(self, url: str, place: Place) -> str:
+        filled = self._fill(url, place)
+        try:
+            return _address(filled)
+        except ValueError as wrong:
+            raise ConfigError(
+                f"{self._document.where(place)} is wrong", found="a text", fix=str(wrong)
+            ) from None
+
+    def _key(self, settings: ProviderSettings) -> Secret | None:
+        variable = settings.key_env
+        if not variable:
+            return None
+        value = self._variables.get(variable, "").strip()
+        if not value:
+            where = self._document.where(("providers", settings.name))
+            raise ConfigError(
+                f"{where} needs the environment variable {variable}",
+                found="it is empty" if variable in self._variables else "it is not set",
+                fix=f"export {variable}=… before you call proctor",
+            )
+        return Secret(value)
+
+
+def key_env(draft: ProviderDraft) -> str:
+    """The variable with the key. A key of a vendor is never sent to another address unasked."""
+    default = KEYS[draft.model.partition(":")[0]] if draft.base_url is None else ""
+    return draft.key_env or default
+
+
+def check_fallbacks(drafts: Mapping[str, ProviderDraft], document: Document) -> None:
+    """ConfigError where a fallback is no provider, or the provider itself."""
+    for name, draft in drafts.items():
+        for other in draft.fallback:
+            if other not in drafts or other == name:
+                known = ", ".join(one for one in drafts if one != name) or "no other"
+                raise ConfigError(
+                    f"{document.where(('providers', name, 'fallback'))} is wrong",
+                    found=f"{other!r} is {'the same' if other == name else 'no'} provider",
+                    fix=f"name others of this file: {known}",
+                )
+
+
+def _price(draft: PriceDraft | None) -> Price | None:
+    return (
+        None
+        if draft is None
+        else Price(
+            input_per_million=draft.input,
+            output_per_million=draft.output,
+            cached_per_million=draft.cached,
+            per_request=draft.request,
+            source="proctor.toml",
+        )
+    )
+
+
+__all__ = [
+    "ONLY_OUTSIDE",
+    "PriceDraft",
+    "ProviderDraft",
+    "ProviderSetup",
+    "Setups",
+    "check_fallbacks",
+    "key_env",
+]
