@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+import warnings
+
+from decimal import Decimal
 
 import pytest
 
-from adapters.providers.asks import CHAT, EMBED, VENDORS, chat, embed
-from proctor.model import Finish
+from adapters.providers.asks import CHAT, EMBED, VENDORS, chat, embed, of_model
+from proctor.errors import ProviderRefused
+from proctor.model import Finish, Price
 from proctor.testing.vendor import Fault, Flaw, Served, right_answer, right_text, right_vector
 
 SONG = {
@@ -75,6 +79,48 @@ async def test_the_output_cap_arrives(opened, name):
     reply = await opened(name).call(chat(PROMPT, name, max_tokens=5))
     assert reply.finish is Finish.LENGTH
     assert reply.usage.output_tokens <= 5
+
+
+@pytest.mark.parametrize("model", ["qwen/qwen3", "openai/gpt-oss-20b", "gpt-5-mini", "openai/o3"])
+async def test_the_output_cap_arrives_at_other_servers_under_the_name_they_know(
+    opened, vendor, model
+):
+    vendor.serve(Served(name=model))
+    reply = await opened("openai", model=model).call(
+        of_model(chat(PROMPT, max_tokens=5), f"openai:{model}")
+    )
+    assert reply.finish is Finish.LENGTH
+
+
+@pytest.mark.parametrize("name", ["anthropic", "google"])
+async def test_a_temperature_arrives(opened, name):
+    assert (await opened(name).call(chat(PROMPT, name, temperature=0.5))).raw
+
+
+async def test_a_temperature_that_would_be_dropped_is_refused(opened, vendor):
+    """Silently left out, the answers would be others than were asked for."""
+    before = vendor.books()[CHAT["openai"]].calls
+    with pytest.raises(ProviderRefused, match="writer"):
+        await opened("openai").call(chat(PROMPT, temperature=0.5))
+    with (
+        warnings.catch_warnings(action="ignore"),
+        pytest.raises(ProviderRefused, match="temperature"),
+    ):
+        await opened("openai").call(chat(PROMPT, temperature=0.5))
+    assert vendor.books()[CHAT["openai"]].calls == before
+
+
+@pytest.mark.parametrize("name", VENDORS)
+async def test_a_call_costs_what_the_vendor_charges(opened, vendor, name):
+    """Our books and the vendor's agree to the last digit."""
+    vendor.serve(Served(name=CHAT[name], input_usd=Decimal("0.25"), output_usd=Decimal(2)))
+    price = Price(input_per_million=Decimal("0.25"), output_per_million=Decimal(2), source="test")
+    provider = opened(name, price=price)
+    before = vendor.books()[CHAT[name]].usd
+    replies = [await provider.call(chat(f"song {n}", name, schema=SONG)) for n in range(5)]
+    cost = sum(provider.price(CHAT[name]).of(reply.usage) for reply in replies)
+    assert cost == vendor.books()[CHAT[name]].usd - before
+    assert cost > 0
 
 
 async def test_a_question_without_a_cap_takes_the_providers(opened):

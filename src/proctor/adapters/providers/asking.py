@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -85,7 +86,7 @@ def replies_of(asks: Sequence[Ask], result: EmbeddingResult, hints: Hints) -> li
     shares = _shares(asks, result.usage)
     return [
         Reply(
-            raw=canonical([float(number) for number in vector]),
+            raw=_vector_text(vector),
             finish=Finish.STOP,
             usage=Usage(input_tokens=tokens),
             model=result.model_name,
@@ -104,6 +105,14 @@ def usage_of(ask: Ask, told: RequestUsage) -> Usage:
         output_tokens=told.output_tokens,
         cached_tokens=told.cache_read_tokens,
     )
+
+
+def _vector_text(vector: Sequence[float]) -> str:
+    """A vector as JSON. Vendors send 32-bit floats: nine digits bring those back, not seventeen."""
+    told = array("f", vector).tolist()
+    if told == list(vector):
+        return f"[{','.join([f'{number:.9g}' for number in told])}]"
+    return canonical(list(vector))
 
 
 def _shares(asks: Sequence[Ask], told: RequestUsage) -> list[int]:

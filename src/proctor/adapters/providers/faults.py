@@ -158,7 +158,8 @@ _MEANINGS: Final[
     ((said.ModelUnavailableError, said.ModelServerError), _overloaded),
     ((said.ModelAuthenticationError,), _wrong_key),
     ((said.ModelNotFoundError,), _unknown_model),
-    ((said.ModelRequestRejectedError, said.UserError), _unanswerable),
+    # A warning, where warnings are errors, says that a setting would be dropped.
+    ((said.ModelRequestRejectedError, said.UserError, Warning), _unanswerable),
     ((said.ModelHTTPError,), _other_status),
     ((Exception,), _unreadable),
 )

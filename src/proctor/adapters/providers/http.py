@@ -25,6 +25,12 @@ CONNECT_S: Final = 10.0
 _CONNECTIONS: Final = httpx2.Limits(max_connections=1000, max_keepalive_connections=200)
 _PIECE: Final = 64 * 1024
 _KEEPS_METHOD: Final = frozenset({307, 308})
+_WORDS: Final = {"cap": "output cap", "temperature": "temperature"}
+# As keys of JSON: inside a text the quotes would be escaped.
+_KEYS: Final = {
+    "cap": (b'"max_tokens":', b'"max_completion_tokens":', b'"maxOutputTokens":'),
+    "temperature": (b'"temperature":',),
+}
 _LEFT: Final = {
     "requests": ("x-ratelimit-remaining-requests", "anthropic-ratelimit-requests-remaining"),
     "tokens": (
@@ -39,6 +45,8 @@ _LEFT: Final = {
 class Trace:
     """What the hooks saw of one call: the headers of its last reply, and why they broke it off."""
 
+    needs: tuple[str, ...] = ()
+    """What must stand in the request: `cap` and `temperature`."""
     headers: Mapping[str, str] = field(default_factory=dict)
     fault: ProviderRefused | None = None
 
@@ -46,9 +54,9 @@ class Trace:
 _TRACE: Final[contextvars.ContextVar[Trace]] = contextvars.ContextVar("proctor_provider_call")
 
 
-def begin_trace() -> Trace:
+def begin_trace(needs: tuple[str, ...] = ()) -> Trace:
     """Watch the call that this task makes next."""
-    trace = Trace()
+    trace = Trace(needs)
     _TRACE.set(trace)
     return trace
 
@@ -65,6 +73,17 @@ def hints_of(headers: Mapping[str, str], retry_after: float | None = None) -> Hi
 
 def open_client(name: str, timeout_s: float, most_bytes: int) -> httpx2.AsyncClient:
     """The client of the provider of that name in proctor.toml."""
+
+    async def look(request: httpx2.Request) -> None:
+        trace = _TRACE.get()
+        missing = [need for need in trace.needs if not _said(request.content, need)]
+        if missing:
+            trace.fault = ProviderRefused(
+                f"the provider {name} has no way to be told the {_WORDS[missing[0]]}",
+                found="its vendor's library leaves it out for this model",
+                fix="leave it out of the question, or choose another model",
+            )
+            raise _Broken(str(trace.fault))
 
     async def judge(response: httpx2.Response) -> None:
         trace = _TRACE.get()
@@ -83,7 +102,7 @@ def open_client(name: str, timeout_s: float, most_bytes: int) -> httpx2.AsyncCli
         follow_redirects=True,
         # Replies are short, and unpacking them costs us more than the wire.
         headers={"accept-encoding": "identity"},
-        event_hooks={"response": [judge]},
+        event_hooks={"request": [look], "response": [judge]},
     )
 
 
@@ -145,6 +164,11 @@ def _judged(name: str, response: httpx2.Response) -> ProviderRefused | None:
         f" to {there.scheme}://{there.netloc.decode()}",
         fix="set base_url to the address that answers itself, if you trust it",
     )
+
+
+def _said(body: bytes, need: str) -> bool:
+    """Whether a request says what it must: libraries drop what they think a model cannot take."""
+    return any(key in body for key in _KEYS[need])
 
 
 def _left(headers: Mapping[str, str], word: str) -> int | None:

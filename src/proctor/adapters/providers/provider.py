@@ -42,7 +42,8 @@ class VendorProvider:
         sent, model = asking.read(ask), self._models.chat
         messages, contract = asking.messages_of(sent), asking.parameters_of(sent, model)
         told = asking.settings_of(sent, self._settings.max_tokens)
-        trace = begin_trace()
+        # A cap that got lost would make the reservation too small.
+        trace = begin_trace(("cap", "temperature") if "temperature" in told else ("cap",))
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 response = await model_request(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -16,6 +18,9 @@ from proctor.model import ProviderSettings
 
 MOST_TEXTS: Final[Mapping[str, int]] = {"openai": 2048, "google": 100}
 """Texts in one embedding request, at most, as the vendors write."""
+
+# gpt-5, openai/o3 through a gateway; not gpt-oss, which others serve.
+_OPENAIS: Final = re.compile(r"(?:^|/)(?:gpt-(?!oss)|chatgpt|o\d)")
 
 
 class Models:
@@ -69,7 +74,10 @@ class Models:
     def _openai_chat(self) -> Model:
         from pydantic_ai.models.openai import OpenAIChatModel
 
-        return OpenAIChatModel(self._settings.model, provider=self._openai(), profile=_as_it_came)
+        settings = self._settings
+        others = settings.base_url is not None and not _OPENAIS.search(settings.model)
+        profile = _as_others_want if others else _as_it_came
+        return OpenAIChatModel(settings.model, provider=self._openai(), profile=profile)
 
     def _openai_embedding(self) -> EmbeddingModel:
         from pydantic_ai.embeddings.openai import OpenAIEmbeddingModel
@@ -116,6 +124,15 @@ def _as_it_came(profile: ModelProfile) -> ModelProfile:
     and no check could see it.
     """
     return {**profile, "thinking_tags": ("\0", "\0")}
+
+
+def _as_others_want(profile: ModelProfile) -> ModelProfile:
+    """The same at another address: the output cap under its old name, which all servers know.
+
+    One that ignored it would overrun the reservation. Only OpenAI's own models refuse that name.
+    """
+    own: Any = {**_as_it_came(profile), "openai_chat_supports_max_completion_tokens": False}
+    return own  # type: ignore[no-any-return] # a TypedDict of OpenAI's own keys too
 
 
 __all__ = ["MOST_TEXTS", "Models"]
