@@ -3,13 +3,14 @@
 import asyncio
 import pickle
 import socket
+import sys
 
 import pytest
 
-from adapters.providers.asks import CHAT, VENDORS, chat, embed, of_model
+from adapters.providers.asks import CHAT, EMBED, VENDORS, chat, embed, of_model
 from proctor.adapters.providers import open_provider
 from proctor.adapters.providers.provider import VendorProvider
-from proctor.errors import Limited, OutOfQuota, Overloaded, ProviderRefused
+from proctor.errors import ConfigError, Limited, OutOfQuota, Overloaded, ProviderRefused
 from proctor.model import ProviderSettings
 from proctor.testing.vendor import Fault, Flaw, Served
 
@@ -113,6 +114,8 @@ async def test_a_daily_quota_is_not_a_rate(opened, vendor, name):
         (Flaw.RESET_EARLY, True),
         (Flaw.RESET_LATE, True),
         (Flaw.MALFORMED, True),
+        (Flaw.STRANGE, True),
+        (Flaw.PORTAL, True),
     ],
 )
 async def test_what_may_pass_is_overloaded_and_says_whether_it_may_be_paid(
@@ -202,6 +205,36 @@ async def test_a_call_that_is_cancelled_leaves_the_provider_usable(opened, vendo
     with pytest.raises(asyncio.CancelledError):
         await slow
     assert (await provider.call(chat("quick"))).raw
+
+
+@pytest.mark.parametrize("flaw", [Flaw.STRANGE, Flaw.PORTAL, Flaw.MALFORMED])
+@pytest.mark.parametrize("name", list(EMBED))
+async def test_a_strange_reply_to_texts_is_overloaded(opened, vendor, name, flaw):
+    vendor.script(Fault(flaw=flaw, match="x"))
+    await fault_of(opened(name, embed=True), embed("x", name), Overloaded)
+
+
+@pytest.mark.parametrize("key", ["sk-two\nlines", "sk-acc\u00e9nt", "sk with spaces"])
+def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(key):
+    """The HTTP library would print it in its complaint."""
+    settings = ProviderSettings(
+        name="writer", vendor="openai", model="gpt-5-mini", key_env="OPENAI_API_KEY"
+    )
+    with pytest.raises(ProviderRefused, match="characters that no key has") as caught:
+        open_provider(settings, key)
+    assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [("openai", "openai"), ("anthropic", "anthropic"), ("google", "google.genai")],
+)
+def test_a_missing_library_names_the_extra(monkeypatch, name, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    settings = ProviderSettings(name="writer", vendor=name, model=CHAT[name])
+    with pytest.raises(ConfigError, match=r"pip install 'proctor\[ai\]'") as caught:
+        open_provider(settings, "key")
+    assert caught.value.found == f"no module named {module}"
 
 
 def test_no_key_for_a_vendors_own_address_is_refused_before_anything_is_sent():

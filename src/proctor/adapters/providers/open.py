@@ -38,6 +38,13 @@ def open_provider(settings: ProviderSettings, key: str | None) -> VendorProvider
             found=f"the environment variable {settings.key_env} is not set",
             fix=f"export {settings.key_env}=… before you call proctor",
         )
+    if key and not (key.isascii() and key.isprintable() and " " not in key):
+        # The HTTP library would complain of it, and show it.
+        raise ProviderRefused(
+            f"the key of the provider {settings.name} has characters that no key has",
+            found="a line break, a space or a letter with an accent",
+            fix=f"export {settings.key_env or 'it'} once more, without quotes or line breaks in it",
+        )
     from proctor.adapters.providers.provider import VendorProvider
 
     return VendorProvider(settings, key or "")

@@ -52,8 +52,11 @@ class VendorProvider:
         except Exception as fault:  # noqa: BLE001 - libraries raise whatever a strange body leads to
             # From None: the library's own error holds the request, and with it headers and prompt.
             raise judged(self._settings, fault, trace, self._key) from None
-        if response.finish_reason == "error":
-            raise Overloaded(f"the provider {self._settings.name} broke its answer off")
+        if response.finish_reason in {"error", None} and not response.text:
+            raise Overloaded(
+                f"the provider {self._settings.name} sent a reply without an answer",
+                found=str((response.provider_details or {}).get("finish_reason", "nothing in it")),
+            )
         return asking.reply_of(ask, response, hints_of(trace.headers))
 
     async def call_many(self, asks: Sequence[Ask]) -> list[Reply]:

@@ -216,6 +216,11 @@ async def _sent(send: Any, body: Any, headers: dict[str, str], fault: Fault | No
         _reset(send)
     elif fault and fault.flaw is Flaw.MALFORMED:
         await _send(send, 200, b'{"choices": [{"mess', headers)
+    elif fault and fault.flaw is Flaw.STRANGE:
+        await _reply(send, 200, {"ok": True}, headers)
+    elif fault and fault.flaw is Flaw.PORTAL:
+        page = b"<html><title>Please log in</title></html>"
+        await _send(send, 200, page, headers | {"content-type": "text/html"})
     elif fault and fault.flaw in {Flaw.HUGE, Flaw.HUGE_PACKED}:
         await _huge(send, fault, headers)
     else:
