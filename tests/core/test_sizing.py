@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proctor.core.sizing import GROWTH, SHRINK, Sizing, resized
+from proctor.core.sizing import GROWTH, SHRINK, Sizing, in_waves, resized
 
 sizings = st.builds(
     Sizing,
@@ -115,3 +115,12 @@ def test_nothing_written_teaches_nothing():
     now = Sizing(rows=77, rate=5.0)
     assert resized(now, keys=0, took=ms(5)) == now
     assert resized(now, keys=5, took=ms(0)) == now
+
+
+def test_chunks_of_paid_rows_are_a_few_waves_of_calls():
+    """However fast they are written, and however large the first was to be."""
+    sizing = in_waves(Sizing(rows=500), 16)
+    assert (sizing.rows, sizing.cap) == (64, 64)
+    grown = resized(sizing, keys=64, took=timedelta(milliseconds=1))
+    assert grown.rows == 64
+    assert in_waves(Sizing(rows=20), 16).rows == 20

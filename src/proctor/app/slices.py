@@ -12,6 +12,7 @@ from pathlib import Path
 from proctor.config import Config, load
 from proctor.engine.heart import beating
 from proctor.engine.kit import Kit
+from proctor.engine.paid import let_ask
 from proctor.engine.site import dice
 from proctor.engine.spread import SLICE_SECONDS
 from proctor.engine.worker import Tally, work
@@ -99,5 +100,6 @@ async def _slice(names: SliceNames) -> Tally:
             first=run.outcome.read == 0,
         )
         kit.pacing.share = 1.0 / names.slots
+        await let_ask(site, kit)
         async with site.events.flushing():
             return await beating(kit, work(kit))

@@ -13,6 +13,7 @@ from proctor.adapters.clock import SystemClock
 from proctor.adapters.ledger import open_ledger
 from proctor.adapters.signals import Watched, http_question, python_question
 from proctor.app.facade import App
+from proctor.app.paying import Counter
 from proctor.authoring import Watch, load
 from proctor.config import Config, Env, UserSignal
 from proctor.core.windows import parse_window
@@ -42,6 +43,8 @@ async def open_app(
         store = await store_of(environment, url, dialect)
         stack.push_async_callback(store.aclose)
         clock = SystemClock()
+        counter = Counter(config=config, ledger=environment.ledger.reveal(), clock=clock)
+        stack.push_async_callback(counter.aclose)
         name = who or os.environ.get("PROCTOR_USER") or getpass.getuser()
         site = Site(
             env=env,
@@ -55,6 +58,7 @@ async def open_app(
             redact=config.redact,
             dialect=dialect,
             signals=tuple(_configured(signal, store, clock) for signal in environment.signals),
+            asking=counter.asking,
             listen=lambda watches: tuple(_told(watch, store, clock) for watch in watches),
         )
         yield App(config=config, env=env, site=site, backfills=backfills)

@@ -1,5 +1,6 @@
 """What an author writes: sources, the decorator, answers; validated at import."""
 
+from proctor.authoring.asking import Declined, Unanswered
 from proctor.authoring.definition import Backfill, Check, backfill
 from proctor.authoring.registry import REGISTRY, load
 from proctor.authoring.sources import Query, Table, query, table
@@ -13,12 +14,14 @@ __all__ = [
     "Backfill",
     "Check",
     "Context",
+    "Declined",
     "ErrorBudget",
     "Failure",
     "Query",
     "Refuse",
     "Skip",
     "Table",
+    "Unanswered",
     "Watch",
     "backfill",
     "load",

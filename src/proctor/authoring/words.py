@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
+from proctor.authoring.asking import Embed, Llm, no_provider
 from proctor.errors import DefinitionError
 from proctor.model import Key
+from proctor.ports import Asking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,16 +92,20 @@ class Context:
     params: the validated parameters, an instance of the model given as `params=`, or None.
     now: when the run began, aware UTC; the same for every row of the run, also after a resume.
     key: the row's key; for a list function that of the first row of the group.
+    llm, embed: language and embedding models of proctor.toml, under their limits and budgets.
     random: a random.Random seeded by that key: the same dice for the same row, always.
     """
 
-    __slots__ = ("_random", "key", "now", "params")
+    __slots__ = ("_asking", "_random", "key", "now", "params")
 
-    def __init__(self, *, params: Any, now: datetime, key: Key) -> None:
+    def __init__(
+        self, *, params: Any, now: datetime, key: Key, asking: Asking | None = None
+    ) -> None:
         self.params = params
         self.now = now
         self.key = key
         self._random: random.Random | None = None
+        self._asking = asking
 
     @property
     def random(self) -> random.Random:
@@ -109,24 +115,24 @@ class Context:
         return self._random
 
     @property
-    def llm(self) -> NoReturn:
-        """Language models; no provider is built in yet."""
-        raise _no_provider("llm", "language model")
+    def llm(self) -> Llm:
+        """Language models: `await ctx.llm(prompt, output=Model)`; for asynchronous functions."""
+        if self._asking is None:
+            raise no_provider("llm")
+        return Llm(self._asking)
 
     @property
-    def embed(self) -> NoReturn:
-        """Embedding models; no provider is built in yet."""
-        raise _no_provider("embed", "embedding model")
+    def embed(self) -> Embed:
+        """Embedding models: `await ctx.embed(texts)`; for asynchronous functions."""
+        if self._asking is None:
+            raise no_provider("embed")
+        return Embed(self._asking)
 
     @property
     def http(self) -> NoReturn:
-        """HTTP services; no provider is built in yet."""
-        raise _no_provider("http", "HTTP service")
-
-
-def _no_provider(name: str, what: str) -> DefinitionError:
-    return DefinitionError(
-        f"ctx.{name} needs a provider, and this version of Proctor has none for a {what}",
-        found=f"ctx.{name} in the backfill's function",
-        fix="compute the fields from the row alone, or call your own client in an async function",
-    )
+        """HTTP services; none is built in yet."""
+        raise DefinitionError(
+            "ctx.http is not there yet",
+            found="ctx.http in the backfill's function",
+            fix="call your own client in an async function",
+        )

@@ -15,6 +15,9 @@ WEIGHT = 0.4
 """How much a full chunk's measurement counts in the moving rate; a smaller chunk's counts less,
 since its fixed costs hide what a row costs."""
 
+WAVES = 4
+"""Times that each call in flight is made anew in one chunk of paid rows."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizing:
@@ -60,3 +63,12 @@ def fitted(now: Sizing, row_bytes: float) -> Sizing:
     if row_bytes <= 0:
         return now
     return replace(now, rows=max(1, min(now.rows, int(now.cap_bytes / row_bytes))))
+
+
+def in_waves(now: Sizing, together: int) -> Sizing:
+    """Chunks for a function that asks providers for `together` rows at once: a few waves of calls.
+
+    Their time is the calls', not the write's; rows that are paid for are to be written soon.
+    """
+    most = max(now.floor, WAVES * together)
+    return replace(now, rows=min(now.rows, most), cap=min(now.cap, most))

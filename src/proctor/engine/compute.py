@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from proctor.authoring import Backfill, Context
+from proctor.authoring import Backfill, Context, Declined
 from proctor.core.answer import Answered, Failure, Refuse, Skip
 from proctor.core.discreet import discreet
 from proctor.core.settle import spelling
 from proctor.engine.place import place_of
 from proctor.errors import AnswerError, ProctorError
 from proctor.model import Key, Page, Row
+from proctor.ports import Asking
 
 Redact = Callable[[str], str]
 """Takes the secrets of a configuration out of a text."""
@@ -25,7 +26,13 @@ SHOWN = 200
 
 
 async def compute(
-    backfill: Backfill, page: Page, *, params: Any, now: datetime, redact: Redact = str
+    backfill: Backfill,
+    page: Page,
+    *,
+    params: Any,
+    now: datetime,
+    redact: Redact = str,
+    asking: Asking | None = None,
 ) -> list[Answered]:
     """One answer for each row, in step with the page; `redact` takes secrets out of reasons.
 
@@ -37,7 +44,9 @@ async def compute(
     if not page.keys:
         return []
     if backfill.is_async:
-        return await compute_async(backfill, page, params=params, now=now, redact=redact)
+        return await compute_async(
+            backfill, page, params=params, now=now, redact=redact, asking=asking
+        )
     call = Caller(backfill, page, params, now, redact)
     return await asyncio.to_thread(_staying, call)
 
@@ -75,10 +84,16 @@ def _called(call: Caller) -> list[Answered]:
 
 
 async def compute_async(
-    backfill: Backfill, page: Page, *, params: Any, now: datetime, redact: Redact = str
+    backfill: Backfill,
+    page: Page,
+    *,
+    params: Any,
+    now: datetime,
+    redact: Redact = str,
+    asking: Asking | None = None,
 ) -> list[Answered]:
     """The same for an asynchronous function, at most `concurrency` calls in flight."""
-    call = Caller(backfill, page, params, now, redact)
+    call = Caller(backfill, page, params, now, redact, asking=asking)
     single = backfill.batch is None
     spans = [slice(i, i + 1) for i in range(len(page.keys))] if single else list(call.groups())
     answers: list[list[Answered]] = [[] for _ in spans]
@@ -117,6 +132,7 @@ class Caller:
     params: Any
     now: datetime
     redact: Redact = str
+    asking: Asking | None = None
     fruitless: bool = False
     """Halving a group has found no row that it could save: others are not worth as many calls."""
 
@@ -216,7 +232,8 @@ class Caller:
     def _call(self, rows: Any, key: Key) -> Any:
         function: Callable[..., Any] = self.backfill.function  # type: ignore[assignment]
         if self.backfill.takes_ctx:
-            return function(rows, Context(params=self.params, now=self.now, key=key))
+            context = Context(params=self.params, now=self.now, key=key, asking=self.asking)
+            return function(rows, context)
         return function(rows)
 
     def _shared(self, given: Any, at: slice) -> list[Answered]:
@@ -238,10 +255,12 @@ class Caller:
     def _all_failed(self, error: BaseException, at: slice) -> list[Answered]:
         return [self.failure(error, i) for i in range(at.start, at.stop)]
 
-    def failure(self, error: BaseException, i: int) -> Failure:
+    def failure(self, error: BaseException, i: int) -> Failure | Refuse:
         """What is kept of an exception; what Proctor raised goes on its way."""
         if isinstance(error, ProctorError):
             raise error
+        if isinstance(error, Declined):
+            return error.refuse
         kind, place = type(error).__name__, place_of(error)
         message = self.discreet(" ".join(str(error).split()), i)
         said = f": {message}" if message else ""

@@ -16,7 +16,7 @@ from proctor.engine.events import Events
 from proctor.engine.pacing import Pacing
 from proctor.engine.turns import Gate
 from proctor.model import Key, Outcome, Page, Run, Spec
-from proctor.ports import Clock, Store, Terms
+from proctor.ports import Asking, Clock, Store, Terms
 
 
 @dataclass(slots=True)
@@ -51,6 +51,8 @@ class Kit:
     dice: Callable[[], float]
     worker: str
     lease_for: timedelta
+    asking: Asking | None = None
+    """What functions ask providers through; None where none is configured."""
     redact: Callable[[str], str] = str
     """Takes secrets out of what is kept of an author's or a server's words."""
     lanes: int = 1

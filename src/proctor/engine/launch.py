@@ -28,6 +28,7 @@ from proctor.engine.counting import COUNTED, COUNTED_AT_ONCE, counted
 from proctor.engine.hints import with_params
 from proctor.engine.kit import Kit, Stop
 from proctor.engine.pacing import Pacing
+from proctor.engine.paid import let_ask
 from proctor.engine.part import Part, resolve
 from proctor.engine.run import Ended, Worker, execute
 from proctor.engine.show import snapshot
@@ -124,7 +125,7 @@ async def launch(
         attempts=site.settings.attempts,
         lease_for=site.settings.lease_for,
     )
-    kit = _kit(
+    kit = await _kit(
         site, backfill, request, run=run, spec=spec, params=params, terms=terms, pacing=pacing
     )
     if former is not None and is_spent(former.reason):
@@ -291,7 +292,7 @@ async def give_up(site: Site, run: Run, reason: str) -> Run:
     return after
 
 
-def _kit(
+async def _kit(
     site: Site,
     backfill: Backfill,
     request: Request,
@@ -303,7 +304,7 @@ def _kit(
     pacing: Pacing,
 ) -> Kit:
     settings = site.settings
-    return Kit(
+    kit = Kit(
         store=site.store,
         backfill=backfill,
         spec=spec,
@@ -323,6 +324,8 @@ def _kit(
         began=run.outcome,
         first=run.outcome.read == 0,
     )
+    await let_ask(site, kit)
+    return kit
 
 
 @contextlib.asynccontextmanager

@@ -18,7 +18,7 @@ from proctor.engine.kit import Kit
 from proctor.engine.pacing import Shut
 from proctor.engine.show import shown_key
 from proctor.engine.turns import Turn
-from proctor.errors import AnswerError
+from proctor.errors import AnswerError, OutOfQuota
 from proctor.model import Applied, Bucket, Issue, Lease, Outcome, Page, Settled, Spec
 from proctor.model.keytext import key_text
 
@@ -54,13 +54,19 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
             await turn.take()
             page = await kit.store.read(kit.spec, lease, answered=turn.give)
             await held.enter_async_context(kit.computing)
-        answers = await compute(
-            kit.backfill,
-            kit.noting(page),
-            params=kit.params,
-            now=kit.run.created,
-            redact=kit.redact,
-        )
+        try:
+            answers = await compute(
+                kit.backfill,
+                kit.noting(page),
+                params=kit.params,
+                now=kit.run.created,
+                redact=kit.redact,
+                asking=kit.asking,
+            )
+        except OutOfQuota as spent:
+            # What was answered is kept: the chunk is done anew, and asks only for the rest.
+            pause = Verdict(Word.PAUSE, str(spent))
+            return Processed(applied=None, verdict=pause, page=page)
         settled = await _settled(page, answers, kit)
         # What is to be written counts as written, or a few bad rows would be all that were read.
         verdict = judge(kit, settled.outcome.plus(Bucket.WRITTEN, len(settled.index)))

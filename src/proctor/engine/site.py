@@ -19,7 +19,7 @@ from proctor.engine.events import Events
 from proctor.engine.pacing import Pacing
 from proctor.errors import UsageError
 from proctor.model import Holder, Run, RunState, Signal
-from proctor.ports import Clock, Store
+from proctor.ports import Asking, Clock, Store
 
 Source = Callable[[], Awaitable[Signal]]
 """Asks a throttle signal for its latest value."""
@@ -62,6 +62,10 @@ class Settings:
     """Rows a second that this kind of store usually takes: for forecasts only."""
 
 
+async def _nobody(_run: str, _stopped: Callable[[], bool]) -> Asking | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """Where a command acts, and with what."""
@@ -80,6 +84,8 @@ class Site:
     """The kind of store, for the advice in reports: sqlite or postgres."""
     signals: tuple[Told, ...] = ()
     """Throttle signals that proctor.toml wants watched in every run."""
+    asking: Callable[[str, Callable[[], bool]], Awaitable[Asking | None]] = _nobody
+    """Opens what the functions of a run ask providers through, by the run and its stop word."""
     listen: Callable[[Sequence[Watch]], tuple[Told, ...]] = lambda _watches: ()
     """The same of what a backfill wants watched."""
 

@@ -1,11 +1,12 @@
 """The seams: what the engine asks of the outside world, as Protocols."""
 
 from proctor.ports.outside import Clock, Executor, Ledger
-from proctor.ports.paying import Provider, Purse, Settlement, Word
+from proctor.ports.paying import Asking, Provider, Purse, Settlement, Word
 from proctor.ports.store import Permit, Store, Surveying, Undoing, Watching, Working, granted
 from proctor.ports.terms import Manners, Opening, Terms, UndoTerms
 
 __all__ = [
+    "Asking",
     "Clock",
     "Executor",
     "Ledger",

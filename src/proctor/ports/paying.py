@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from proctor.model import Answer, Ask, Granted, Hints, Price, Reply, Spending, Spent, Wait, Want
 
@@ -21,6 +21,13 @@ class Provider(Protocol):
         unknown model, a request that can never be answered).
         """
 
+    @property
+    def most_together(self) -> int:
+        """Texts that `call_many` takes at once."""
+
+    async def call_many(self, asks: Sequence[Ask]) -> list[Reply]:
+        """Embed texts in one request; a reply for each, in order. Raises as `call` does."""
+
     def price(self, model: str) -> Price | None:
         """What the model costs; None where that is not known."""
 
@@ -32,7 +39,7 @@ class Provider(Protocol):
 class Settlement:
     """How a call that was let through ended.
 
-    `answer` is kept in the same transaction; None where nothing usable came. `tokens` and `cost`
+    `answers` are kept in the same transaction; none where nothing usable came. `tokens` and `cost`
     are what it took, as far as anybody knows; `cost` is the whole hold where the provider may
     have counted the call and nobody can say. `limited` says that the provider asked for less:
     its rates are cut until successes raise them again.
@@ -41,9 +48,22 @@ class Settlement:
     hold: int
     tokens: int
     cost: Decimal
-    answer: Answer | None = None
+    answers: tuple[Answer, ...] = ()
     limited: bool = False
     hints: Hints | None = None
+
+
+class Asking(Protocol):
+    """What an author's function asks through: every question is kept, limited and paid once."""
+
+    async def chat(self, provider: str | None, body: Mapping[str, Any]) -> Reply:
+        """Ask a language model; `body` as in `Ask.sent` of a chat, perhaps without a cap.
+
+        Raises ProviderRefused and OutOfQuota, which end or hold the run.
+        """
+
+    async def embed(self, provider: str | None, texts: Sequence[str]) -> list[list[float]]:
+        """One vector for each text, in their order."""
 
 
 Word: TypeAlias = Granted | Wait | Spent
@@ -75,4 +95,4 @@ class Purse(Protocol):
         """Give connections back."""
 
 
-__all__ = ["Provider", "Purse", "Settlement", "Word"]
+__all__ = ["Asking", "Provider", "Purse", "Settlement", "Word"]

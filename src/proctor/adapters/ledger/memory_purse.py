@@ -64,10 +64,10 @@ class MemoryPurse:
         for number in holds:
             del self.pocket.holds[number]
         for told in settlements:
-            if told.answer is not None:
+            for answer in told.answers:
                 # Headers are of the moment: no purse keeps them.
-                reply = replace(told.answer.reply, hints=Hints())
-                self.pocket.answers.setdefault(told.answer.key, replace(told.answer, reply=reply))
+                plain = replace(answer, reply=replace(answer.reply, hints=Hints()))
+                self.pocket.answers.setdefault(answer.key, plain)
 
     async def spending(self) -> Sequence[Spending]:
         """What each provider was asked so far and what is held."""

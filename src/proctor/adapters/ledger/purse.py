@@ -146,7 +146,7 @@ class SqlPurse(Connected):
 
     def _settle(self, settlements: Sequence[Settlement]) -> None:
         numbers = sorted({told.hold for told in settlements})
-        kept = {told.answer.key: told.answer for told in reversed(settlements) if told.answer}
+        kept = {a.key: a for told in reversed(settlements) for a in reversed(told.answers)}
         with self._deciding((), numbers) as (connection, states, now):
             holds = _let_go(connection, numbers)
             self._till.settle(states, settlements, holds, now)

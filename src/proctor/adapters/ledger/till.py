@@ -106,7 +106,7 @@ def _settled(state: State, limits: Limits, taken: Taken, told: Settlement, now: 
         state = hinted(state, limits, told.hints, now)
     if told.limited:
         return limited(state, limits, taken, told.hints, now)
-    return succeeded(state, limits, taken, now) if told.answer is not None else state
+    return succeeded(state, limits, taken, now) if told.answers else state
 
 
 __all__ = ["Held", "Till"]

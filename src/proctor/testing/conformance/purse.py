@@ -63,10 +63,13 @@ def answer(n: int = 0, *, raw: str = '{"text":"yes"}', cost: str = "0.01") -> An
     )
 
 
-def ended(word: Word, *, tokens: int = 0, cost: str = "0", **more: Any) -> Settlement:
+def ended(
+    word: Word, *, tokens: int = 0, cost: str = "0", answer: Answer | None = None, **more: Any
+) -> Settlement:
     """How a call that was let through ended."""
     assert isinstance(word, Granted), word
-    return Settlement(hold=word.number, tokens=tokens, cost=Decimal(cost), **more)
+    answers = () if answer is None else (answer,)
+    return Settlement(hold=word.number, tokens=tokens, cost=Decimal(cost), answers=answers, **more)
 
 
 async def one(purse: Purse, **asked: Any) -> Word:

@@ -1,0 +1,150 @@
+"""What a function asks providers: `await ctx.llm(…)`, `await ctx.embed(…)`."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+
+from proctor.core.answer import Refuse
+from proctor.errors import DefinitionError
+from proctor.model import Finish, Reply
+from proctor.ports import Asking
+
+if TYPE_CHECKING:
+    import pydantic
+
+M = TypeVar("M", bound="pydantic.BaseModel")
+
+_FENCE: Final = re.compile(r"\A\s*```(?:json)?\s*(.*?)\s*```\s*\Z", re.DOTALL)
+"""A model that was asked for JSON and put it in a block of Markdown: the free repair."""
+
+
+class Unanswered(Exception):
+    """A provider's reply is no answer; the row fails with this reason unless it is caught."""
+
+
+class Declined(Exception):
+    """The model, or its vendor's filter, said no: the row is counted as refused.
+
+    Catch it in the function to ask somebody else, or to fill in something of your own.
+    """
+
+    def __init__(self, why: str) -> None:
+        """Say why in a few words without the row's values."""
+        super().__init__(why)
+        self.refuse = Refuse(why)
+
+
+@dataclass(frozen=True, slots=True)
+class Llm:
+    """`ctx.llm`: one question to a language model, paid for at most once."""
+
+    asking: Asking
+
+    @overload
+    async def __call__(
+        self,
+        prompt: str,
+        *,
+        output: type[M],
+        system: str | None = None,
+        provider: str | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+    ) -> M: ...
+
+    @overload
+    async def __call__(
+        self,
+        prompt: str,
+        *,
+        output: None = None,
+        system: str | None = None,
+        provider: str | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+    ) -> str: ...
+
+    async def __call__(
+        self,
+        prompt: str,
+        *,
+        output: type[M] | None = None,
+        system: str | None = None,
+        provider: str | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+    ) -> M | str:
+        """Ask, and give the text, or with `output=` an instance of that pydantic model.
+
+        provider: a name of proctor.toml; may be left out where there is only one. max_tokens:
+        the cap of the reply, which the budget holds. Raises Declined where the model refuses,
+        Unanswered where its reply was cut off or does not fit `output`.
+        """
+        body: dict[str, Any] = {
+            "system": system,
+            "messages": [{"role": "user", "content": prompt}],
+            "schema": None if output is None else output.model_json_schema(),
+            "schema_name": "" if output is None else output.__name__,
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+        }
+        text = _whole(await self.asking.chat(provider, body))
+        return text if output is None else parsed(text, output)
+
+
+@dataclass(frozen=True, slots=True)
+class Embed:
+    """`ctx.embed`: vectors of texts, each paid for at most once."""
+
+    asking: Asking
+
+    async def __call__(
+        self, texts: Sequence[str] | str, *, provider: str | None = None
+    ) -> list[list[float]]:
+        """One vector for each text, in their order; for a single text a list of one."""
+        given = [texts] if isinstance(texts, str) else list(texts)
+        return await self.asking.embed(provider, given) if given else []
+
+
+def _whole(reply: Reply) -> str:
+    """The text of a reply that is a whole answer."""
+    text: str = json.loads(reply.raw)["text"]
+    match reply.finish:
+        case Finish.REFUSED:
+            raise Declined("the model refused")
+        case Finish.FILTERED:
+            raise Declined("the vendor's content filter took the reply")
+        case Finish.LENGTH:
+            raise Unanswered(
+                f"the model's reply was cut off after {reply.usage.output_tokens:,} tokens: "
+                "raise max_tokens, or ask for less"
+            )
+    return text
+
+
+def parsed(text: str, output: type[M]) -> M:
+    """The reply as an instance of the contract; free repairs first."""
+    from pydantic import ValidationError  # noqa: PLC0415 - its import is long, and few ask
+
+    fenced = _FENCE.match(text)
+    try:
+        return output.model_validate_json(fenced[1] if fenced else text)
+    except ValidationError as error:
+        told = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in told["loc"]) or "the reply"
+        why = f"the model's reply does not fit {output.__name__}: {where}: {told['msg']}"
+        raise Unanswered(why) from None
+
+
+def no_provider(name: str) -> DefinitionError:
+    """The error for a function that asks where nobody can be asked."""
+    return DefinitionError(
+        f"ctx.{name} needs a provider",
+        found="no [providers.NAME] in proctor.toml, or a function tried without one",
+        fix='[providers.writer] model = "openai:gpt-5-mini", and its key in the environment',
+    )

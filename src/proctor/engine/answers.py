@@ -1,0 +1,339 @@
+"""Paid answers: kept? asked already? let through? call, keep, and only then use."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from proctor.core.tokens import Gauge
+from proctor.engine.trips import Trips
+from proctor.errors import (
+    Limited,
+    OutOfQuota,
+    Overloaded,
+    ProctorError,
+    ProviderRefused,
+    UsageError,
+)
+from proctor.model import (
+    Answer,
+    Ask,
+    Granted,
+    Hints,
+    Hold,
+    Kind,
+    Price,
+    Reply,
+    Spent,
+    Wait,
+    Want,
+    canonical,
+)
+from proctor.ports import Clock, Provider, Purse, Settlement, Word
+
+TRIES: Final = 5
+"""Calls of one question that may break before its row fails; what is only limited waits on."""
+LOOK_EVERY: Final = 0.25
+"""Seconds between two looks at the stop word while a question waits for its turn."""
+FRAME: Final = 64
+"""Tokens that vendors put around what is sent, at most."""
+TOGETHER: Final = 200
+"""Questions of one trip to the ledger."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Desk:
+    """One provider of proctor.toml, ready to be asked."""
+
+    name: str
+    provider: Provider
+    model: str
+    most_output: int | None = None
+    """Tokens of a reply where the function gives no cap of its own."""
+    gauge: Gauge = field(default_factory=Gauge)
+
+    def together(self, kind: Kind) -> int:
+        """How many questions go in one call."""
+        return self.provider.most_together if kind is Kind.EMBED else 1
+
+    async def call(self, asks: Sequence[Ask]) -> list[Reply]:
+        """Ask once, for all of them."""
+        if asks[0].kind is Kind.EMBED:
+            return await self.provider.call_many(asks)
+        (ask,) = asks
+        return [await self.provider.call(ask)]
+
+    def price(self) -> Price:
+        """What it costs; ProviderRefused where nobody knows."""
+        found = self.provider.price(self.model)
+        if found is None:
+            raise ProviderRefused(
+                f"the price of {self.model} is not known, so no budget could hold",
+                found=f"provider {self.name} of proctor.toml has no price",
+                fix=f"[providers.{self.name}] price = {{ input = 0.15, output = 0.60 }} "
+                "(US dollars for a million tokens)",
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """One run that asks; implements ports.Asking for its functions."""
+
+    answers: Answers
+    run: str = ""
+    stopped: Callable[[], bool] = lambda: False
+    """Whether the run was told to stop: nobody waits for a turn any more."""
+
+    async def chat(self, provider: str | None, body: Mapping[str, Any]) -> Reply:
+        """See the port."""
+        desk = self.answers.desk(provider)
+        cap = body.get("max_tokens") or desk.most_output
+        if cap is None:
+            raise ProviderRefused(
+                "a call without a cap on its output could cost anything",
+                found=f"neither ctx.llm(…, max_tokens=…) nor [providers.{desk.name}] max_tokens",
+                fix=f"[providers.{desk.name}] max_tokens = 500",
+            )
+        sent = canonical({**body, "max_tokens": cap})
+        ask = Ask(
+            kind=Kind.CHAT,
+            provider=desk.name,
+            model=desk.model,
+            sent=sent,
+            most_input=len(sent.encode()) + FRAME,
+            most_output=cap,
+        )
+        (answer,) = await self.answers.ask_all([ask], self)
+        return answer.reply
+
+    async def embed(self, provider: str | None, texts: Sequence[str]) -> list[list[float]]:
+        """See the port."""
+        desk = self.answers.desk(provider)
+        asks = [
+            Ask(
+                kind=Kind.EMBED,
+                provider=desk.name,
+                model=desk.model,
+                sent=canonical({"text": text}),
+                most_input=len(text.encode()) + FRAME,
+            )
+            for text in texts
+        ]
+        return [json.loads(a.reply.raw) for a in await self.answers.ask_all(asks, self)]
+
+
+@dataclass(slots=True)
+class Answers:
+    """The way of every paid question of one process."""
+
+    purse: Purse
+    desks: Mapping[str, Desk]
+    clock: Clock
+    dice: Callable[[], float]
+    flying: dict[str, asyncio.Future[Answer]] = field(default_factory=dict)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    looks: Trips[str, Answer | None] = field(init=False)
+    reservations: Trips[Want, Word] = field(init=False)
+    settlements: Trips[Settlement, None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Questions that come while a trip to the ledger is under way go together in the next."""
+        self.looks = Trips(self._look, TOGETHER)
+        self.reservations = Trips(self.purse.reserve, TOGETHER)
+        self.settlements = Trips(self._settle, TOGETHER)
+
+    async def ask_all(self, asks: Sequence[Ask], who: Asker) -> list[Answer]:
+        """The answers to questions for one provider, in order; durable when this returns.
+
+        Each is paid for at most once. The same question, while it is in flight, is the same
+        flight. A caller that goes away leaves it in the air: its reply is paid, so it is kept.
+        """
+        fresh = {a.key: a for a in asks if a.key not in self.flying}
+        loop = asyncio.get_running_loop()
+        self.flying |= {key: loop.create_future() for key in fresh}
+        mine = [self.flying[a.key] for a in asks]
+        if fresh:
+            task = loop.create_task(self._fly(list(fresh.values()), who))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+        return await asyncio.gather(*(asyncio.shield(flight) for flight in mine))
+
+    async def aclose(self) -> None:
+        """Wait for what is in the air, which is paid already; errors have nobody to go to."""
+        await asyncio.gather(*self.tasks)
+
+    async def _fly(self, asks: Sequence[Ask], who: Asker) -> None:
+        """Find each of the answers, or ask for it; every flight ends with one or an error."""
+        try:
+            found = await asyncio.gather(*(self.looks.send(a.key) for a in asks))
+        except ProctorError as error:
+            self._landed(asks, error)
+            return
+        missing = []
+        for ask, kept in zip(asks, found, strict=True):
+            if kept is None:
+                missing.append(ask)
+            else:
+                self._landed([ask], [kept])
+        if missing:
+            size = self._together(missing[0])
+            lots = [missing[at : at + size] for at in range(0, len(missing), size)]
+            await asyncio.gather(*(self._settled(lot, who) for lot in lots))
+
+    def _together(self, ask: Ask) -> int:
+        try:
+            return self.desks[ask.provider].together(ask.kind)
+        except ProctorError:
+            return 1  # it is raised where each of them is asked
+
+    async def _settled(self, asks: Sequence[Ask], who: Asker) -> None:
+        try:
+            self._landed(asks, await self._pay(asks, who))
+        except BaseException as error:
+            self._landed(asks, error)
+            if not isinstance(error, Exception):
+                raise
+
+    def _landed(self, asks: Sequence[Ask], ended: Sequence[Answer] | BaseException) -> None:
+        """End flights; an error is looked at here, for whoever asked may have gone."""
+        for i, ask in enumerate(asks):
+            flight = self.flying.pop(ask.key)
+            if isinstance(ended, BaseException):
+                flight.set_exception(ended)
+                flight.exception()
+            else:
+                flight.set_result(ended[i])
+
+    async def _pay(self, asks: Sequence[Ask], who: Asker) -> list[Answer]:
+        """Ask for questions that go in one call, until it is answered or nobody can be asked."""
+        desk = self.desks[asks[0].provider]
+        price = desk.price()
+        hold = Hold(
+            tokens=sum(map(desk.gauge.tokens, asks)),
+            usd=sum(map(price.most, asks), start=Decimal(0)),
+        )
+        broken = 0
+        while True:
+            number = await self._turn(Want(provider=desk.name, key=asks[0].key, hold=hold), who)
+            try:
+                return await self._call(asks, who, price, number, hold)
+            except Limited:
+                continue  # the ledger knows by now how long to wait
+            except Overloaded as error:
+                broken += 1
+                if broken >= TRIES:
+                    raise _gave_up(desk, error) from None
+                pause = error.retry_after or min(30.0, 2.0**broken)
+                await self._wait(Wait(seconds=pause * (0.5 + self.dice()), reason=error.what), who)
+
+    async def _turn(self, want: Want, who: Asker) -> int:
+        """Wait until the call may be made; the number of its hold."""
+        while True:
+            word = await self.reservations.send(want)
+            match word:
+                case Granted():
+                    return word.number
+                case Wait():
+                    await self._wait(word, who)
+                case Spent():
+                    raise OutOfQuota(
+                        f"provider {want.provider} may not be asked any more: {word.reason}",
+                        found=f"until {word.until:%Y-%m-%d %H:%M} UTC" if word.until else "",
+                        fix="it goes on after the reset"
+                        if word.until
+                        else f"raise budget_usd of [providers.{want.provider}], or stop here",
+                    )
+
+    async def _wait(self, word: Wait, who: Asker) -> None:
+        left = word.seconds
+        while left > 0:
+            if who.stopped():
+                raise OutOfQuota("told to stop while a question waited for its turn")
+            await self.clock.sleep(min(left, LOOK_EVERY))
+            left -= LOOK_EVERY
+
+    async def _call(
+        self, asks: Sequence[Ask], who: Asker, price: Price, number: int, hold: Hold
+    ) -> list[Answer]:
+        """Make one call that was let through, and settle it whatever comes of it."""
+        desk = self.desks[asks[0].provider]
+        nothing = Settlement(hold=number, tokens=0, cost=Decimal(0))
+        # What nobody knows the end of counts as if it had taken all that was held.
+        all_of_it = Settlement(hold=number, tokens=hold.tokens, cost=hold.usd)
+        try:
+            replies = await desk.call(asks)
+        except Limited as error:
+            after = error.retry_after
+            hints = Hints(
+                retry_after=None if after is None else timedelta(seconds=after),
+                requests_left=error.requests_left,
+                tokens_left=error.tokens_left,
+            )
+            await self.settlements.send(replace(nothing, limited=True, hints=hints))
+            raise
+        except (Overloaded, ProviderRefused) as error:
+            await self.settlements.send(all_of_it if error.may_be_paid else nothing)
+            raise
+        except OutOfQuota:
+            await self.settlements.send(nothing)
+            raise
+        except BaseException:
+            await asyncio.shield(self.settlements.send(all_of_it))
+            raise
+        answers = [
+            Answer(
+                key=ask.key,
+                kind=ask.kind,
+                provider=desk.name,
+                model=ask.model,
+                reply=reply,
+                cost=price.of(reply.usage),
+                run=who.run,
+                at=self.clock.now(),
+            )
+            for ask, reply in zip(asks, replies, strict=True)
+        ]
+        for ask, reply in zip(asks, replies, strict=True):
+            desk.gauge.learn(ask, reply.usage)
+        await self.settlements.send(
+            Settlement(
+                hold=number,
+                tokens=sum(reply.usage.tokens for reply in replies),
+                cost=sum((a.cost for a in answers), start=Decimal(0)),
+                answers=tuple(answers),
+                hints=replies[-1].hints,
+            )
+        )
+        return answers
+
+    def desk(self, name: str | None) -> Desk:
+        """The provider of that name, or the only one there is."""
+        if name is None and len(self.desks) == 1:
+            return next(iter(self.desks.values()))
+        if name is None or name not in self.desks:
+            known = ", ".join(sorted(self.desks)) or "none"
+            raise UsageError(
+                f"there is no provider named {name}" if name else "no provider was named",
+                found=f"in proctor.toml: {known}",
+                fix='write ctx.llm(…, provider="NAME") and [providers.NAME] in proctor.toml',
+            )
+        return self.desks[name]
+
+    async def _look(self, keys: Sequence[str]) -> list[Answer | None]:
+        found = await self.purse.answers(keys)
+        return [found.get(key) for key in keys]
+
+    async def _settle(self, settlements: Sequence[Settlement]) -> list[None]:
+        await self.purse.settle(settlements)
+        return [None] * len(settlements)
+
+
+def _gave_up(desk: Desk, error: Overloaded) -> Exception:
+    return RuntimeError(f"provider {desk.name} broke {TRIES} times: {error.what}")

@@ -1,0 +1,18 @@
+"""What a run gets whose function may ask providers."""
+
+from __future__ import annotations
+
+from proctor.core.sizing import in_waves
+from proctor.engine.kit import Kit
+from proctor.engine.site import Site
+
+
+async def let_ask(site: Site, kit: Kit) -> None:
+    """Give a run its way to ask, if it may need one, and chunks that are a few waves of calls."""
+    backfill = kit.backfill
+    if not (backfill.is_async and backfill.takes_ctx):
+        return
+    kit.asking = await site.asking(kit.run.id, lambda: kit.idle)
+    if kit.asking is not None:
+        together = backfill.concurrency * (backfill.batch or 1)
+        kit.pacing.sizing = in_waves(kit.pacing.sizing, together)

@@ -1,0 +1,213 @@
+"""Paid answers on their way: kept, shared while in flight, limited, settled whatever comes."""
+
+import asyncio
+import json
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from proctor.adapters.ledger import MemoryPurse, Pocket
+from proctor.adapters.providers import open_provider
+from proctor.engine.answers import TRIES, Answers, Asker, Desk
+from proctor.errors import OutOfQuota, ProviderRefused, UsageError
+from proctor.model import Limits, Price, ProviderSettings
+from proctor.testing.clock import FakeClock
+from proctor.testing.vendor import Fault, Flaw, Served, right_text, right_vector, serve_vendor
+
+PRICE = Price(input_per_million=Decimal(10), output_per_million=Decimal(100), source="a test")
+KIND = {"writer": "chat", "vectors": "embed"}
+MODEL = {"writer": "gpt-5-mini", "vectors": "text-embedding-3-small"}
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """One server for all tests of this file."""
+    usd = {"input_usd": Decimal(10), "output_usd": Decimal(100)}
+    served = [
+        Served(name=MODEL[n], kind=KIND[n], dimensions=8, latency_s=0.02, **usd) for n in KIND
+    ]
+    with serve_vendor(*served) as server:
+        yield server
+
+
+@pytest.fixture
+async def desk_of(shared):
+    """Opens a desk of the server: `desk_of("writer")`."""
+    opened = []
+
+    def desk(name, *, price=PRICE):
+        settings = ProviderSettings(
+            name=name,
+            vendor="openai",
+            model=MODEL[name],
+            base_url=shared.openai_url,
+            key_env="A_KEY",
+            price=price,
+            timeout_s=5.0,
+        )
+        provider = open_provider(settings, shared.key)
+        opened.append(provider)
+        return Desk(name=name, provider=provider, model=settings.full_model, most_output=200)
+
+    yield desk
+    for provider in opened:
+        await provider.aclose()
+
+
+@pytest.fixture
+def asker_of(desk_of):
+    """One process's way to ask, with limits and a pocket that others may share."""
+    clock = FakeClock()  # of waits alone: nobody waits for a minute
+
+    def asker(*, pocket=None, stopped=lambda: False, price=PRICE, **limits):
+        each = dict.fromkeys(KIND, Limits(**limits))
+        desks = {name: desk_of(name, price=price) for name in KIND}
+        purse = MemoryPurse(each, pocket=pocket, clock=clock)
+        answers = Answers(purse, desks, clock, lambda: 0.0)
+        return Asker(answers=answers, run="r", stopped=stopped)
+
+    return asker
+
+
+@pytest.fixture
+def counted(shared):
+    """What the server has counted since the test began: calls, paid again, money."""
+    before = shared.books()
+
+    def since(name):
+        now, then = shared.books()[MODEL[name]], before[MODEL[name]]
+        return now.calls - then.calls, now.usd - then.usd
+
+    return since
+
+
+def body(prompt):
+    """A question as a function's ctx.llm makes it."""
+    return {"system": None, "messages": [{"role": "user", "content": prompt}], "schema": None}
+
+
+async def text(asker, prompt):
+    """The text that comes back."""
+    return json.loads((await asker.chat("writer", body(prompt))).raw)["text"]
+
+
+async def spent(asker, name="writer"):
+    """What the purse says of a provider."""
+    (found,) = [s for s in await asker.answers.purse.spending() if s.provider == name]
+    return found
+
+
+async def test_the_same_question_is_asked_once_by_whoever_asks_it(asker_of, counted):
+    """While it is in flight, afterwards, and from another process: one call, one price."""
+    pocket = Pocket()
+    asker = asker_of(pocket=pocket)
+    got = await asyncio.gather(*(text(asker, "the same sea") for _ in range(5)))
+    got.append(await text(asker_of(pocket=pocket), "the same sea"))
+    assert set(got) == {right_text("the same sea")}
+    calls, usd = counted("writer")
+    assert calls == 1
+    assert usd == (await spent(asker)).usd > 0
+
+
+async def test_texts_are_embedded_together_and_only_those_that_are_missing(asker_of, counted):
+    """A hundred vectors in one call; of a later hundred only the new ones are asked for."""
+    asker = asker_of()
+    first = [f"wave {n}" for n in range(100)]
+    vectors = await asker.embed("vectors", [*first, "wave 7"])
+    assert vectors[7] == vectors[100] == pytest.approx(right_vector("wave 7", 8), abs=1e-6)
+    assert counted("vectors")[0] == 1
+    await asker.embed("vectors", [*first[50:], "tide 1", "tide 2"])
+    calls, usd = counted("vectors")
+    assert calls == 2
+    assert usd == (await spent(asker, "vectors")).usd
+
+
+async def test_whoever_goes_away_leaves_a_reply_that_is_kept(asker_of, counted):
+    """The call is paid already: its answer is there for whoever asks next."""
+    asker = asker_of()
+    asked = asyncio.create_task(text(asker, "left alone"))
+    while not asker.answers.flying:  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    await asker.answers.aclose()
+    assert await text(asker, "left alone") == right_text("left alone")
+    assert counted("writer")[0] == 1
+
+
+@pytest.mark.parametrize("flaw", [Flaw.UNAVAILABLE, Flaw.RESET_LATE, Flaw.LIMITED])
+async def test_what_breaks_is_asked_again_and_the_books_stay_above_the_vendors(
+    asker_of, shared, counted, flaw
+):
+    """A reply that was lost may have been charged, so it counts as if it had taken its most."""
+    asker = asker_of()
+    prompt = f"broken by {flaw}"
+    shared.script(Fault(flaw=flaw, match=prompt, times=2))
+    assert await text(asker, prompt) == right_text(prompt)
+    mine = await spent(asker)
+    assert mine.held_usd == 0
+    assert mine.usd >= counted("writer")[1]
+    assert (mine.usd == counted("writer")[1]) == (not flaw.paid)
+
+
+async def test_a_question_that_always_breaks_gives_up(asker_of, shared):
+    """After so many tries its row fails, in words; nothing stays held."""
+    asker = asker_of()
+    shared.script(Fault(flaw=Flaw.SERVER_ERROR, match="never again", times=-1))
+    with pytest.raises(RuntimeError, match=f"broke {TRIES} times"):
+        await text(asker, "never again")
+    assert (await spent(asker)).held_usd == 0
+
+
+async def test_money_is_never_passed_by_any_number_of_askers(asker_of, counted):
+    """Two processes, sixty questions at once: by the vendor's own count the budget holds."""
+    pocket, budget = Pocket(), Decimal("0.08")
+    askers = [asker_of(pocket=pocket, budget_usd=budget, concurrency=32) for _ in range(2)]
+    asked = [text(askers[n % 2], f"song {n} of the rich") for n in range(60)]
+    got = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(x) for x in got} == {str, OutOfQuota}
+    usd = counted("writer")[1]
+    assert Decimal(0) < usd <= budget
+    assert (await spent(askers[0])).usd == usd
+
+
+async def test_nobody_waits_for_a_turn_once_the_run_is_told_to_stop(asker_of):
+    """A slow limit may make a question wait for minutes."""
+    told = []
+    asker = asker_of(rpm=1, stopped=lambda: bool(told))
+    await text(asker, "the first of a slow minute")
+    waiting = asyncio.create_task(text(asker, "the second of a slow minute"))
+    told.append("stop")
+    with pytest.raises(OutOfQuota, match="told to stop"):
+        await waiting
+
+
+async def test_an_unknown_price_stops_before_anything_is_asked(asker_of, counted):
+    """It is never nothing."""
+    asker = asker_of(price=None)
+    desk = asker.answers.desk("writer")
+    with pytest.raises(ProviderRefused, match="price"):
+        await text(asker, "for nothing?")
+    assert desk.provider.price(desk.model) is None
+    assert counted("writer")[0] == 0
+
+
+async def test_a_call_without_a_cap_is_refused(asker_of):
+    """Its cost would have no upper bound."""
+    asker = asker_of()
+    desks = {"writer": replace(asker.answers.desk("writer"), most_output=None)}
+    bare = replace(asker, answers=Answers(asker.answers.purse, desks, FakeClock(), lambda: 0.0))
+    with pytest.raises(ProviderRefused, match="cap"):
+        await text(bare, "without end")
+
+
+async def test_a_provider_that_nobody_configured_is_named(asker_of):
+    """With the names that there are."""
+    with pytest.raises(UsageError, match="no provider named poet") as caught:
+        await asker_of().chat("poet", body("x"))
+    assert "vectors, writer" in caught.value.found
+    with pytest.raises(UsageError, match="no provider was named"):
+        await asker_of().chat(None, body("x"))
