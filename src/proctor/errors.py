@@ -108,6 +108,8 @@ class ProviderRefused(OperatorError):
 
     may_be_paid = False
     """Whether the provider may have counted the call: it did the work, and its reply was no use."""
+    of_question = False
+    """Whether the fault lies in this one question, and others may be answered."""
 
 
 class HeldError(ProctorError):

@@ -15,8 +15,11 @@ from proctor.engine.answers import Answers, Asker, Desk
 from proctor.engine.site import dice
 from proctor.ports import Asking, Clock
 
-LONGER: Final = timedelta(minutes=2)
-"""For how much longer than its time-out a call is held to be in flight, and takes a place there."""
+LONGER: Final = timedelta(seconds=10)
+"""For how much longer than its time-out a call is held to be in flight, and takes a place there.
+
+After a kill with all places taken a resumed run stands still for that long.
+"""
 
 
 @dataclass(slots=True)
@@ -60,8 +63,10 @@ class Counter:
     clock: Clock
     answers: Answers | None = None
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    stops: list[Callable[[], int]] = field(default_factory=list)
+    """The stop words of those who asked."""
 
-    async def asking(self, run: str, stopped: Callable[[], bool]) -> Asking | None:
+    async def asking(self, run: str, stopped: Callable[[], int]) -> Asking | None:
         """What a run's functions ask through; None where proctor.toml names no provider."""
         setups = self.config.providers
         if not setups:
@@ -76,13 +81,14 @@ class Counter:
                     hold_for=timedelta(seconds=longest) + LONGER,
                 )
                 self.answers = Answers(purse, Desks(setups), self.clock, dice)
+        self.stops.append(stopped)
         return Asker(answers=self.answers, run=run, stopped=stopped)
 
     async def aclose(self) -> None:
         """Keep what is in the air, then give everything back."""
         if self.answers is None:
             return
-        await self.answers.aclose()
+        await self.answers.aclose(hurry=lambda: any(stop() >= 2 for stop in self.stops))
         desks = self.answers.desks
         if isinstance(desks, Desks):
             for desk in desks.opened.values():

@@ -11,14 +11,18 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from proctor.authoring import Unanswered
+from proctor.core.retry import Do, next_step
 from proctor.core.tokens import Gauge
 from proctor.engine.trips import Trips
 from proctor.errors import (
+    EngineError,
     Limited,
     OutOfQuota,
     Overloaded,
     ProctorError,
     ProviderRefused,
+    Unreachable,
     UsageError,
 )
 from proctor.model import (
@@ -38,7 +42,11 @@ from proctor.model import (
 from proctor.ports import Clock, Provider, Purse, Settlement, Word
 
 TRIES: Final = 5
-"""Calls of one question that may break before its row fails; what is only limited waits on."""
+"""Calls of one question that may break; what is only limited waits on."""
+FIRST_TRIES: Final = 3
+"""The same of a provider that has answered nothing yet: its address is likely to be wrong."""
+LONGEST_BREAK: Final = 30.0
+"""Seconds between two tries of one question, before dice."""
 LOOK_EVERY: Final = 0.25
 """Seconds between two looks at the stop word while a question waits for its turn."""
 FRAME: Final = 64
@@ -57,6 +65,8 @@ class Desk:
     most_output: int | None = None
     """Tokens of a reply where the function gives no cap of its own."""
     gauge: Gauge = field(default_factory=Gauge)
+    answered: int = 0
+    """Calls that were answered: while it rises, a question that breaks is at fault itself."""
 
     def together(self, kind: Kind) -> int:
         """How many questions go in one call."""
@@ -88,13 +98,14 @@ class Asker:
 
     answers: Answers
     run: str = ""
-    stopped: Callable[[], bool] = lambda: False
-    """Whether the run was told to stop: nobody waits for a turn any more."""
+    stopped: Callable[[], int] = lambda: 0
+    """1 where the run was told to stop: nothing new is asked. 2: nobody waits for replies."""
 
     async def chat(self, provider: str | None, body: Mapping[str, Any]) -> Reply:
         """See the port."""
         desk = self.answers.desk(provider)
-        cap = body.get("max_tokens") or desk.most_output
+        told = body.get("max_tokens")
+        cap = desk.most_output if told is None else told
         if cap is None:
             raise ProviderRefused(
                 "a call without a cap on its output could cost anything",
@@ -139,6 +150,7 @@ class Answers:
     dice: Callable[[], float]
     flying: dict[str, asyncio.Future[Answer]] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    closing: bool = False
     looks: Trips[str, Answer | None] = field(init=False)
     reservations: Trips[Want, Word] = field(init=False)
     settlements: Trips[Settlement, None] = field(init=False)
@@ -165,9 +177,18 @@ class Answers:
             task.add_done_callback(self.tasks.discard)
         return await asyncio.gather(*(asyncio.shield(flight) for flight in mine))
 
-    async def aclose(self) -> None:
-        """Wait for what is in the air, which is paid already; errors have nobody to go to."""
-        await asyncio.gather(*self.tasks)
+    async def aclose(self, *, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Wait for what is in the air, which is paid already; errors have nobody to go to.
+
+        hurry: says that nobody wants to wait any more. What is in the air then counts as spent.
+        """
+        self.closing = True
+        while self.tasks and not hurry():
+            await asyncio.wait(self.tasks, timeout=LOOK_EVERY)
+        left = list(self.tasks)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def _fly(self, asks: Sequence[Ask], who: Asker) -> None:
         """Find each of the answers, or ask for it; every flight ends with one or an error."""
@@ -219,45 +240,53 @@ class Answers:
             tokens=sum(map(desk.gauge.tokens, asks)),
             usd=sum(map(price.most, asks), start=Decimal(0)),
         )
-        broken = 0
+        broken, answered = 0, desk.answered
         while True:
             number = await self._turn(Want(provider=desk.name, key=asks[0].key, hold=hold), who)
             try:
                 return await self._call(asks, who, price, number, hold)
             except Limited:
                 continue  # the ledger knows by now how long to wait
+            except ProviderRefused as error:
+                if error.of_question:
+                    raise Unanswered(_told(error)) from None
+                raise
             except Overloaded as error:
                 broken += 1
-                if broken >= TRIES:
-                    raise _gave_up(desk, error) from None
-                pause = error.retry_after or min(30.0, 2.0**broken)
-                await self._wait(Wait(seconds=pause * (0.5 + self.dice()), reason=error.what), who)
+                if broken >= (TRIES if desk.answered else FIRST_TRIES):
+                    raise _gave_up(error, broken, down=desk.answered == answered) from None
+                rest = min(LONGEST_BREAK, 2.0**broken) * (0.5 + self.dice())
+                await self._wait(max(rest, error.retry_after or 0.0), who)
 
     async def _turn(self, want: Want, who: Asker) -> int:
         """Wait until the call may be made; the number of its hold."""
         while True:
+            self._go_on(who)
             word = await self.reservations.send(want)
             match word:
                 case Granted():
                     return word.number
                 case Wait():
-                    await self._wait(word, who)
+                    await self._wait(word.seconds, who)
                 case Spent():
                     raise OutOfQuota(
                         f"provider {want.provider} may not be asked any more: {word.reason}",
                         found=f"until {word.until:%Y-%m-%d %H:%M} UTC" if word.until else "",
-                        fix="it goes on after the reset"
+                        fix="resume the run after that"
                         if word.until
-                        else f"raise budget_usd of [providers.{want.provider}], or stop here",
+                        else f"raise budget_usd of [providers.{want.provider}] and resume, "
+                        "or stop here",
                     )
 
-    async def _wait(self, word: Wait, who: Asker) -> None:
-        left = word.seconds
+    async def _wait(self, left: float, who: Asker) -> None:
         while left > 0:
-            if who.stopped():
-                raise OutOfQuota("told to stop while a question waited for its turn")
+            self._go_on(who)
             await self.clock.sleep(min(left, LOOK_EVERY))
             left -= LOOK_EVERY
+
+    def _go_on(self, who: Asker) -> None:
+        if self.closing or who.stopped():
+            raise AskedToStop("told to stop while questions were to be asked")
 
     async def _call(
         self, asks: Sequence[Ask], who: Asker, price: Price, number: int, hold: Hold
@@ -300,6 +329,7 @@ class Answers:
             )
             for ask, reply in zip(asks, replies, strict=True)
         ]
+        desk.answered += 1
         for ask, reply in zip(asks, replies, strict=True):
             desk.gauge.learn(ask, reply.usage)
         await self.settlements.send(
@@ -331,9 +361,35 @@ class Answers:
         return [found.get(key) for key in keys]
 
     async def _settle(self, settlements: Sequence[Settlement]) -> list[None]:
-        await self.purse.settle(settlements)
-        return [None] * len(settlements)
+        """Keep what was paid for, however long the ledger is busy: else it is paid again."""
+        attempt = 1
+        while True:
+            try:
+                await self.purse.settle(settlements)
+            except (EngineError, Unreachable) as error:
+                step = next_step(error, attempt, self.dice())
+                if step.do is not Do.AGAIN:
+                    raise
+                await self.clock.sleep(step.wait)
+                attempt += 1
+            else:
+                return [None] * len(settlements)
 
 
-def _gave_up(desk: Desk, error: Overloaded) -> Exception:
-    return RuntimeError(f"provider {desk.name} broke {TRIES} times: {error.what}")
+class AskedToStop(OutOfQuota):
+    """Nothing new is asked any more: the run was told to stop, or its time here is over."""
+
+
+def _gave_up(error: Overloaded, tries: int, *, down: bool) -> Exception:
+    """Who is at fault: the provider, while it answers nobody; else this question, and its row."""
+    if down:
+        return ProviderRefused(
+            f"{error.what}: {tries} tries of one question broke, and no other was answered",
+            found=error.found,
+            fix=error.fix or "resume the run when it answers again",
+        )
+    return Unanswered(f"{tries} tries broke: {_told(error)}")
+
+
+def _told(error: ProviderRefused | Overloaded) -> str:
+    return f"{error.what}: {error.found}" if error.found else error.what

@@ -80,6 +80,8 @@ class Kit:
     """Rows that are left are looked for or counted: none is settled meanwhile."""
     halt: str = ""
     """Why no further chunk may be claimed; set once, by whoever finds out first."""
+    held: bool = False
+    """Money or a quota is used up: a person must decide, or a day must pass."""
     first: bool = True
     """No page of this run was settled yet: a bug in every answer is the author's, at once."""
     notes: Notes = field(default_factory=Notes)
@@ -125,6 +127,10 @@ class Kit:
         """Claim nothing more; the chunks in hand are finished."""
         self.halt = self.halt or self.redact(reason)
         self.pacing.stopped.set()
+
+    def stopped(self) -> int:
+        """0 while questions may be asked, 1 when nothing new is begun, 2 when all is dropped."""
+        return max(int(self.idle), self.stop.level)
 
     @property
     def idle(self) -> bool:

@@ -12,7 +12,7 @@ async def let_ask(site: Site, kit: Kit) -> None:
     backfill = kit.backfill
     if not (backfill.is_async and backfill.takes_ctx):
         return
-    kit.asking = await site.asking(kit.run.id, lambda: kit.idle)
+    kit.asking = await site.asking(kit.run.id, kit.stopped)
     if kit.asking is not None:
         together = backfill.concurrency * (backfill.batch or 1)
         kit.pacing.sizing = in_waves(kit.pacing.sizing, together)

@@ -41,14 +41,18 @@ class Ended:
     error: ProctorError | None = None
     interrupted: bool = False
     """Somebody said stop, or its time was over: it can be resumed."""
+    held: bool = False
+    """It rests for money or a quota is used up."""
 
     @property
     def exit_code(self) -> int:
-        """0 done, 1 not clean, 130 interrupted; an error's own code where there is one."""
+        """0 done, 1 not clean, 3 held, 130 interrupted; an error's own code where there is one."""
         if self.error is not None:
             return self.error.exit_code
         if self.interrupted:
             return 130
+        if self.held:
+            return 3
         return 0 if self.run.state is RunState.SUCCEEDED else 1
 
 
@@ -151,7 +155,7 @@ async def _conclude(kit: Kit, still: Mapping[str, int] | None = None) -> Ended:
         return Ended(run=run)
     if kit.idle:
         asked = bool(kit.stop.level) or not kit.halt or run.state is RunState.PAUSING
-        return Ended(run=await _pause(kit, run), interrupted=asked)
+        return Ended(run=await _pause(kit, run), interrupted=asked, held=kit.held)
     if still is None:
         still = await _tallied(kit)
     try:

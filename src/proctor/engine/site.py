@@ -62,7 +62,7 @@ class Settings:
     """Rows a second that this kind of store usually takes: for forecasts only."""
 
 
-async def _nobody(_run: str, _stopped: Callable[[], bool]) -> Asking | None:
+async def _nobody(_run: str, _stopped: Callable[[], int]) -> Asking | None:
     return None
 
 
@@ -84,7 +84,7 @@ class Site:
     """The kind of store, for the advice in reports: sqlite or postgres."""
     signals: tuple[Told, ...] = ()
     """Throttle signals that proctor.toml wants watched in every run."""
-    asking: Callable[[str, Callable[[], bool]], Awaitable[Asking | None]] = _nobody
+    asking: Callable[[str, Callable[[], int]], Awaitable[Asking | None]] = _nobody
     """Opens what the functions of a run ask providers through, by the run and its stop word."""
     listen: Callable[[Sequence[Watch]], tuple[Told, ...]] = lambda _watches: ()
     """The same of what a backfill wants watched."""

@@ -64,6 +64,9 @@ def _landed(kit: Kit, future: asyncio.Future[Tally], failed: int) -> tuple[Tally
     error = future.exception()
     if error is None:
         tally = future.result()
+        if tally.halt and not tally.halt.startswith("fenced"):
+            kit.held = kit.held or tally.held
+            kit.halting(tally.halt)  # the next slice would find out the same, and so on for ever
         return tally, 0 if tally.chunks else failed
     if isinstance(error, ProctorError) and not isinstance(error, EngineError):
         raise error

@@ -35,6 +35,10 @@ class Tally:
     read: int = 0
     exhausted: bool = False
     """Nothing was left to claim when it ended."""
+    halt: str = ""
+    """Why the run must not go on, where the slice found that out."""
+    held: bool = False
+    """That is for a person, or for another day."""
 
 
 @dataclass(slots=True)
@@ -263,7 +267,8 @@ class Work:
     async def _settled(self, lease: Lease, done: Processed) -> Lease | None:
         kit = self.kit
         if done.applied is None:
-            kit.halting(done.verdict.reason)
+            if not kit.idle:  # else it is known why, or this slice's time is over
+                kit.halting(done.verdict.reason)
             await kit.store.release([lease])
             return None
         applied = done.applied
@@ -326,4 +331,10 @@ async def work(kit: Kit) -> Tally:
         finally:
             await slice_.end()
             kit.leased = tuple
-    return Tally(chunks=slice_.chunks, read=slice_.read, exhausted=slice_.exhausted)
+    return Tally(
+        chunks=slice_.chunks,
+        read=slice_.read,
+        exhausted=slice_.exhausted,
+        halt=kit.halt,
+        held=kit.held,
+    )

@@ -120,11 +120,13 @@ def _unknown_model(case: _Case) -> ProviderRefused:
 
 
 def _unanswerable(case: _Case) -> ProviderRefused:
-    return ProviderRefused(
+    refused = ProviderRefused(
         f"the provider {case.name} cannot answer this question with {case.settings.full_model}",
         found=case.found,
         fix="shorten the prompt or change the output contract, as the vendor says",
     )
+    refused.of_question = True
+    return refused
 
 
 def _other_status(case: _Case) -> ProviderRefused | Overloaded:

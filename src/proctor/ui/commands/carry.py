@@ -177,7 +177,7 @@ async def _work(app: App, what: Callable[[App], Awaitable[tuple[str, RunOptions]
         report=report,
         files=files,
         exit_code=code,
-        why=_why(report, over) if code == 1 and ended.error is None else "",
+        why=_why(report, over) if code in (1, 3) and ended.error is None else "",
         resumed=bool(resumed),
         abandoned=options.stop.level > 1,
     )
