@@ -14,7 +14,7 @@ ROWS = 2000 if LONG else 400
 
 
 def test_killed_at_random_instants_it_pays_again_for_calls_in_the_air_at_most(songs):
-    """Kill -9 of the whole group, resumed each time, until every row is right."""
+    """SIGKILL of the whole group, resumed each time, until every row is right."""
     dice = random.Random(20261128)
     songs.add(f"song {number}" for number in range(40, ROWS))
     songs.write(CODE.format(concurrency=AT_ONCE))

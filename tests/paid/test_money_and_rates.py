@@ -77,13 +77,16 @@ def test_slices_of_one_run_share_its_budget(dear):
 
 
 def test_a_rate_is_kept_by_the_vendors_count(songs):
-    """Rpm in any 60 seconds; the even flow lets no more through at once than a burst."""
-    songs.configure(rpm=600)
+    """An even flow after a short burst: in any 5 seconds no more than both together."""
+    songs.vendor.limit("gpt-5-mini", window_s=5)
+    songs.sql("DELETE FROM songs WHERE id > 20")
+    songs.configure(rpm=120)
     ended = songs.run()
     assert ended.code == 0, ended.said
     assert not songs.wrong()
     assert songs.books.limited == 0
-    assert songs.books.most_in_window <= 600
+    assert songs.books.calls == 20
+    assert songs.books.most_in_window <= 15  # 4.9 at once, and 1.94 a second
 
 
 def test_no_more_calls_are_in_flight_than_allowed(songs):

@@ -49,7 +49,8 @@ def test_a_list_function_may_ask_for_each_of_its_rows(songs):
         .replace("async def about(song, ctx):", "async def about(group, ctx):")
         .partition("    said =")[0]
         + "    import asyncio\n"
-        "    asked = [ctx.llm(f\"What does {s['title']} feel like?\", output=Song) for s in group]\n"
+        "    said = [f\"What does {song['title']} feel like?\" for song in group]\n"
+        "    asked = [ctx.llm(text, output=Song) for text in said]\n"
         "    return [a.model_dump() for a in await asyncio.gather(*asked)]\n"
     )
     ended = songs.run()

@@ -73,12 +73,11 @@ class Counter:
             return None
         async with self.opening:
             if self.answers is None:
-                longest = max(setup.settings.timeout_s for setup in setups.values())
                 purse = await open_purse(
                     self.ledger,
-                    {name: setup.limits for name, setup in setups.items()},
+                    setups.limits,
                     redact=self.config.redact,
-                    hold_for=timedelta(seconds=longest) + LONGER,
+                    hold_for=timedelta(seconds=setups.longest) + LONGER,
                 )
                 self.answers = Answers(purse, Desks(setups), self.clock, dice)
         self.stops.append(stopped)

@@ -85,6 +85,7 @@ class Llm:
         the cap of the reply, which the budget holds. Raises Declined where the model refuses,
         Unanswered where its reply was cut off or does not fit `output`.
         """
+        _check(prompt, output, max_tokens)
         body: dict[str, Any] = {
             "system": system,
             "messages": [{"role": "user", "content": prompt}],
@@ -139,6 +140,33 @@ def parsed(text: str, output: type[M]) -> M:
         where = ".".join(str(part) for part in told["loc"]) or "the reply"
         why = f"the model's reply does not fit {output.__name__}: {where}: {told['msg']}"
         raise Unanswered(why) from None
+
+
+def must_be_async(name: str) -> DefinitionError:
+    """The error for a function that asks and cannot wait for the answer."""
+    return DefinitionError(
+        f"a function that asks ctx.{name} must be asynchronous",
+        found=f"ctx.{name} in a function that begins with def",
+        fix=f"write async def, and await ctx.{name}(…)",
+    )
+
+
+def _check(prompt: object, output: object, max_tokens: object) -> None:
+    """A wrong question is the row's, a wrong way to ask it the author's."""
+    if not isinstance(prompt, str):
+        raise TypeError(f"ctx.llm asks a text, and was given {type(prompt).__name__}")
+    if max_tokens is not None and (type(max_tokens) is not int or max_tokens < 1):
+        raise DefinitionError(
+            "max_tokens of ctx.llm is the most that the reply may be long",
+            found=f"max_tokens={max_tokens!r}",
+            fix="max_tokens=500, or leave it to proctor.toml",
+        )
+    if output is not None and not hasattr(output, "model_json_schema"):
+        raise DefinitionError(
+            "output= of ctx.llm is a pydantic model",
+            found=repr(output),
+            fix="class Song(BaseModel): emotions: str; then output=Song",
+        )
 
 
 def no_provider(name: str) -> DefinitionError:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
-from proctor.authoring.asking import Embed, Llm, no_provider
+from proctor.authoring.asking import Embed, Llm, must_be_async, no_provider
 from proctor.errors import DefinitionError
 from proctor.model import Key
 from proctor.ports import Asking
@@ -96,16 +96,23 @@ class Context:
     random: a random.Random seeded by that key: the same dice for the same row, always.
     """
 
-    __slots__ = ("_asking", "_random", "key", "now", "params")
+    __slots__ = ("_asking", "_awaits", "_random", "key", "now", "params")
 
     def __init__(
-        self, *, params: Any, now: datetime, key: Key, asking: Asking | None = None
+        self,
+        *,
+        params: Any,
+        now: datetime,
+        key: Key,
+        asking: Asking | None = None,
+        awaits: bool = True,
     ) -> None:
         self.params = params
         self.now = now
         self.key = key
         self._random: random.Random | None = None
         self._asking = asking
+        self._awaits = awaits
 
     @property
     def random(self) -> random.Random:
@@ -117,16 +124,19 @@ class Context:
     @property
     def llm(self) -> Llm:
         """Language models: `await ctx.llm(prompt, output=Model)`; for asynchronous functions."""
-        if self._asking is None:
-            raise no_provider("llm")
-        return Llm(self._asking)
+        return Llm(self._asked("llm"))
 
     @property
     def embed(self) -> Embed:
         """Embedding models: `await ctx.embed(texts)`; for asynchronous functions."""
+        return Embed(self._asked("embed"))
+
+    def _asked(self, name: str) -> Asking:
+        if not self._awaits:
+            raise must_be_async(name)
         if self._asking is None:
-            raise no_provider("embed")
-        return Embed(self._asking)
+            raise no_provider(name)
+        return self._asking
 
     @property
     def http(self) -> NoReturn:

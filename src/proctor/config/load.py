@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from proctor.config.document import Document, Place, read
 from proctor.config.environ import fill, names_in
 from proctor.config.faults import explain
-from proctor.config.paid import ProviderSetup, Setups, check_fallbacks, key_env
+from proctor.config.paid import Setups, check_fallbacks, key_env
 from proctor.config.schema import Draft, EnvDraft, RunDefaults, SignalDraft, Throttle
 from proctor.config.secret import LONG, Redactor, Secret, looks_private, mask_url, secrets_of_url
 from proctor.errors import ConfigError
@@ -90,7 +90,7 @@ class Config:
         return _Envs(self)
 
     @property
-    def providers(self) -> Mapping[str, ProviderSetup]:
+    def providers(self) -> Setups:
         """Every provider of paid answers by name; each is resolved when it is taken out."""
         return Setups(self._draft.providers, self._variables, self._document, self._fill)
 

@@ -173,14 +173,7 @@ class Setups(Mapping[str, ProviderSetup]):
             timeout_s=draft.timeout_s,
             max_tokens=draft.max_tokens,
             price=_price(draft.price),
-            limits=Limits(
-                rpm=draft.rpm,
-                tpm=draft.tpm,
-                daily=draft.daily,
-                resets_at=draft.resets_at,
-                budget_usd=draft.budget_usd,
-                concurrency=draft.concurrency,
-            ),
+            limits=_limits(draft),
         )
         return ProviderSetup(settings=settings, key=self._key(settings), fallback=draft.fallback)
 
@@ -189,6 +182,16 @@ class Setups(Mapping[str, ProviderSetup]):
 
     def __len__(self) -> int:
         return len(self._drafts)
+
+    @property
+    def limits(self) -> dict[str, Limits]:
+        """What each may be asked; this needs no key and no other variable."""
+        return {name: _limits(draft) for name, draft in self._drafts.items()}
+
+    @property
+    def longest(self) -> float:
+        """Seconds that a call to any of them may last; 0 where there is none."""
+        return max((draft.timeout_s for draft in self._drafts.values()), default=0.0)
 
     def __repr__(self) -> str:
         return f"<providers: {', '.join(self)}>"
@@ -234,6 +237,17 @@ def check_fallbacks(drafts: Mapping[str, ProviderDraft], document: Document) -> 
                     found=f"{other!r} is {'the same' if other == name else 'no'} provider",
                     fix=f"name others of this file: {known}",
                 )
+
+
+def _limits(draft: ProviderDraft) -> Limits:
+    return Limits(
+        rpm=draft.rpm,
+        tpm=draft.tpm,
+        daily=draft.daily,
+        resets_at=draft.resets_at,
+        budget_usd=draft.budget_usd,
+        concurrency=draft.concurrency,
+    )
 
 
 def _price(draft: PriceDraft | None) -> Price | None:

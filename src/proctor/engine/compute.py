@@ -232,7 +232,13 @@ class Caller:
     def _call(self, rows: Any, key: Key) -> Any:
         function: Callable[..., Any] = self.backfill.function  # type: ignore[assignment]
         if self.backfill.takes_ctx:
-            context = Context(params=self.params, now=self.now, key=key, asking=self.asking)
+            context = Context(
+                params=self.params,
+                now=self.now,
+                key=key,
+                asking=self.asking,
+                awaits=self.backfill.is_async,
+            )
             return function(rows, context)
         return function(rows)
 

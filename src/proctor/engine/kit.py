@@ -129,7 +129,7 @@ class Kit:
         self.pacing.stopped.set()
 
     def stopped(self) -> int:
-        """0 while questions may be asked, 1 when nothing new is begun, 2 when all is dropped."""
+        """0 while questions may be asked, 1 when none may be begun, 2 when all is dropped."""
         return max(int(self.idle), self.stop.level)
 
     @property

@@ -24,7 +24,6 @@ from proctor.model import Applied, Bucket, Issue, Lease, Outcome, Page, Settled,
 from proctor.model.keytext import key_text
 
 WRONG = Verdict(Word.PAUSE, "the function gave wrong answers for the first page")
-ASKED = Verdict(Word.PAUSE, "told to stop while questions were to be asked")
 SHUT = Verdict(Word.PAUSE, "told to stop while nothing may be written")
 
 
@@ -66,7 +65,10 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
                 asking=kit.asking,
             )
         except OutOfQuota as spent:
-            return _unanswered(spent, page, kit)
+            # What was answered is kept: the chunk is done anew, and asks only for the rest.
+            kit.held = kit.held or not isinstance(spent, AskedToStop)
+            pause = Verdict(Word.PAUSE, str(spent))
+            return Processed(applied=None, verdict=pause, page=page)
         settled = await _settled(page, answers, kit)
         # What is to be written counts as written, or a few bad rows would be all that were read.
         verdict = judge(kit, settled.outcome.plus(Bucket.WRITTEN, len(settled.index)))
@@ -81,14 +83,6 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
     _let_go_later(answers, settled)
     verdict = explained(judge(kit, applied.outcome), applied.issues, kit.spec)
     return Processed(applied=applied, verdict=verdict, page=page)
-
-
-def _unanswered(spent: OutOfQuota, page: Page, kit: Kit) -> Processed:
-    """Hand a chunk back: what was answered is kept, so that only the rest is asked again."""
-    if isinstance(spent, AskedToStop):
-        return Processed(applied=None, verdict=ASKED, page=page)
-    kit.held = True
-    return Processed(applied=None, verdict=Verdict(Word.PAUSE, str(spent)), page=page)
 
 
 def _let_go_later(*rows: object) -> None:
