@@ -4,6 +4,7 @@ import io
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -20,6 +21,8 @@ from proctor.engine.snapshot import (
 )
 from proctor.model import (
     Bucket,
+    Foreseen,
+    Foresight,
     Issue,
     Outcome,
     RunState,
@@ -138,6 +141,54 @@ def test_a_plan_leaves_out_what_the_store_does_not_have(forecast):
     assert "dead tuples" not in text
     assert "write-ahead log" not in text
     assert "parameters" not in text
+
+
+def test_a_plan_tells_what_its_answers_will_cost(forecast):
+    """Money as a range, what the sample has cost, the limit that binds, days of quota."""
+    writer = Foreseen(
+        provider="writer",
+        model="openai:gpt-5-mini",
+        calls_per_row=1.0,
+        input_per_row=412.0,
+        output_per_row=38.0,
+        calls=3421,
+        input_tokens=1_409_452,
+        output_tokens=129_998,
+        usd=Decimal("0.61"),
+        usd_low=Decimal("0.58"),
+        usd_high=Decimal("0.64"),
+        to_pay=Decimal("0.60"),
+        left_usd=Decimal("11.89"),
+        days=4,
+    )
+    seen = Foresight(
+        rows=50,
+        eligible=3421,
+        providers=(writer,),
+        usd=Decimal("0.61"),
+        usd_low=Decimal("0.58"),
+        usd_high=Decimal("0.64"),
+        to_pay=Decimal("0.60"),
+        paid=Decimal("0.0089"),
+        paid_calls=50,
+        low=timedelta(minutes=7),
+        high=timedelta(minutes=11),
+        bound="rpm = 500 of writer",
+    )
+    text = shown(forecasts.plan(replace(forecast, paid=seen)))
+    for told in (
+        "about $0.61, $0.58 to $0.64, for all 3,421 rows",
+        "$0.0089 for 50 calls",
+        "7 min to 11 min, by rpm = 500 of writer",
+        "412 in, 38 out",
+        "$11.89 of writer",
+        "4 days of writer",
+    ):
+        assert told in text
+    kept = replace(seen, paid=Decimal(0), paid_calls=0)
+    assert "nothing: the answers were kept already" in shown(
+        forecasts.plan(replace(forecast, paid=kept))
+    )
 
 
 def test_a_dry_run_of_nothing_says_so():

@@ -20,7 +20,8 @@ from proctor.engine.control import change_knobs, pause, refuse_ended
 from proctor.engine.digest import digest_code
 from proctor.engine.launch import Request, give_up, launch, params_of, read_plan
 from proctor.engine.part import Part, resolve
-from proctor.engine.plan import approve, make_plan, rehearse
+from proctor.engine.plan import approve, make_plan
+from proctor.engine.rehearse import Wanted, rehearse
 from proctor.engine.run import Ended, Worker
 from proctor.engine.show import (
     in_key_order,
@@ -79,12 +80,22 @@ class App:
         return digest_code(backfill, self.site.root).digest
 
     async def plan(
-        self, name: str, *, params: Mapping[str, str] | None = None, part: Part | None = None
+        self,
+        name: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        part: Part | None = None,
+        paid_sample: int | None = None,
     ) -> Plan:
-        """The forecast of a run; writes nothing to the store."""
-        backfill = self.backfill(name)
-        plan, _ = await make_plan(self.site, backfill, params=params or {}, part=part or Part())
-        await self.site.events.flush()
+        """The forecast of a run; writes nothing to the store.
+
+        paid_sample: for how many rows providers are asked; the answers are kept and paid.
+        """
+        backfill, whole = self.backfill(name), part or Part()
+        async with self.site.events.flushing():
+            plan, _ = await make_plan(
+                self.site, backfill, params=params or {}, part=whole, paid_sample=paid_sample
+            )
         return plan
 
     async def dry_run(
@@ -94,13 +105,16 @@ class App:
         params: Mapping[str, str] | None = None,
         sample: int = 20,
         part: Part | None = None,
+        paid_sample: int | None = None,
     ) -> DryRun:
-        """Before and after of real rows; writes nothing."""
+        """Before and after of real rows; writes nothing. paid_sample: see `plan`."""
         backfill = self.backfill(name)
         spec, bound = backfill.bind(params or {})
         await self.site.store.inspect(spec)
         span = await resolve(self.site, spec, part or Part())
-        return await rehearse(self.site, backfill, spec, bound, span=span, count=sample)
+        wanted = Wanted(span=span, count=sample, paid=paid_sample)
+        async with self.site.events.flushing():
+            return await rehearse(self.site, backfill, spec, bound, wanted)
 
     async def run(
         self, name: str, options: RunOptions, on: Callable[[Snapshot], None] = lambda _s: None

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
 from proctor.adapters.ledger import open_purse
-from proctor.config import Config, ProviderSetup
-from proctor.engine.answers import Answers, Asker, Desk
-from proctor.engine.site import dice
-from proctor.ports import Asking, Clock
+from proctor.config import Config, Setups
+from proctor.engine.answers import Answers, Asker
+from proctor.engine.desk import Desk
+from proctor.engine.sampling import Sampler
+from proctor.engine.site import dice, new_id
+from proctor.errors import ProctorError
+from proctor.model import Ask, Price, ProviderSeen, Reply, Spending
+from proctor.ports import Asking, Clock, Provider
 
 LONGER: Final = timedelta(seconds=10)
 """For how much longer than its time-out a call is held to be in flight, and takes a place there.
@@ -23,26 +27,64 @@ After a kill with all places taken a resumed run stands still for that long.
 
 
 @dataclass(slots=True)
-class Desks(Mapping[str, Desk]):
-    """Providers by name, opened one by one when they are asked: what is not used needs no key."""
+class Late:
+    """A provider that is opened when it is first asked: kept answers need no key and no library."""
 
-    setups: Mapping[str, ProviderSetup]
-    opened: dict[str, Desk] = field(default_factory=dict)
+    setups: Setups
+    name: str
+    opened: Provider | None = None
 
-    def __getitem__(self, name: str) -> Desk:
+    def open(self) -> Provider:
         """The provider; ConfigError or ProviderRefused where it cannot be asked."""
-        if name not in self.opened:
+        if self.opened is None:
             from proctor.adapters.providers import open_provider
 
-            setup = self.setups[name]
+            setup = self.setups[self.name]
             key = None if setup.key is None else setup.key.reveal()
-            self.opened[name] = Desk(
+            self.opened = open_provider(setup.settings, key)
+        return self.opened
+
+    async def call(self, ask: Ask) -> Reply:
+        """See the port."""
+        return await self.open().call(ask)
+
+    async def call_many(self, asks: Sequence[Ask]) -> list[Reply]:
+        """See the port."""
+        return await self.open().call_many(asks)
+
+    @property
+    def most_together(self) -> int:
+        """See the port."""
+        return self.open().most_together
+
+    def price(self, model: str) -> Price | None:
+        """See the port."""
+        return self.open().price(model)
+
+    async def aclose(self) -> None:
+        """See the port."""
+        if self.opened is not None:
+            await self.opened.aclose()
+
+
+@dataclass(slots=True)
+class Desks(Mapping[str, Desk]):
+    """Providers by name, made ready one by one when they are asked for."""
+
+    setups: Setups
+    made: dict[str, Desk] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Desk:
+        """The provider; ConfigError where its address needs a variable that is not set."""
+        if name not in self.made:
+            settings = self.setups.settings(name)
+            self.made[name] = Desk(
                 name=name,
-                provider=open_provider(setup.settings, key),
-                model=setup.settings.full_model,
-                most_output=setup.settings.max_tokens,
+                provider=Late(self.setups, name),
+                model=settings.full_model,
+                most_output=settings.max_tokens,
             )
-        return self.opened[name]
+        return self.made[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.setups)
@@ -68,9 +110,34 @@ class Counter:
 
     async def asking(self, run: str, stopped: Callable[[], int]) -> Asking | None:
         """What a run's functions ask through; None where proctor.toml names no provider."""
+        if not self.config.providers:
+            return None
+        self.stops.append(stopped)
+        return Asker(answers=await self._opened(), run=run, stopped=stopped)
+
+    async def sampling(self, paying: bool) -> Sampler | None:  # noqa: FBT001 - as the site types it
+        """What the functions of plans and dry runs ask through; needs no key while nobody pays."""
         setups = self.config.providers
         if not setups:
             return None
+        return Sampler(
+            answers=await self._opened(),
+            limits={name: setups.terms(name).limits for name in setups},
+            run=f"sample {new_id(self.clock.now())}",
+            paying=paying,
+        )
+
+    async def seen(self) -> list[ProviderSeen]:
+        """Every provider, as far as it can be looked at without asking it."""
+        setups = self.config.providers
+        spent = {}
+        if setups:
+            answers = await self._opened()
+            spent = {one.provider: one for one in await answers.purse.spending()}
+        return [_seen(setups, name, spent.get(name)) for name in setups]
+
+    async def _opened(self) -> Answers:
+        setups = self.config.providers
         async with self.opening:
             if self.answers is None:
                 purse = await open_purse(
@@ -80,8 +147,7 @@ class Counter:
                     hold_for=timedelta(seconds=setups.longest) + LONGER,
                 )
                 self.answers = Answers(purse, Desks(setups), self.clock, dice)
-        self.stops.append(stopped)
-        return Asker(answers=self.answers, run=run, stopped=stopped)
+        return self.answers
 
     async def aclose(self) -> None:
         """Keep what is in the air, then give everything back."""
@@ -90,6 +156,27 @@ class Counter:
         await self.answers.aclose(hurry=lambda: any(stop() >= 2 for stop in self.stops))
         desks = self.answers.desks
         if isinstance(desks, Desks):
-            for desk in desks.opened.values():
+            for desk in desks.made.values():
                 await desk.provider.aclose()
         await self.answers.purse.aclose()
+
+
+def _seen(setups: Setups, name: str, spent: Spending | None) -> ProviderSeen:
+    terms = setups.terms(name)
+    price, wrong = None, ""
+    try:
+        from proctor.adapters.providers import list_price
+
+        price = list_price(setups.settings(name))
+    except ProctorError as error:
+        wrong = f"{error.what}: {error.found}" if error.found else error.what
+    return ProviderSeen(
+        name=name,
+        model=terms.model,
+        limits=terms.limits,
+        key_env=terms.key_env,
+        key_is_set=terms.key_is_set,
+        price=price,
+        spent=spent or Spending(provider=name),
+        wrong=wrong,
+    )

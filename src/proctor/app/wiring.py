@@ -59,6 +59,8 @@ async def open_app(
             dialect=dialect,
             signals=tuple(_configured(signal, store, clock) for signal in environment.signals),
             asking=counter.asking,
+            sampling=counter.sampling,
+            providers=counter.seen,
             listen=lambda watches: tuple(_told(watch, store, clock) for watch in watches),
         )
         yield App(config=config, env=env, site=site, backfills=backfills)

@@ -1,7 +1,7 @@
 """proctor.toml and the environment, read into one frozen Config."""
 
 from proctor.config.load import Config, Env, UserSignal, load
-from proctor.config.paid import ProviderSetup
+from proctor.config.paid import ProviderSetup, Setups
 from proctor.config.schema import RunDefaults, Throttle
 from proctor.config.secret import Redactor, Secret, mask_url, redact
 
@@ -12,6 +12,7 @@ __all__ = [
     "Redactor",
     "RunDefaults",
     "Secret",
+    "Setups",
     "Throttle",
     "UserSignal",
     "load",

@@ -145,6 +145,19 @@ class ProviderSetup:
         return self.settings.limits
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What of a provider needs nothing of the environment, and so can always be looked at."""
+
+    model: str
+    """As it is written: `openai:gpt-5-mini`."""
+    limits: Limits
+    timeout_s: float
+    key_env: str
+    """The variable that holds its key; empty where it has none."""
+    key_is_set: bool
+
+
 class Setups(Mapping[str, ProviderSetup]):
     """Providers by name, resolved one by one: a key that is missing harms only its own."""
 
@@ -161,10 +174,28 @@ class Setups(Mapping[str, ProviderSetup]):
 
     def __getitem__(self, name: str) -> ProviderSetup:
         """The provider; ConfigError if its key or another variable is not set."""
+        settings = self.settings(name)
+        fallback = self._drafts[name].fallback
+        return ProviderSetup(settings=settings, key=self._key(settings), fallback=fallback)
+
+    def terms(self, name: str) -> Terms:
+        """What may be said of it without its key or any other variable."""
+        draft = self._drafts[name]
+        variable = key_env(draft)
+        return Terms(
+            model=draft.model,
+            limits=_limits(draft),
+            timeout_s=draft.timeout_s,
+            key_env=variable,
+            key_is_set=bool(self._variables.get(variable, "").strip()),
+        )
+
+    def settings(self, name: str) -> ProviderSettings:
+        """The provider but its key; ConfigError if a variable in its address is not set."""
         draft = self._drafts[name]
         place: Place = ("providers", name)
         vendor, _, model = draft.model.partition(":")
-        settings = ProviderSettings(
+        return ProviderSettings(
             name=name,
             vendor=cast("Vendor", vendor),
             model=model,
@@ -175,7 +206,6 @@ class Setups(Mapping[str, ProviderSetup]):
             price=_price(draft.price),
             limits=_limits(draft),
         )
-        return ProviderSetup(settings=settings, key=self._key(settings), fallback=draft.fallback)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._drafts)
@@ -270,6 +300,7 @@ __all__ = [
     "ProviderDraft",
     "ProviderSetup",
     "Setups",
+    "Terms",
     "check_fallbacks",
     "key_env",
 ]

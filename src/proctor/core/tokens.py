@@ -14,7 +14,7 @@ SPARE = 1.15
 
 @dataclass(slots=True)
 class Gauge:
-    """One provider's bytes a token and tokens a reply, as far as replies have told.
+    """One provider's bytes a token, tokens and time of a reply, as far as replies have told.
 
     It estimates what counts against a rate; money is always held by the upper bounds.
     """
@@ -22,6 +22,8 @@ class Gauge:
     bytes_per_token: float = 3.0
     """A little under the four of English text: too many tokens held are given back."""
     output: float | None = None
+    seconds: float | None = None
+    """The usual time of a call, without the wait for its turn."""
 
     def tokens(self, ask: Ask) -> int:
         """Tokens to hold for a question, input and output together."""
@@ -39,3 +41,8 @@ class Gauge:
             mean = self.output
             count = usage.output_tokens
             self.output = float(count) if mean is None else mean + WEIGHT * (count - mean)
+
+    def timed(self, seconds: float) -> None:
+        """Take in how long a call took."""
+        usual = self.seconds
+        self.seconds = seconds if usual is None else usual + WEIGHT * (seconds - usual)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from proctor.authoring import Unanswered
 from proctor.core.retry import Do, next_step
-from proctor.core.tokens import Gauge
+from proctor.engine.desk import Desk
 from proctor.engine.trips import Trips
 from proctor.errors import (
     EngineError,
@@ -39,7 +39,7 @@ from proctor.model import (
     Want,
     canonical,
 )
-from proctor.ports import Clock, Provider, Purse, Settlement, Word
+from proctor.ports import Clock, Purse, Settlement, Word
 
 TRIES: Final = 5
 """Calls of one question that may break; what is only limited waits on."""
@@ -55,41 +55,8 @@ TOGETHER: Final = 200
 """Questions of one trip to the ledger."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Desk:
-    """One provider of proctor.toml, ready to be asked."""
-
-    name: str
-    provider: Provider
-    model: str
-    most_output: int | None = None
-    """Tokens of a reply where the function gives no cap of its own."""
-    gauge: Gauge = field(default_factory=Gauge)
-    answered: int = 0
-    """Calls that were answered: while it rises, a question that breaks is at fault itself."""
-
-    def together(self, kind: Kind) -> int:
-        """How many questions go in one call."""
-        return self.provider.most_together if kind is Kind.EMBED else 1
-
-    async def call(self, asks: Sequence[Ask]) -> list[Reply]:
-        """Ask once, for all of them."""
-        if asks[0].kind is Kind.EMBED:
-            return await self.provider.call_many(asks)
-        (ask,) = asks
-        return [await self.provider.call(ask)]
-
-    def price(self) -> Price:
-        """What it costs; ProviderRefused where nobody knows."""
-        found = self.provider.price(self.model)
-        if found is None:
-            raise ProviderRefused(
-                f"the price of {self.model} is not known, so no budget could hold",
-                found=f"provider {self.name} of proctor.toml has no price",
-                fix=f"[providers.{self.name}] price = {{ input = 0.15, output = 0.60 }} "
-                "(US dollars for a million tokens)",
-            )
-        return found
+class Unpaid(Exception):
+    """A question whose answer is not kept, asked by somebody who may not pay for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +67,10 @@ class Asker:
     run: str = ""
     stopped: Callable[[], int] = lambda: 0
     """1 where the run was told to stop: nothing new is asked. 2: nobody waits for replies."""
+    paying: bool = True
+    """Whether calls may be made; else only answers that are kept are given, or Unpaid raised."""
+    heard: Callable[[Answer], None] = lambda _answer: None
+    """Told of every answer, kept or new."""
 
     async def chat(self, provider: str | None, body: Mapping[str, Any]) -> Reply:
         """See the port."""
@@ -122,6 +93,7 @@ class Asker:
             most_output=cap,
         )
         (answer,) = await self.answers.ask_all([ask], self)
+        self.heard(answer)
         return answer.reply
 
     async def embed(self, provider: str | None, texts: Sequence[str]) -> list[list[float]]:
@@ -137,7 +109,10 @@ class Asker:
             )
             for text in texts
         ]
-        return [json.loads(a.reply.raw) for a in await self.answers.ask_all(asks, self)]
+        answers = await self.answers.ask_all(asks, self)
+        for answer in answers:
+            self.heard(answer)
+        return [json.loads(a.reply.raw) for a in answers]
 
 
 @dataclass(slots=True)
@@ -203,7 +178,9 @@ class Answers:
                 missing.append(ask)
             else:
                 self._landed([ask], [kept])
-        if missing:
+        if missing and not who.paying:
+            self._landed(missing, Unpaid())
+        elif missing:
             size = self._together(missing[0])
             lots = [missing[at : at + size] for at in range(0, len(missing), size)]
             await asyncio.gather(*(self._settled(lot, who) for lot in lots))
@@ -296,6 +273,7 @@ class Answers:
         nothing = Settlement(hold=number, tokens=0, cost=Decimal(0))
         # What nobody knows the end of counts as if it had taken all that was held.
         all_of_it = Settlement(hold=number, tokens=hold.tokens, cost=hold.usd)
+        began = self.clock.monotonic()
         try:
             replies = await desk.call(asks)
         except Limited as error:
@@ -316,6 +294,7 @@ class Answers:
         except BaseException:
             await asyncio.shield(self.settlements.send(all_of_it))
             raise
+        desk.gauge.timed(self.clock.monotonic() - began)
         answers = [
             Answer(
                 key=ask.key,

@@ -6,6 +6,7 @@ import asyncio
 import pickle
 
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,6 +22,8 @@ from proctor.ports import Asking
 
 Redact = Callable[[str], str]
 """Takes the secrets of a configuration out of a text."""
+ROW: ContextVar[Key] = ContextVar("ROW")
+"""Inside a function that may ask: the key of its row, or of the first that it was given."""
 SHOWN = 200
 """Characters of an exception's message that are kept."""
 
@@ -232,6 +235,8 @@ class Caller:
     def _call(self, rows: Any, key: Key) -> Any:
         function: Callable[..., Any] = self.backfill.function  # type: ignore[assignment]
         if self.backfill.takes_ctx:
+            if self.asking is not None:
+                ROW.set(key)
             context = Context(
                 params=self.params,
                 now=self.now,

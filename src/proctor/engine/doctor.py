@@ -6,15 +6,18 @@ from collections.abc import Mapping
 
 from proctor.authoring import Backfill
 from proctor.core.throttle import describe
+from proctor.engine.show import money
 from proctor.engine.site import Site, Told
 from proctor.engine.snapshot import Finding
 from proctor.errors import ProctorError
+from proctor.model import ProviderSeen
 
 
 async def examine(site: Site, backfills: Mapping[str, Backfill]) -> list[Finding]:
-    """Look at the ledger, the store, its signals and every backfill's tables; writes nothing."""
+    """Look at ledger, store, signals, providers and every backfill's tables; asks no provider."""
     found = [await _ledger(site)]
     found += await _store(site)
+    found += await _providers(site)
     found += [await _signal(site, told) for told in site.signals]
     for backfill in backfills.values():
         found.append(await _backfill(site, backfill))
@@ -77,6 +80,64 @@ async def _store(site: Site) -> list[Finding]:
         for signal in site.limited(health.signals)
     ]
     return found
+
+
+async def _providers(site: Site) -> list[Finding]:
+    try:
+        return [_provider(seen) for seen in await site.providers()]
+    except ProctorError as error:
+        return [_bad("providers", error)]
+
+
+def _provider(seen: ProviderSeen) -> Finding:
+    """One of proctor.toml, by what is known without asking it."""
+    section = f"[providers.{seen.name}]"
+    fix, limits = "", seen.limits
+    if seen.wrong:
+        fix = "see what it says; nothing can be asked before"
+    elif seen.key_env and not seen.key_is_set:
+        fix = f"export {seen.key_env}=… before you call proctor"
+    elif seen.price is None:
+        fix = f"{section} price = {{ input = 0.15, output = 0.60 }} (US dollars for 1M tokens)"
+    elif limits.budget_usd is not None and seen.spent.usd >= limits.budget_usd:
+        fix = f"the budget is spent: raise budget_usd of {section}"
+    words = [
+        seen.model,
+        seen.wrong,
+        f"key in {seen.key_env}" if seen.key_is_set else "",
+        f"{seen.key_env} is not set" if seen.key_env and not seen.key_is_set else "",
+        _priced(seen),
+        ", ".join(_limits(seen)),
+        _spent(seen),
+    ]
+    detail = "; ".join(word for word in words if word)
+    return Finding(subject=f"provider {seen.name}", ok=not fix, detail=detail, fix=fix)
+
+
+def _priced(seen: ProviderSeen) -> str:
+    price = seen.price
+    if price is None:
+        return "" if seen.wrong else "its price is not known"
+    sums = f"${price.input_per_million:f} in, ${price.output_per_million:f} out"
+    return f"{sums} for 1M tokens ({price.source})"
+
+
+def _limits(seen: ProviderSeen) -> list[str]:
+    limits, today = seen.limits, seen.spent.today
+    bounds = {"rpm": limits.rpm, "tpm": limits.tpm, "concurrency": limits.concurrency}
+    found = [f"{name} {bound:,}" for name, bound in bounds.items() if bound is not None]
+    if limits.daily is not None:
+        found.append(f"{today:,} of {limits.daily:,} requests today")
+    return found
+
+
+def _spent(seen: ProviderSeen) -> str:
+    """What it has cost so far, and what the budget leaves; a hold nobody settled is spent."""
+    spent, budget = seen.spent, seen.limits.budget_usd
+    words = money(spent.usd) + (f" of {money(budget)}" if budget is not None else "")
+    words += f" spent in {_plural(spent.calls, 'call')}"
+    words += f", {money(spent.held_usd)} held" if spent.held_usd else ""
+    return words if budget is not None else f"{words}, no budget is set"
 
 
 async def _signal(site: Site, told: Told, of: str = "") -> Finding:

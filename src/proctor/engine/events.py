@@ -16,6 +16,7 @@ from proctor.ports import Clock, Ledger
 
 EVENTS: dict[str, bool] = {
     "plan.made": True,
+    "sample.paid": True,
     "run.opened": True,
     "run.resumed": True,
     "run.pausing": True,

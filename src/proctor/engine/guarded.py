@@ -11,6 +11,7 @@ import importlib
 import os
 import pickle
 import sys
+import threading
 import time
 
 from collections.abc import Iterator
@@ -26,11 +27,10 @@ from proctor.engine.columns import Notes
 from proctor.engine.compute import compute_async, compute_now
 from proctor.engine.guard import Guard, Refused
 from proctor.engine.place import place_of
+from proctor.engine.relay import Relay, receive, send
 from proctor.errors import AuthorError, DefinitionError, ProctorError
 from proctor.model import Key, Page, Row
 
-LENGTH = 8
-"""Bytes of the length that stands before each message."""
 SINGLE = 5
 """Rows that are computed one at a time before the lots double."""
 
@@ -51,13 +51,19 @@ class Request:
     rows: list[Row]
     params: Any
     now: datetime
+    asks: bool = False
+    """Whether the parent answers questions to providers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Answers for the next rows, how long their calls took, and the columns used until now."""
+    """Answers for the next rows, how long their calls took, and the columns used until now.
+
+    `unasked` says of each whether its answer is none, for a question to a provider was not asked.
+    """
 
     answers: list[Answered]
+    unasked: list[bool]
     seconds: float
     columns: frozenset[str]
 
@@ -79,7 +85,10 @@ def main() -> None:
     try:
         backfill = _backfill(receive(source))
         request = receive(source)
-        for part in _parts(backfill, request, loop):
+        relay = Relay(source=source, sink=sink, loop=loop) if request.asks else None
+        if relay is not None:
+            threading.Thread(target=relay.listen, daemon=True).start()
+        for part in _parts(backfill, request, loop, relay):
             _refuse_disguised(part, guard)
             send(sink, part)
     except BaseException as error:  # noqa: BLE001 - also SystemExit: the parent must hear of it
@@ -87,6 +96,12 @@ def main() -> None:
         disguised = guard.refused and not isinstance(error, ProctorError)
         send(sink, Broken(error=_explained(guard.refused[0] if disguised else error)))
     os._exit(0)
+
+
+def _unasked(backfill: Backfill, keys: list[Key], relay: Relay | None) -> list[bool]:
+    """Of each row whether a question was not asked for it, or for the first of its group."""
+    size, missing = backfill.batch or 1, relay.unasked if relay is not None else set()
+    return [any(key in missing for key in (keys[i - i % size], keys[i])) for i in range(len(keys))]
 
 
 def _refuse_disguised(part: Part, guard: Guard) -> None:
@@ -105,29 +120,6 @@ def _channels() -> tuple[BinaryIO, BinaryIO]:
     return source, sink
 
 
-def receive(source: BinaryIO) -> Any:
-    """The next message; EOFError when the other side is gone."""
-    size = int.from_bytes(source.read(LENGTH), "big")
-    data = source.read(size)
-    if not data:
-        raise EOFError
-    return pickle.loads(data)  # noqa: S301 - from our own parent
-
-
-def send(sink: BinaryIO, message: object) -> None:
-    """One message, with its length before it, after what the author printed until now."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    sink.write(framed(message))
-    sink.flush()
-
-
-def framed(message: object) -> bytes:
-    """A message as it goes over a pipe."""
-    data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    return len(data).to_bytes(LENGTH, "big") + data
-
-
 def _backfill(setup: Setup) -> Backfill:
     importlib.import_module(setup.module)
     found = REGISTRY.get(setup.name)
@@ -140,7 +132,9 @@ def _backfill(setup: Setup) -> Backfill:
     return found
 
 
-def _parts(backfill: Backfill, request: Request, loop: asyncio.AbstractEventLoop) -> Iterator[Part]:
+def _parts(
+    backfill: Backfill, request: Request, loop: asyncio.AbstractEventLoop, relay: Relay | None
+) -> Iterator[Part]:
     notes = Notes()
     for at in lots(backfill, len(request.keys)):
         count = len(request.keys[at])
@@ -155,13 +149,14 @@ def _parts(backfill: Backfill, request: Request, loop: asyncio.AbstractEventLoop
         began = time.perf_counter()
         if backfill.is_async:
             answers = loop.run_until_complete(
-                compute_async(backfill, page, params=request.params, now=request.now)
+                compute_async(backfill, page, params=request.params, now=request.now, asking=relay)
             )
         else:
             answers = compute_now(backfill, page, params=request.params, now=request.now)
         seconds = time.perf_counter() - began
         yield Part(
             answers=[portable(a, backfill) for a in answers],
+            unasked=_unasked(backfill, request.keys[at], relay),
             seconds=seconds,
             columns=frozenset(notes.names),
         )

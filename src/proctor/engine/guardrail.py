@@ -1,8 +1,10 @@
 """Calls the author's function for plans, dry runs and checks in a child that may only compute.
 
 The child gets rows over a pipe and an environment without DSNs and secrets, and an audit hook
-refuses sockets, subprocesses and writes to files. This is a guard-rail, not a sandbox: it
-catches what an honest function does by mistake; see engine/guard for what it does not.
+refuses sockets, subprocesses and writes to files. What it asks providers goes over the pipe to
+this process, which has the keys and answers as far as it may. This is a guard-rail, not a
+sandbox: it catches what an honest function does by mistake; see engine/guard for what it does
+not.
 """
 
 from __future__ import annotations
@@ -18,14 +20,16 @@ import statistics
 import sys
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from proctor.authoring import Backfill
 from proctor.core.answer import Answered
-from proctor.engine.guarded import LENGTH, Broken, Part, Request, Setup, framed
+from proctor.engine.guarded import Broken, Part, Request, Setup
+from proctor.engine.relay import LENGTH, Question, framed
+from proctor.engine.sampling import Sampler
 from proctor.errors import AuthorError, DefinitionError
 from proctor.model import Page
 
@@ -49,6 +53,8 @@ class Rehearsed:
     """The usual time of the function for one row."""
     columns: frozenset[str] = frozenset()
     """Those of which the function took a value, of any row."""
+    unasked: tuple[int, ...] = ()
+    """The places of rows without an answer: their question to a provider was not asked."""
 
 
 async def guarded(
@@ -58,34 +64,48 @@ async def guarded(
     params: Any,
     now: datetime,
     root: Path,
+    sampler: Sampler | None = None,
     patience: timedelta = PATIENCE,
 ) -> Rehearsed:
     """Call the function for each row of the page.
 
-    patience: how long to wait for the next lot of rows. Raises AuthorError where the function
-    did what is refused, ended its process or did not come back, DefinitionError where its
-    module cannot be imported without secrets.
+    sampler: answers what it asks providers; without one there is no provider. patience: how long
+    to wait for the next lot of rows, beside the time in which questions are answered. Raises
+    AuthorError where the function did what is refused, ended its process or did not come back,
+    DefinitionError where its module cannot be imported without secrets.
     """
     if not page.keys:
         return Rehearsed(answers=[], per_row=timedelta(0))
     answers: list[Answered] = []
     columns: frozenset[str] = frozenset()
     times: list[float] = []
+    unasked: list[bool] = []
     async with _child(root) as child:
-        request = Request(keys=list(page.keys), rows=list(page.rows), params=params, now=now)
+        request = Request(
+            keys=list(page.keys),
+            rows=list(page.rows),
+            params=params,
+            now=now,
+            asks=sampler is not None,
+        )
+        talk = _Talk(child=child, backfill=backfill, patience=patience, sampler=sampler)
         sending = asyncio.create_task(_send(child, _packed(backfill, request)))
         try:
             while len(answers) < len(page.keys):
-                part = await _next(child, backfill, patience)
+                part = await talk.part()
                 answers += part.answers
+                unasked += part.unasked
                 columns = part.columns
                 times += [part.seconds / len(part.answers)] * len(part.answers)
         finally:
-            sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sending
+            for task in (sending, *talk.answering):
+                task.cancel()
+            await asyncio.gather(sending, *talk.answering, return_exceptions=True)
     return Rehearsed(
-        answers=answers, per_row=timedelta(seconds=statistics.median(times)), columns=columns
+        answers=answers,
+        per_row=timedelta(seconds=statistics.median(times)),
+        columns=columns,
+        unasked=tuple(i for i, missing in enumerate(unasked) if missing),
     )
 
 
@@ -140,27 +160,69 @@ async def _send(child: asyncio.subprocess.Process, data: bytes) -> None:
         await child.stdin.drain()
 
 
-async def _next(child: asyncio.subprocess.Process, backfill: Backfill, patience: timedelta) -> Part:
-    assert child.stdout is not None  # noqa: S101 - asked for above
-    try:
-        async with asyncio.timeout(patience.total_seconds()):
-            size = int.from_bytes(await child.stdout.readexactly(LENGTH), "big")
-            data = await child.stdout.readexactly(size)
-    except TimeoutError:
-        raise AuthorError(
-            f"the function of {backfill.name} did not come back",
-            found=f"no answer for {patience.total_seconds():g} s in a plan or dry run",
-            fix="make it end: a time-out for what it waits for, a bound for what it repeats",
-        ) from None
-    except asyncio.IncompleteReadError:
-        raise _died(backfill, await child.wait()) from None
-    match pickle.loads(data):  # noqa: S301 - from our own child, whose code runs here later
-        case Part() as part:
-            return part
-        case Broken(error=error):
-            raise error
-        case other:
-            raise TypeError(type(other).__name__)
+@dataclass(slots=True, kw_only=True)
+class _Talk:
+    """What is said with a child: its questions are answered while its rows are waited for."""
+
+    child: asyncio.subprocess.Process
+    backfill: Backfill
+    patience: timedelta
+    sampler: Sampler | None
+    answering: set[asyncio.Task[None]] = field(default_factory=set)
+    answered: float = 0.0
+    """When the last question was, by the loop's clock."""
+
+    async def part(self) -> Part:
+        """The next lot of rows."""
+        while True:
+            match await self._message():
+                case Question() as question:
+                    task = asyncio.create_task(self._answer(question))
+                    self.answering.add(task)
+                    task.add_done_callback(self.answering.discard)
+                case Part() as part:
+                    return part
+                case Broken(error=error):
+                    raise error
+                case other:
+                    raise TypeError(type(other).__name__)
+
+    async def _answer(self, question: Question) -> None:
+        assert self.sampler is not None  # noqa: S101 - else the child has nobody to ask
+        said = await self.sampler.serve(question)
+        self.answered = asyncio.get_running_loop().time()
+        await _send(self.child, framed(said))
+
+    async def _message(self) -> Any:
+        reading = asyncio.create_task(self._read())
+        try:
+            while True:
+                done, _ = await asyncio.wait({reading}, timeout=self.patience.total_seconds())
+                if done:
+                    return reading.result()
+                self._still_patient()
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    def _still_patient(self) -> None:
+        """A provider may take its time, and the child waits for it; the function may not."""
+        since = asyncio.get_running_loop().time() - self.answered
+        if not self.answering and since >= self.patience.total_seconds():
+            raise AuthorError(
+                f"the function of {self.backfill.name} did not come back",
+                found=f"no answer for {self.patience.total_seconds():g} s in a plan or dry run",
+                fix="make it end: a time-out for what it waits for, a bound for what it repeats",
+            )
+
+    async def _read(self) -> Any:
+        assert self.child.stdout is not None  # noqa: S101 - asked for above
+        try:
+            size = int.from_bytes(await self.child.stdout.readexactly(LENGTH), "big")
+            data = await self.child.stdout.readexactly(size)
+        except asyncio.IncompleteReadError:
+            raise _died(self.backfill, await self.child.wait()) from None
+        return pickle.loads(data)  # noqa: S301 - from our own child, whose code runs here later
 
 
 def _died(backfill: Backfill, code: int) -> AuthorError:

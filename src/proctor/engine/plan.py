@@ -1,28 +1,24 @@
-"""The forecast of a run and the dry run of its rows: both write nothing."""
+"""The forecast of a run: it writes nothing."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import timedelta
-from typing import Any
 
 from proctor.authoring import Backfill
 from proctor.core.forecast import chunk_count, duration, log_bytes
 from proctor.core.windows import closed_until
 from proctor.engine.approval import Approval
 from proctor.engine.changed import facts_of
-from proctor.engine.columns import named_in_sql
 from proctor.engine.counting import COUNTED, counted
 from proctor.engine.digest import digest_code, digest_of, digest_parts, identity
-from proctor.engine.first import settle_first
-from proctor.engine.guardrail import guarded
 from proctor.engine.part import Part, foreseen, resolve
-from proctor.engine.show import previews, shown_span, source_of
+from proctor.engine.rehearse import Wanted, rehearse
+from proctor.engine.show import shown_span, source_of
 from proctor.engine.site import Site
 from proctor.engine.snapshot import DryRun, Estimate, Plan
-from proctor.model import OUTCOME_FIELDS, Page, Settled, Shape, Span, Spec, Survey
+from proctor.model import Shape, Span, Spec, Survey
 
 SAMPLE = 5
 """Rows that a plan shows before and after; a dry run shows as many as asked for."""
@@ -54,14 +50,23 @@ def _limits(site: Site) -> dict[str, str]:
 
 
 async def make_plan(
-    site: Site, backfill: Backfill, *, params: Mapping[str, str], part: Part
+    site: Site,
+    backfill: Backfill,
+    *,
+    params: Mapping[str, str],
+    part: Part,
+    paid_sample: int | None = None,
 ) -> tuple[Plan, Approval]:
-    """Forecast a run: rows, chunks, time, log; a sample; warnings; and the digest to approve."""
+    """Forecast a run: rows, chunks, time, log; a sample; warnings; and the digest to approve.
+
+    paid_sample: how many rows to ask providers for, and to forecast their answers by.
+    """
     spec, bound = backfill.bind(params)
     shape = await site.store.inspect(spec)
     span = await resolve(site, spec, part)
     survey = await counted(site, spec, span, upto=COUNTED)
-    dry = await rehearse(site, backfill, spec, bound, span=span, count=SAMPLE)
+    few = Wanted(span=span, count=SAMPLE, paid=paid_sample, eligible=survey.eligible)
+    dry = await rehearse(site, backfill, spec, bound, few)
     approval = replace(
         approve(site, backfill, spec, shape, span),
         eligible=survey.eligible,
@@ -72,13 +77,6 @@ async def make_plan(
     await pacing.watch(await site.store.health())
     settings = site.settings
     chunks = chunk_count(survey, settings.first_rows)
-    low, high = duration(
-        survey,
-        per_row=dry.per_row or timedelta(0),
-        rows_per_second=settings.usual_rate,
-        chunks=(chunk_count(survey, max(settings.first_rows, settings.most_rows)), chunks),
-        pause=settings.pause,
-    )
     ends = shown_span(Span(start=survey.first, stop=survey.last), spec)
     logged = site.dialect == "postgres"
     plan = Plan(
@@ -98,7 +96,7 @@ async def make_plan(
         survey=replace(survey, first=ends.start, last=ends.stop),
         chunks=chunks,
         chunk_rows=settings.first_rows,
-        duration=Estimate(low=low, high=high),
+        duration=_time(site, survey, dry, chunks),
         wal_bytes=log_bytes(survey) if logged else None,
         dead_tuples=dead_tuples(survey, dry) if logged else None,
         sample=dry.previews,
@@ -106,62 +104,25 @@ async def make_plan(
         throttle=pacing.signals,
         source=source_of(spec),
         missed=foreseen(span, survey),
+        paid=dry.paid,
     )
     site.events.emit("plan.made", backfill=backfill.name, digest=approval.digest)
     return plan, approval
 
 
-async def rehearse(
-    site: Site, backfill: Backfill, spec: Spec, params: Any, *, span: Span, count: int
-) -> DryRun:
-    """Run the author's function on real rows, in a child without DSNs, and write nothing."""
-    page = await site.store.sample(spec, count, span=span)
-    if spec.sql:
-        return _inside(site, spec, page, backfill.name)
-    tried = await guarded(backfill, page, params=params, now=site.clock.now(), root=site.root)
-    settled = await settle_first(site.store, page, tried.answers, spec)
-    counts = Counter({k: v for k, v in settled.outcome.as_dict().items() if k in OUTCOME_FIELDS})
-    counts["written"] += len(settled.index)
-    counts["read"] += len(settled.index)
-    return DryRun(
-        backfill=backfill.name,
-        env=site.env,
-        previews=previews(page, settled, spec, tried.columns),
-        counts={k: v for k, v in counts.items() if v},
-        per_row=tried.per_row,
-        existing=_existing(page),
-        warnings=_short(page),
+def _time(site: Site, survey: Survey, dry: DryRun, chunks: int) -> Estimate:
+    """How long the run will take: what computes, writes and asks providers, and the pauses."""
+    settings = site.settings
+    low, high = duration(
+        survey,
+        per_row=dry.per_row or timedelta(0),
+        rows_per_second=settings.usual_rate,
+        chunks=(chunk_count(survey, max(settings.first_rows, settings.most_rows)), chunks),
+        pause=settings.pause,
     )
-
-
-def _inside(site: Site, spec: Spec, page: Page, name: str) -> DryRun:
-    """For `sql=` the store's sample already holds what the expressions give, by name."""
-    names = [f"= {field}" for field, _ in spec.sql]
-    values = [
-        (*(row.get(n) for n in names), *([spec.version] if spec.stamp else [])) for row in page.rows
-    ]
-    shown = Settled(page=page, index=range(len(values)), values=values)
-    rows = [{k: v for k, v in row.items() if k not in names} for row in page.rows]
-    shown = replace(shown, page=replace(page, rows=rows))
-    columns = named_in_sql(spec, rows[0] if rows else ())
-    return DryRun(
-        backfill=name,
-        env=site.env,
-        previews=previews(shown.page, shown, spec, columns),
-        counts={"read": len(values), "written": len(values)} if values else {},
-        per_row=None,
-        existing=_existing(page),
-        warnings=_short(page),
-    )
-
-
-def _short(page: Page) -> tuple[str, ...]:
-    """That fewer rows are shown than were asked for, though there may be as many."""
-    if not page.timed_out:
-        return ()
-    if not page.keys:
-        return ("no eligible row was found in time to be shown: the function was not tried",)
-    return (f"no more than {len(page.keys)} eligible rows were found in time to be shown",)
+    if dry.paid is not None:
+        low, high = max(low, dry.paid.low), high + dry.paid.high
+    return Estimate(low=low, high=high)
 
 
 def _unheard(signals: Mapping[str, str]) -> list[str]:
@@ -171,13 +132,9 @@ def _unheard(signals: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _existing(page: Page) -> int:
-    return sum(images is not None for images in page.images)
-
-
 def dead_tuples(survey: Survey, dry: DryRun) -> int:
     """Row versions that updates leave behind: an insertion leaves none."""
-    shown = len(dry.previews)
+    shown = len(dry.previews) or dry.unasked
     return survey.eligible * dry.existing // shown if shown else 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from proctor.core.lifecycle import ACTIVE
@@ -172,6 +173,13 @@ def source_of(spec: Spec) -> str:
 def plural(number: int, noun: str) -> str:
     """A number with its noun: 1 row, 3,421 rows."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def money(usd: Decimal) -> str:
+    """US dollars: to the cent, and of small sums the two digits that say something."""
+    if usd and abs(usd) < Decimal("0.1"):
+        return f"${usd:.{1 - usd.adjusted()}f}"
+    return f"${usd:,.2f}"
 
 
 def cut(text: str, most: int = SHOWN) -> str:

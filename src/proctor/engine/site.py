@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from proctor.authoring import Watch
+from proctor.authoring import Backfill, Watch
 from proctor.core.sizing import Sizing
 from proctor.core.windows import Window
 from proctor.engine.events import Events
 from proctor.engine.pacing import Pacing
+from proctor.engine.sampling import Sampler
 from proctor.errors import UsageError
-from proctor.model import Holder, Run, RunState, Signal
+from proctor.model import Holder, ProviderSeen, Run, RunState, Signal
 from proctor.ports import Asking, Clock, Store
 
 Source = Callable[[], Awaitable[Signal]]
@@ -66,6 +67,14 @@ async def _nobody(_run: str, _stopped: Callable[[], int]) -> Asking | None:
     return None
 
 
+async def _none_seen() -> Sequence[ProviderSeen]:
+    return ()
+
+
+async def _no_sampler(_paying: bool) -> Sampler | None:  # noqa: FBT001 - as a Callable is typed
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """Where a command acts, and with what."""
@@ -86,6 +95,10 @@ class Site:
     """Throttle signals that proctor.toml wants watched in every run."""
     asking: Callable[[str, Callable[[], int]], Awaitable[Asking | None]] = _nobody
     """Opens what the functions of a run ask providers through, by the run and its stop word."""
+    sampling: Callable[[bool], Awaitable[Sampler | None]] = _no_sampler
+    """The same for plans and dry runs, by whether they may pay."""
+    providers: Callable[[], Awaitable[Sequence[ProviderSeen]]] = _none_seen
+    """Looks at the providers of proctor.toml without asking them."""
     listen: Callable[[Sequence[Watch]], tuple[Told, ...]] = lambda _watches: ()
     """The same of what a backfill wants watched."""
 
@@ -111,6 +124,23 @@ class Site:
             sources=tuple(told.load() for told in (*self.signals, *self.listen(watches))),
             limits=self.limited,
         )
+
+    async def sampler(self, backfill: Backfill, *, paying: bool = False) -> Sampler | None:
+        """What answers a backfill's questions outside of a run; None where it cannot ask any.
+
+        Raises UsageError where there is nothing that could be paid.
+        """
+        asks = backfill.is_async and backfill.takes_ctx
+        found = await self.sampling(paying) if asks else None
+        if paying and found is None:
+            raise UsageError(
+                f"there is nothing to pay for {backfill.name}",
+                found="proctor.toml names no provider" if asks else "its function asks nobody",
+                fix="[providers.writer] in proctor.toml; or leave --paid-sample out"
+                if asks
+                else "leave --paid-sample out; only an async function with ctx can ask",
+            )
+        return found
 
     def limited(self, signals: Sequence[Signal]) -> list[Signal]:
         """The signals under the limits of proctor.toml."""

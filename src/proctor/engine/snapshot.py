@@ -7,7 +7,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from proctor.model import Bucket, ChunkRecord, Issue, Key, Run, Shape, Signal, Span, Survey, Undone
+from proctor.model import (
+    Bucket,
+    ChunkRecord,
+    Foresight,
+    Issue,
+    Key,
+    Run,
+    Shape,
+    Signal,
+    Span,
+    Survey,
+    Undone,
+)
 from proctor.ports import UndoTerms
 
 
@@ -90,7 +102,11 @@ class DryRun:
     existing: int
     """How many of the rows to write stand in the target already: the others are inserted."""
     warnings: tuple[str, ...] = ()
-    """Why fewer rows are shown than were asked for, where the time was up."""
+    """Why fewer rows are shown than were asked for: the time was up, or nobody may pay."""
+    unasked: int = 0
+    """Rows that were not computed, for their function asks a provider and nobody may pay."""
+    paid: Foresight | None = None
+    """What the rows were asked and took; None without `--paid-sample`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +171,8 @@ class Plan:
     """Where the rows come from; empty where that is the target."""
     missed: Missed | None = None
     """None where no keys were given."""
+    paid: Foresight | None = None
+    """What its paid answers will take; None without `--paid-sample`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from proctor.authoring import Backfill
 from proctor.core.same import same
 from proctor.core.settle import settle
 from proctor.engine.guardrail import guarded
+from proctor.engine.rehearse import answered
 from proctor.engine.show import plural, shown_key, shown_run, shown_undone
 from proctor.engine.site import Site
 from proctor.engine.snapshot import Verification
@@ -109,8 +110,12 @@ async def _recompute(
 ) -> tuple[int, tuple[Issue, ...]]:
     page = await site.store.read_keys(spec, keys)
     _, params = backfill.bind({n: str(v) for n, v in spec.params if v is not None})
-    tried = await guarded(backfill, page, params=params, now=run.created, root=site.root)
-    settled = settle(page, tried.answers, spec)
+    sampler = await site.sampler(backfill)
+    tried = await guarded(
+        backfill, page, params=params, now=run.created, root=site.root, sampler=sampler
+    )
+    page, answers = answered(page, tried)  # an answer that is not kept is not paid for again
+    settled = settle(page, answers, spec)
     values = dict(zip(settled.index, settled.values, strict=True))
     found = []
     for i, key in enumerate(page.keys):

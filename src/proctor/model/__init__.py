@@ -1,5 +1,6 @@
 """The nouns: frozen values that pass between rooms, and nothing that does anything."""
 
+from proctor.model.foresight import Asked, Foreseen, Foresight, Known
 from proctor.model.key import ABSENT, Absent, Image, Key, Row, Scalar
 from proctor.model.paid import (
     Answer,
@@ -19,7 +20,7 @@ from proctor.model.paid import (
     Want,
     canonical,
 )
-from proctor.model.provider import ProviderSettings, Vendor
+from proctor.model.provider import ProviderSeen, ProviderSettings, Vendor
 from proctor.model.record import Chain, Event
 from proctor.model.run import (
     ChunkRecord,
@@ -54,6 +55,7 @@ __all__ = [
     "Answer",
     "Applied",
     "Ask",
+    "Asked",
     "Bucket",
     "Chain",
     "Chunk",
@@ -62,6 +64,8 @@ __all__ = [
     "Column",
     "Event",
     "Finish",
+    "Foreseen",
+    "Foresight",
     "Granted",
     "Guard",
     "Health",
@@ -74,11 +78,13 @@ __all__ = [
     "Key",
     "KeyPart",
     "Kind",
+    "Known",
     "Lease",
     "Limits",
     "Outcome",
     "Page",
     "Price",
+    "ProviderSeen",
     "ProviderSettings",
     "Reply",
     "Row",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from proctor.model.paid import Limits, Price
+from proctor.model.paid import Limits, Price, Spending
 
 Vendor: TypeAlias = Literal["openai", "anthropic", "google"]
 """Whose wire shape is spoken; `openai` also with everybody who speaks it at a `base_url`."""
@@ -36,4 +36,20 @@ class ProviderSettings:
         return f"{self.vendor}:{self.model}"
 
 
-__all__ = ["ProviderSettings", "Vendor"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSeen:
+    """A provider as far as it can be looked at without asking it."""
+
+    name: str
+    model: str
+    limits: Limits
+    key_env: str
+    """The variable that holds its key; empty where it needs none."""
+    key_is_set: bool
+    price: Price | None
+    spent: Spending
+    wrong: str = ""
+    """Why it could not be looked at whole."""
+
+
+__all__ = ["ProviderSeen", "ProviderSettings", "Vendor"]

@@ -7,7 +7,7 @@ import importlib.util
 from typing import TYPE_CHECKING, Final
 
 from proctor.errors import ConfigError, ProviderRefused
-from proctor.model import ProviderSettings
+from proctor.model import Price, ProviderSettings
 
 if TYPE_CHECKING:
     from proctor.adapters.providers.provider import VendorProvider
@@ -25,13 +25,7 @@ def open_provider(settings: ProviderSettings, key: str | None) -> VendorProvider
     key: from the environment variable `settings.key_env`; only servers at a `base_url` may do
     without. Raises ConfigError where the extra is not installed, ProviderRefused without a key.
     """
-    for module in _NEEDS[settings.vendor]:
-        if not _there(module):
-            raise ConfigError(
-                f"the provider {settings.name} needs the libraries of {settings.vendor}",
-                found=f"no module named {module}",
-                fix="pip install 'proctor[ai]'",
-            )
+    _check_libraries(settings)
     if not key and settings.base_url is None:
         raise ProviderRefused(
             f"the provider {settings.name} has no key",
@@ -50,6 +44,27 @@ def open_provider(settings: ProviderSettings, key: str | None) -> VendorProvider
     return VendorProvider(settings, key or "")
 
 
+def list_price(settings: ProviderSettings) -> Price | None:
+    """What its model costs, without asking anybody; None where that is not known.
+
+    Raises ConfigError where the extra is not installed.
+    """
+    _check_libraries(settings)
+    from proctor.adapters.providers.prices import price_of
+
+    return price_of(settings, settings.model)
+
+
+def _check_libraries(settings: ProviderSettings) -> None:
+    for module in _NEEDS[settings.vendor]:
+        if not _there(module):
+            raise ConfigError(
+                f"the provider {settings.name} needs the libraries of {settings.vendor}",
+                found=f"no module named {module}",
+                fix="pip install 'proctor[ai]'",
+            )
+
+
 def _there(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
@@ -57,4 +72,4 @@ def _there(module: str) -> bool:
         return False  # the package around it is missing
 
 
-__all__ = ["open_provider"]
+__all__ = ["list_price", "open_provider"]

@@ -19,13 +19,22 @@ from proctor.ui.options import (
     wishes,
 )
 
+paid_option = click.option(
+    "--paid-sample",
+    type=click.IntRange(1, 10_000),
+    metavar="N",
+    help="Ask providers for N rows, drawn from all: real calls, which cost and are kept.",
+)
+
 
 @click.command(
     cls=Taught,
-    writes="Nothing to the database; FILE with --out; a line in the ledger that a plan was made.",
+    writes="Nothing to the database; FILE with --out; a line in the ledger that a plan was made, "
+    "and with --paid-sample the answers paid for.",
     examples=(
         "proctor plan normalize_email",
         "proctor plan normalize_email --env production --out plan.json",
+        "proctor plan song_moods --paid-sample 50",
         "proctor run normalize_email --env production --plan plan.json",
     ),
 )
@@ -38,6 +47,7 @@ from proctor.ui.options import (
     metavar="FILE",
     help="Write the plan as JSON, to be reviewed and given to `run --plan`.",
 )
+@paid_option
 @wishes
 @click.pass_obj
 def plan(
@@ -50,6 +60,7 @@ def plan(
     start: str | None,
     stop: str | None,
     out: Path | None,
+    paid_sample: int | None,
 ) -> None:
     """Forecast a run: rows, chunks, time, log, a sample, warnings, and the digest to approve."""
     from proctor.engine.hints import pasteable
@@ -65,6 +76,7 @@ def plan(
             name,
             params=given,
             part=part_of(len(app.backfill(name).spec.key), limit, keys, start, stop),
+            paid_sample=paid_sample,
         ),
     )
     if out is not None:
@@ -77,11 +89,13 @@ def plan(
 @click.command(
     "dry-run",
     cls=Taught,
-    writes="Nothing: read-only transactions, and your function runs without access to databases.",
+    writes="Nothing: read-only transactions, and your function runs without access to databases. "
+    "With --paid-sample the answers paid for are kept in the ledger.",
     examples=(
         "proctor dry-run normalize_email",
         "proctor dry-run normalize_email --sample 100",
         "proctor dry-run normalize_email --keys 17,42",
+        "proctor dry-run song_moods --paid-sample 10",
     ),
 )
 @name_argument
@@ -94,6 +108,7 @@ def plan(
     metavar="N",
     help="How many rows to compute.",
 )
+@paid_option
 @part_options
 @wishes
 @click.pass_obj
@@ -103,6 +118,7 @@ def dry_run(
     *,
     params: tuple[str, ...],
     sample: int,
+    paid_sample: int | None,
     limit: int | None,
     keys: tuple[str, ...],
     start: str | None,
@@ -121,6 +137,7 @@ def dry_run(
             params=given,
             sample=sample,
             part=part_of(len(app.backfill(name).spec.key), limit, keys, start, stop),
+            paid_sample=paid_sample,
         ),
     )
     answer(wish, found, *shown(found))

@@ -13,6 +13,7 @@ from proctor.engine.snapshot import DryRun, Finding, Plan, Preview
 from proctor.model import Bucket
 from proctor.ui import words
 from proctor.ui.live import COLOURS
+from proctor.ui.text import paid
 from proctor.ui.text.blocks import facts, heading, listing, table
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def plan(forecast: Plan) -> list[RenderableType]:
     ]
     if forecast.warnings:
         said += [Text(), heading("Warnings"), _warned(forecast.warnings)]
+    if forecast.paid:
+        said += paid.forecast(forecast.paid)
     if forecast.sample:
         said += [Text(), heading("Sample", "before and after"), previews(forecast.sample)]
     said += [
@@ -93,6 +96,7 @@ def dry_run(found: DryRun) -> list[RenderableType]:
         facts(
             (
                 ("would be", counts),
+                ("paid just now", paid.paid(found.paid) if found.paid else ""),
                 ("function", f"{words.duration(found.per_row)} a row" if found.per_row else ""),
                 ("not tried", "what only the database can refuse: constraints, triggers"),
             )

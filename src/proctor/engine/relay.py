@@ -1,0 +1,118 @@
+"""How the guard-rail's child asks providers: over the pipe to its parent, which has the keys."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import sys
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from proctor.authoring import Unanswered
+from proctor.engine.compute import ROW
+from proctor.model import Key, Reply
+
+LENGTH = 8
+"""Bytes of the length that stands before each message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What the function asks, for the row of that key: one of `body` and `texts`."""
+
+    number: int
+    unit: Key
+    provider: str | None
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    texts: Sequence[str] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What came of it: a reply or vectors, or the error; with none of them nothing was asked."""
+
+    number: int
+    reply: Reply | None = None
+    vectors: list[list[float]] | None = field(default=None, repr=False)
+    error: Exception | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Relay:
+    """ports.Asking in the child: what it is asked it hands to the parent, and waits."""
+
+    source: BinaryIO
+    sink: BinaryIO
+    loop: asyncio.AbstractEventLoop
+    waiting: dict[int, asyncio.Future[Said]] = field(default_factory=dict)
+    unasked: set[Key] = field(default_factory=set)
+    """The rows of which a question was not asked, for nobody may pay."""
+    asked: int = 0
+
+    async def chat(self, provider: str | None, body: Mapping[str, Any]) -> Reply:
+        """See the port."""
+        reply = (await self._ask(provider, body=dict(body))).reply
+        assert reply is not None  # noqa: S101 - the parent answers what was asked
+        return reply
+
+    async def embed(self, provider: str | None, texts: Sequence[str]) -> list[list[float]]:
+        """See the port."""
+        vectors = (await self._ask(provider, texts=tuple(texts))).vectors
+        assert vectors is not None  # noqa: S101 - as above
+        return vectors
+
+    async def _ask(self, provider: str | None, **what: Any) -> Said:
+        self.asked += 1
+        question = Question(number=self.asked, unit=ROW.get(), provider=provider, **what)
+        coming: asyncio.Future[Said] = self.loop.create_future()
+        self.waiting[question.number] = coming
+        send(self.sink, question)
+        said = await coming
+        if said.error is not None:
+            raise said.error
+        if said.reply is None and said.vectors is None:
+            self.unasked.add(question.unit)
+            raise Unanswered("no paid call is made here")
+        return said
+
+    def listen(self) -> None:
+        """Take what the parent says until it is gone, in a thread of its own."""
+        try:
+            while True:
+                self.loop.call_soon_threadsafe(self._hear, receive(self.source))
+        except (EOFError, OSError):
+            os._exit(1)  # nobody is there to compute for
+
+    def _hear(self, said: Said) -> None:
+        coming = self.waiting.pop(said.number)
+        if not coming.done():
+            coming.set_result(said)
+
+
+def receive(source: BinaryIO) -> Any:
+    """The next message; EOFError when the other side is gone."""
+    size = int.from_bytes(source.read(LENGTH), "big")
+    data = source.read(size)
+    if not data:
+        raise EOFError
+    return pickle.loads(data)  # noqa: S301 - from our own parent
+
+
+def send(sink: BinaryIO, message: object) -> None:
+    """One message, with its length before it, after what the author printed until now."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    sink.write(framed(message))
+    sink.flush()
+
+
+def framed(message: object) -> bytes:
+    """A message as it goes over a pipe."""
+    data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+    return len(data).to_bytes(LENGTH, "big") + data
+
+
+__all__ = ["LENGTH", "Question", "Relay", "Said", "framed", "receive", "send"]

@@ -1,0 +1,99 @@
+"""Answers for a plan and a dry run: those that are kept for nothing, and paid ones if told to."""
+
+from __future__ import annotations
+
+import math
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from proctor.core.foresee import foresee
+from proctor.engine.answers import Answers, Asker, Unpaid
+from proctor.engine.relay import Question, Said
+from proctor.errors import ProctorError
+from proctor.model import Answer, Asked, Foresight, Known, Limits, Spending
+
+
+@dataclass(slots=True, kw_only=True)
+class Sampler:
+    """Answers the questions of the guard-rail's child, and keeps in mind what they took."""
+
+    answers: Answers
+    limits: Mapping[str, Limits]
+    run: str
+    """What new answers are kept under, beside the runs that asked others."""
+    paying: bool = False
+    asked: list[Asked] = field(default_factory=list)
+
+    async def serve(self, question: Question) -> Said:
+        """What comes of a question; whatever goes wrong is raised in the author's function."""
+        heard: list[Answer] = []
+        who = Asker(answers=self.answers, run=self.run, paying=self.paying, heard=heard.append)
+        said = Said(number=question.number)
+        try:
+            if question.body is not None:
+                said = replace(said, reply=await who.chat(question.provider, question.body))
+            else:
+                vectors = await who.embed(question.provider, question.texts)
+                said = replace(said, vectors=vectors)
+            if self.paying:
+                self.asked += self._asked(question, heard)
+        except Unpaid:
+            pass
+        except ProctorError as error:
+            return replace(said, error=error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it may not be able to travel
+            return replace(said, error=RuntimeError(str(error)))
+        return said
+
+    def _asked(self, question: Question, heard: list[Answer]) -> Iterator[Asked]:
+        """What came of one question: of several texts as many go in one call as may.
+
+        A kept answer may be one of another provider of the same model: what counts is who is
+        asked in this run.
+        """
+        desk = self.answers.desk(question.provider)
+        price = desk.price()
+        for answer in heard:
+            calls = math.ceil(len(heard) / desk.together(answer.kind))
+            yield Asked(
+                key=answer.key,
+                unit=question.unit,
+                provider=desk.name,
+                model=answer.model,
+                usage=answer.reply.usage,
+                usd=price.of(answer.reply.usage),
+                paid=answer.run == self.run,
+                calls=calls / len(heard),
+            )
+
+    def spent(self) -> tuple[int, Decimal]:
+        """How many answers this sample has paid so far, and what they cost."""
+        paid = {one.key: one.usd for one in self.asked if one.paid}
+        return len(paid), sum(paid.values(), Decimal(0))
+
+    async def foresight(self, *, rows: int, units: int, eligible: int, at_once: int) -> Foresight:
+        """What a run over so many rows will ask, by what was asked for the sample."""
+        spent = {one.provider: one for one in await self.answers.purse.spending()}
+        return foresee(
+            self.asked,
+            rows=rows,
+            units=units,
+            eligible=eligible,
+            known={n: self._known(n, spent.get(n, Spending(provider=n))) for n in self.limits},
+            at_once=at_once,
+        )
+
+    def _known(self, name: str, spent: Spending) -> Known:
+        limits = self.limits[name]
+        used = any(one.provider == name for one in self.asked)
+        return Known(
+            limits=limits,
+            seconds=self.answers.desks[name].gauge.seconds if used else None,
+            used_today=spent.today,
+            left_usd=None if limits.budget_usd is None else limits.budget_usd - spent.usd,
+        )
+
+
+__all__ = ["Sampler"]
