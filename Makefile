@@ -38,7 +38,7 @@ test: lint pgbouncer
 	$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-long: $(READY)
-	PROCTOR_LONG=1 $(PY) -m pytest -n 2 --dist loadfile tests/crash tests/paid/test_kill.py $(ARGS)
+	PROCTOR_LONG=1 $(PY) -m pytest -n 2 --dist loadfile tests/crash tests/paid $(ARGS)
 
 check: lint
 	$(PY) -m pytest -q tests/house
