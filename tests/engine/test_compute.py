@@ -305,16 +305,23 @@ async def test_a_group_has_the_context_of_its_first_row():
     assert seen == [(0,), (2,), (4,)]
 
 
-@pytest.mark.parametrize("name", ["llm", "embed", "http"])
-async def test_a_provider_that_does_not_exist_is_the_authors_error(name):
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("llm", ("ctx.llm needs a provider", "asks ctx.llm must be asynchronous")),
+        ("embed", ("ctx.embed needs a provider", "asks ctx.embed must be asynchronous")),
+        ("http", ("ctx.http is not there yet", "ctx.http is not there yet")),
+    ],
+)
+async def test_a_provider_that_does_not_exist_is_the_authors_error(name, told):
     """ctx.llm ends the run with a clear sentence, not every row with a puzzle."""
 
     async def ask(row, ctx):
         return {"x": getattr(ctx, name)}
 
-    with pytest.raises(DefinitionError, match=f"ctx.{name} needs a provider"):
+    with pytest.raises(DefinitionError, match=told[0]):
         await computed(ask, rows_of(2))
-    with pytest.raises(DefinitionError, match=f"ctx.{name} needs a provider"):
+    with pytest.raises(DefinitionError, match=told[1]):
         await computed(lambda row, ctx: {"x": getattr(ctx, name)}, rows_of(2), name=f"s{name}")
 
 
