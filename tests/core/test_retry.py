@@ -17,6 +17,8 @@ FIRST = {
     errors.ConnectionLost: Do.AGAIN,
     errors.InDoubt: Do.RECLAIM,
     errors.Unreachable: Do.AGAIN,
+    errors.Limited: Do.AGAIN,
+    errors.Overloaded: Do.AGAIN,
 }
 KINDS = [
     kind

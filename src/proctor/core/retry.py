@@ -11,6 +11,8 @@ from proctor.errors import (
     ConnectionLost,
     Fenced,
     InDoubt,
+    Limited,
+    Overloaded,
     ProctorError,
     TooSlow,
     Unreachable,
@@ -62,7 +64,7 @@ def next_step(
             return Step(Do.LEAVE)
         case InDoubt():
             do = Do.RECLAIM
-        case Busy() | ConnectionLost() | Unreachable():
+        case Busy() | ConnectionLost() | Unreachable() | Limited() | Overloaded():
             do = Do.AGAIN
         case TooSlow():
             do = Do.SPLIT if attempt >= 2 else Do.AGAIN
