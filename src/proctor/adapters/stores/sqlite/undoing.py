@@ -90,13 +90,14 @@ def undo(
             kept = _kept(connection, run, number, terms)
             found = None if kept is None else _chosen(session, connection, run, kept, terms)
             done = Undone() if found is None else _forecast(connection, found)
-        return replace(done, took=timedelta(seconds=time.monotonic() - began))
-    try:
-        return _undo(session, run, number, terms, foreseen)
-    except Refusal as error:
-        if not is_refusal(error):
-            raise
-    return _undo(session, run, number, terms, None, careful=True)
+    else:
+        try:
+            done = _undo(session, run, number, terms, foreseen)
+        except Refusal as error:
+            if not is_refusal(error):
+                raise
+            done = _undo(session, run, number, terms, None, careful=True)
+    return replace(done, took=timedelta(seconds=time.monotonic() - began))
 
 
 def _undo(
@@ -108,7 +109,6 @@ def _undo(
     *,
     careful: bool = False,
 ) -> Undone:
-    began = time.monotonic()
     with session.writing(run.id) as connection:
         connection.execute(
             "UPDATE proctor_runs SET heartbeat = ? WHERE id = ?", (time_to_text(utc_now()), run.id)
@@ -130,7 +130,7 @@ def _undo(
         else:
             _keep_rest(connection, run, number, found, blocked)
         _keep_books(connection, run, number, undone, found.undo.keys)
-    return replace(undone, took=timedelta(seconds=time.monotonic() - began))
+        return undone
 
 
 def _kept(connection: sqlite3.Connection, run: Run, number: int, terms: UndoTerms) -> bytes | None:
