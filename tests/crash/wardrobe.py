@@ -7,6 +7,7 @@ failed by the server. Triggers note every write, so that none can happen twice u
 import textwrap
 
 ROWS = 16
+CHUNK_ROWS = 6
 STEP = 3  # sparse keys
 
 SETTINGS = """
@@ -136,7 +137,7 @@ def described(rows=ROWS):
     return [(n * STEP, None, f"other {n}") for n in range(0, rows, 7)]
 
 
-def write(folder, *, ledger="ledger.db", chunk_rows=6, workers=1, lease_s=30):
+def write(folder, *, ledger="ledger.db", chunk_rows=CHUNK_ROWS, workers=1, lease_s=30):
     """Write the project's files; the path of its proctor.toml."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ".proctor").mkdir(exist_ok=True)
