@@ -34,7 +34,7 @@ def test_a_stop_while_questions_wait_for_their_turn(songs, times):
     assert ended.json["state"] == "paused"
     assert "SIGINT" in ended.json["reason"]
     songs.configure()
-    again = songs.run()
+    again = songs.run("--accept-changes", "providers")
     assert again.code == 0, again.said
     assert again.json["resumed"]
     assert not songs.wrong()

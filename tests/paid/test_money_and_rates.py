@@ -36,10 +36,15 @@ def test_a_budget_is_never_exceeded_and_says_what_is_spent(dear):
 
 
 def test_after_the_budget_is_raised_only_what_is_missing_is_asked(dear):
-    """`proctor resume` goes on; the answers that were paid are used."""
-    run = dear.run().json["id"]
+    """`proctor resume` goes on, once it is told of the change; answers that were paid are used."""
+    first = dear.run().json
+    assert "--accept-changes providers" in first["reason"]
+    run = first["id"]
     dear.configure(budget_usd='"5"', price="{ input = 2.5, output = 20.0 }")
     ended = dear.proctor("resume", run, "--json")
+    assert ended.code == 3
+    assert "providers.writer.budget_usd was 0.01 and is 5" in ended.said
+    ended = dear.proctor("resume", run, "--accept-changes", "providers", "--json")
     assert ended.code == 0, ended.said
     assert not dear.wrong()
     assert (dear.books.calls, dear.books.paid_again) == (300, 0)
@@ -107,7 +112,8 @@ def test_a_daily_quota_pauses_and_says_until_when(songs):
     assert "25 of 25 requests of the day are made" in ended.json["reason"]
     assert re.search(r"until 20\d\d-\d\d-\d\d 0[78]:00 UTC", ended.json["reason"])
     songs.configure(daily=100)
-    assert songs.proctor("resume", ended.json["id"]).code == 0
+    accepted = ("--accept-changes", "providers")
+    assert songs.proctor("resume", ended.json["id"], *accepted).code == 0
     assert not songs.wrong()
     assert (songs.books.calls, songs.books.paid_again) == (40, 0)
 
@@ -133,5 +139,6 @@ def test_answers_in_the_air_when_a_run_pauses_are_kept(songs):
     ended = songs.run()
     assert ended.code == 3
     songs.configure()
-    assert songs.proctor("resume", ended.json["id"]).code == 0
+    accepted = ("--accept-changes", "providers")
+    assert songs.proctor("resume", ended.json["id"], *accepted).code == 0
     assert (songs.books.calls, songs.books.paid_again) == (40, 0)

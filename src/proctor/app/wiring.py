@@ -14,6 +14,7 @@ from proctor.adapters.ledger import open_ledger
 from proctor.adapters.signals import Watched, http_question, python_question
 from proctor.app.facade import App
 from proctor.app.paying import Counter
+from proctor.app.terms import terms_of
 from proctor.authoring import Watch, load
 from proctor.config import Config, Env, UserSignal
 from proctor.core.windows import parse_window
@@ -61,6 +62,7 @@ async def open_app(
             asking=counter.asking,
             sampling=counter.sampling,
             providers=counter.seen,
+            terms=lambda: terms_of(config),
             listen=lambda watches: tuple(_told(watch, store, clock) for watch in watches),
         )
         yield App(config=config, env=env, site=site, backfills=backfills)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Final, Self, TypeAlias, cast, get_args
+from typing import Annotated, Any, Final, Self, TypeAlias, cast, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -51,7 +51,8 @@ def _model(text: str) -> str:
     return text
 
 
-def _reset(text: str) -> str:
+def check_reset(text: str) -> str:
+    """A time of day, with its zone; ValueError says how to write it."""
     found = _RESET.fullmatch(text)
     zone = (found[2] if found else None) or "UTC"
     if found is None or not _is_zone(zone):
@@ -93,11 +94,13 @@ Count: TypeAlias = Annotated[int, Field(gt=0)]
 Name: TypeAlias = Annotated[str, Field(min_length=1)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """One table of a provider: nothing unknown, nothing converted, no value shown."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
-class PriceDraft(_Section):
+class PriceDraft(Section):
     """`price = {…}`: US dollars for a million tokens, and for a request besides."""
 
     input: Annotated[Money, Field(ge=0)]
@@ -106,7 +109,7 @@ class PriceDraft(_Section):
     request: Annotated[Money, Field(ge=0)] = Decimal(0)
 
 
-class ProviderDraft(_Section):
+class ProviderDraft(Section):
     """`[providers.NAME]`: whose model, under which limits. The key is never in it."""
 
     model: Annotated[str, AfterValidator(_model)]
@@ -115,7 +118,7 @@ class ProviderDraft(_Section):
     rpm: Count | None = None
     tpm: Count | None = None
     daily: Count | None = None
-    resets_at: Annotated[str, AfterValidator(_reset)] = "00:00 UTC"
+    resets_at: Annotated[str, AfterValidator(check_reset)] = "00:00 UTC"
     budget_usd: Annotated[Money, Field(gt=0)] | None = None
     concurrency: Annotated[int, Field(gt=0, le=1000)] = 8
     timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 60.0
@@ -190,6 +193,13 @@ class Setups(Mapping[str, ProviderSetup]):
             key_is_set=bool(self._variables.get(variable, "").strip()),
         )
 
+    def said(self, name: str) -> dict[str, Any]:
+        """Whatever its section says and is used by default, as it is written; but where its key is.
+
+        No variable is filled in: a key never gets into what is read here.
+        """
+        return self._drafts[name].model_dump(exclude={"key_env"}, exclude_none=True)
+
     def settings(self, name: str) -> ProviderSettings:
         """The provider but its key; ConfigError if a variable in its address is not set."""
         draft = self._drafts[name]
@@ -212,6 +222,10 @@ class Setups(Mapping[str, ProviderSetup]):
 
     def __len__(self) -> int:
         return len(self._drafts)
+
+    def __contains__(self, name: object) -> bool:
+        """Needs no key: a Mapping would resolve it to find out."""
+        return name in self._drafts
 
     @property
     def limits(self) -> dict[str, Limits]:
@@ -296,11 +310,15 @@ def _price(draft: PriceDraft | None) -> Price | None:
 
 __all__ = [
     "ONLY_OUTSIDE",
+    "Count",
+    "Money",
     "PriceDraft",
     "ProviderDraft",
     "ProviderSetup",
+    "Section",
     "Setups",
     "Terms",
     "check_fallbacks",
+    "check_reset",
     "key_env",
 ]

@@ -251,8 +251,8 @@ class Answers:
                         found=f"until {word.until:%Y-%m-%d %H:%M} UTC" if word.until else "",
                         fix="resume the run after that"
                         if word.until
-                        else f"raise budget_usd of [providers.{want.provider}] and resume, "
-                        "or stop here",
+                        else f"raise budget_usd of [providers.{want.provider}] and resume with "
+                        "--accept-changes providers, or stop here",
                     )
 
     async def _wait(self, left: float, who: Asker) -> None:

@@ -15,13 +15,13 @@ from proctor.model import Span, Survey
 
 DRIFT = 0.10
 """Share by which the count of eligible rows may have moved since the plan was made."""
-ACCEPTABLE = ("code", "params", "schema", "limits")
+ACCEPTABLE = ("code", "params", "schema", "limits", "providers")
 """Parts that `--accept-changes` may name; another table, key, fill or version is another run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """Digests of code, params, spec, schema, target, environment and limits; and evidence.
+    """Digests of code, params, spec, schema, target, environment, limits, providers; and evidence.
 
     `files` holds a digest for each file and distribution behind the code part, so that a
     refusal can name the one that changed, and `facts` in words what is behind others.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from proctor.core.sizing import in_waves
 from proctor.engine.kit import Kit
-from proctor.engine.site import Site
+from proctor.engine.site import Site, may_ask
 
 
 async def let_ask(site: Site, kit: Kit) -> None:
     """Give a run its way to ask, if it may need one, and chunks that are a few waves of calls."""
     backfill = kit.backfill
-    if not (backfill.is_async and backfill.takes_ctx):
+    if not may_ask(backfill):
         return
     kit.asking = await site.asking(kit.run.id, kit.stopped)
     if kit.asking is not None:

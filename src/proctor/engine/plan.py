@@ -16,7 +16,7 @@ from proctor.engine.digest import digest_code, digest_of, digest_parts, identity
 from proctor.engine.part import Part, foreseen, resolve
 from proctor.engine.rehearse import Wanted, rehearse
 from proctor.engine.show import shown_span, source_of
-from proctor.engine.site import Site
+from proctor.engine.site import Site, may_ask
 from proctor.engine.snapshot import DryRun, Estimate, Plan
 from proctor.model import Shape, Span, Spec, Survey
 
@@ -39,6 +39,9 @@ def approve(site: Site, backfill: Backfill, spec: Spec, shape: Shape, span: Span
     # What is named in words is read by many: the digest alone covers sensitive keys.
     facts = facts_of(spec, shape, shown_span(span, spec), site.env)
     facts |= {"spec": identity(spec), "limits": limits}
+    if may_ask(backfill):
+        facts["providers"] = dict(site.terms())
+        parts["providers"] = digest_of(facts["providers"])
     return Approval(parts=parts, files=code.files, facts=facts)
 
 

@@ -71,6 +71,10 @@ async def _none_seen() -> Sequence[ProviderSeen]:
     return ()
 
 
+def _no_terms() -> Mapping[str, str]:
+    return {}
+
+
 async def _no_sampler(_paying: bool) -> Sampler | None:  # noqa: FBT001 - as a Callable is typed
     return None
 
@@ -99,6 +103,8 @@ class Site:
     """The same for plans and dry runs, by whether they may pay."""
     providers: Callable[[], Awaitable[Sequence[ProviderSeen]]] = _none_seen
     """Looks at the providers of proctor.toml without asking them."""
+    terms: Callable[[], Mapping[str, str]] = _no_terms
+    """What an approval of a run that may ask covers of them, as their keys in proctor.toml."""
     listen: Callable[[Sequence[Watch]], tuple[Told, ...]] = lambda _watches: ()
     """The same of what a backfill wants watched."""
 
@@ -130,7 +136,7 @@ class Site:
 
         Raises UsageError where there is nothing that could be paid.
         """
-        asks = backfill.is_async and backfill.takes_ctx
+        asks = may_ask(backfill)
         found = await self.sampling(paying) if asks else None
         if paying and found is None:
             raise UsageError(
@@ -146,6 +152,11 @@ class Site:
         """The signals under the limits of proctor.toml."""
         limits = self.settings.limits
         return [replace(s, limit=limits.get(s.name, s.limit)) for s in signals]
+
+
+def may_ask(backfill: Backfill) -> bool:
+    """Whether a backfill's function has a way to ask providers."""
+    return backfill.is_async and backfill.takes_ctx
 
 
 def own(site: Site, run: Run) -> None:

@@ -27,7 +27,7 @@ from proctor.ui.options import (
 if TYPE_CHECKING:
     from proctor.app import App, RunOptions
 
-ACCEPTABLE = ("code", "params", "schema", "limits")
+ACCEPTABLE = ("code", "params", "schema", "limits", "providers")
 """Parts of a digest whose change may be accepted; another table, key or fill is another run."""
 RUN_WRITES = (
     "The fields that the backfill declares, and beside them Proctor's own tables with progress "
@@ -77,7 +77,8 @@ RUN_WRITES = (
     "--accept-changes",
     "accept",
     metavar="PART,…",
-    help="Go on although code, params, schema or limits changed since the run or plan; on record.",
+    help="Go on although code, params, schema, limits or providers changed since the run or plan; "
+    "on record.",
 )
 @click.option("--restart", is_flag=True, help="Cancel the unfinished run and begin a new one.")
 @yes_option
@@ -143,7 +144,8 @@ def run(
     "--accept-changes",
     "accept",
     metavar="PART,…",
-    help="Go on although code, params, schema or limits changed since the run began; on record.",
+    help="Go on although code, params, schema, limits or providers changed since the run began; "
+    "on record.",
 )
 @yes_option
 @wishes
