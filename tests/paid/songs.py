@@ -169,6 +169,10 @@ class Songs:
         found = self.sql("SELECT title, emotions, confidence FROM songs ORDER BY id")
         return {title: (emotions, confidence) for title, emotions, confidence in found}
 
+    def answered(self):
+        """Titles of the rows that are filled."""
+        return [title for title, (emotions, _) in self.rows().items() if emotions is not None]
+
     def wrong(self):
         """Rows that do not hold the right answer."""
         return {title: got for title, got in self.rows().items() if got != right(title)}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import pickle
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from proctor.core.answer import Answered, Failure, Refuse, Skip
 from proctor.core.discreet import discreet
 from proctor.core.settle import spelling
 from proctor.engine.place import place_of
+from proctor.engine.turns import Gate
 from proctor.errors import AnswerError, ProctorError
 from proctor.model import Key, Page, Row
 from proctor.ports import Asking
@@ -36,6 +39,8 @@ async def compute(
     now: datetime,
     redact: Redact = str,
     asking: Asking | None = None,
+    seats: Gate | None = None,
+    begun: Callable[[], None] | None = None,
 ) -> list[Answered]:
     """One answer for each row, in step with the page; `redact` takes secrets out of reasons.
 
@@ -43,14 +48,15 @@ async def compute(
     and heartbeats go on. An exception of the author's becomes a Failure with its type,
     message and place; what Proctor itself raises inside the function, and whatever is not an
     Exception (an interrupt, a cancellation), passes through.
+
+    seats: rows in flight of all pages; begun: told when every row of this one has its seat, and
+    another page may be begun. Both are of asynchronous functions that ask.
     """
     if not page.keys:
         return []
+    call = Caller(backfill, page, params, now, redact, asking=asking)
     if backfill.is_async:
-        return await compute_async(
-            backfill, page, params=params, now=now, redact=redact, asking=asking
-        )
-    call = Caller(backfill, page, params, now, redact)
+        return await _flown(call, seats, begun)
     return await asyncio.to_thread(_staying, call)
 
 
@@ -96,19 +102,32 @@ async def compute_async(
     asking: Asking | None = None,
 ) -> list[Answered]:
     """The same for an asynchronous function, at most `concurrency` calls in flight."""
-    call = Caller(backfill, page, params, now, redact, asking=asking)
+    return await _flown(Caller(backfill, page, params, now, redact, asking=asking))
+
+
+async def _flown(
+    call: Caller, seats: Gate | None = None, begun: Callable[[], None] | None = None
+) -> list[Answered]:
+    """Every row of an asynchronous function."""
+    backfill, page = call.backfill, call.page
     single = backfill.batch is None
     spans = [slice(i, i + 1) for i in range(len(page.keys))] if single else list(call.groups())
     answers: list[list[Answered]] = [[] for _ in spans]
-    queue = iter(enumerate(spans))
+    queue = deque(enumerate(spans))
 
     async def lane() -> None:
-        for number, at in queue:
-            try:
-                given = [await call.row(at.start)] if single else await call.group_async(at)
-            except SystemExit as left:
-                raise ended_the_process(backfill, left) from None
-            answers[number] = given
+        while queue:
+            async with seats or contextlib.nullcontext():
+                if not queue:
+                    return
+                number, at = queue.popleft()
+                if not queue and seats is not None and begun is not None:
+                    begun()
+                try:
+                    given = [await call.row(at.start)] if single else await call.group_async(at)
+                except SystemExit as left:
+                    raise ended_the_process(backfill, left) from None
+                answers[number] = given
 
     lanes = min(backfill.concurrency, len(spans))
     try:

@@ -92,6 +92,9 @@ class Kit:
     """Turns at the target: as many connections work on rows as there are lanes."""
     computing: Gate = field(init=False)
     """As many pages as there are lanes; at first one, whose answers tell whether to go on."""
+    seats: Gate | None = None
+    """Where the function asks: its rows in flight, of all pages together. A page whose last row
+    is asked about lets the next one compute, so that no seat is empty until its last answer."""
 
     def __post_init__(self) -> None:
         self.writing = Gate(lambda: self.lanes)
@@ -99,8 +102,13 @@ class Kit:
 
     @property
     def hands(self) -> int:
-        """Chunks in hand: one is read and computed while the others are written."""
-        return self.lanes if self.spec.sql else self.lanes + 1
+        """Chunks in hand: one is read and computed while the others are written.
+
+        Where the function asks, one more waits for its last answers.
+        """
+        if self.spec.sql:
+            return self.lanes
+        return self.lanes + (1 if self.seats is None else 2)
 
     @property
     def seen(self) -> Outcome:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from proctor.core.sizing import in_waves
 from proctor.engine.kit import Kit
 from proctor.engine.site import Site, may_ask
+from proctor.engine.turns import Gate
 
 
 async def let_ask(site: Site, kit: Kit) -> None:
@@ -16,3 +17,4 @@ async def let_ask(site: Site, kit: Kit) -> None:
     if kit.asking is not None:
         together = backfill.concurrency * (backfill.batch or 1)
         kit.pacing.sizing = in_waves(kit.pacing.sizing, together)
+        kit.seats = Gate(lambda: kit.lanes * backfill.concurrency)

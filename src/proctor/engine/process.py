@@ -45,16 +45,18 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
         return Processed(applied=None, verdict=SHUT)
     if kit.spec.sql:
         return await _inside(lease, kit, turn)
-    async with contextlib.AsyncExitStack() as held:
+    with contextlib.ExitStack() as held:
+        place = Turn(kit.computing)
+        held.callback(place.give)
         if kit.store.reads_beside:
             # It reads a row at a time, and would wait for Python's lock at each.
             turn.give()
-            await held.enter_async_context(kit.computing)
+            await place.take()
             page = await kit.store.read(kit.spec, lease)
         else:
             await turn.take()
             page = await kit.store.read(kit.spec, lease, answered=turn.give)
-            await held.enter_async_context(kit.computing)
+            await place.take()
         try:
             answers = await compute(
                 kit.backfill,
@@ -63,6 +65,8 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
                 now=kit.run.created,
                 redact=kit.redact,
                 asking=kit.asking,
+                seats=kit.seats,
+                begun=None if kit.first else place.give,
             )
         except OutOfQuota as spent:
             # What was answered is kept: the chunk is done anew, and asks only for the rest.
