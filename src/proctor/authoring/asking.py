@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from weakref import WeakKeyDictionary
 
 from proctor.core.answer import Refuse
 from proctor.errors import DefinitionError
@@ -21,6 +22,7 @@ M = TypeVar("M", bound="pydantic.BaseModel")
 
 _FENCE: Final = re.compile(r"\A\s*```(?:json)?\s*(.*?)\s*```\s*\Z", re.DOTALL)
 """A model that was asked for JSON and put it in a block of Markdown: the free repair."""
+_SCHEMAS: Final[WeakKeyDictionary[type[pydantic.BaseModel], dict[str, Any]]] = WeakKeyDictionary()
 
 
 class Unanswered(Exception):
@@ -89,7 +91,7 @@ class Llm:
         body: dict[str, Any] = {
             "system": system,
             "messages": [{"role": "user", "content": prompt}],
-            "schema": None if output is None else output.model_json_schema(),
+            "schema": None if output is None else _schema_of(output),
             "schema_name": "" if output is None else output.__name__,
             "max_tokens": max_tokens,
             "temperature": temperature,
@@ -110,6 +112,14 @@ class Embed:
         """One vector for each text, in their order; for a single text a list of one."""
         given = [texts] if isinstance(texts, str) else list(texts)
         return await self.asking.embed(provider, given) if given else []
+
+
+def _schema_of(output: type[pydantic.BaseModel]) -> dict[str, Any]:
+    """The contract's schema, made once: making it takes as long as much of a call does."""
+    kept = _SCHEMAS.get(output)
+    if kept is None:
+        kept = _SCHEMAS[output] = output.model_json_schema()
+    return kept
 
 
 def _whole(reply: Reply) -> str:

@@ -53,12 +53,13 @@ class Models:
         return self._embedding
 
     def _openai(self) -> Any:
-        from openai import AsyncOpenAI
         from pydantic_ai.providers.openai import OpenAIProvider
         from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
+        from proctor.adapters.providers.plain import PlainOpenAI
+
         settings = self._settings
-        client = AsyncOpenAI(
+        client = PlainOpenAI(
             # Servers on one's own machine want no key; the library insists on one.
             api_key=self._key or "none",
             base_url=settings.base_url or "https://api.openai.com/v1",
