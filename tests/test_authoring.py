@@ -173,7 +173,11 @@ def has_body(row):
         (lambda: backfill(T, fills="a", missing="b;")(fill), "not a statement", "semicolon"),
         (lambda: backfill(T, fills="a", missing="b > :n")(fill), ":n in its SQL", "Params"),
         (lambda: backfill(T, fills="a", params=dict)(fill), "pydantic model", "params=Params"),
-        (lambda: backfill(T, fills="a", checks=["x"])(fill), "checks are functions", "lambda"),
+        (
+            lambda: backfill(T, fills="a", checks=["x"])(fill),
+            "checks are of proctor.checks",
+            "lambda",
+        ),
         (lambda: backfill(T, fills="a", undo_for=30)(fill), "undo_for is a time", "timedelta"),
         (lambda: backfill(T, fills="a", budget=0.1)(fill), "ErrorBudget", "ErrorBudget(share"),
         (lambda: backfill(T, fills="a", concurrency=0)(fill), "in flight", "concurrency=8"),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Unanswered,
         Watch,
         backfill,
+        checks,
         query,
         table,
     )
@@ -81,6 +82,7 @@ __all__ = [
     "Watch",
     "__version__",
     "backfill",
+    "checks",
     "query",
     "table",
 ]

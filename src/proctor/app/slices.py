@@ -92,6 +92,7 @@ async def _slice(names: SliceNames) -> Tally:
             dice=dice,
             worker=f"{names.epoch}:{site.host}:{os.getpid()}",
             lease_for=settings.lease_for,
+            detect=site.detect,
             redact=site.redact,
             lanes=names.lanes,
             until=site.clock.now() + timedelta(seconds=names.seconds),

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 
 from proctor.adapters.clock import SystemClock
+from proctor.adapters.languages import detect
 from proctor.adapters.ledger import open_ledger
 from proctor.adapters.signals import Watched, http_question, python_question
 from proctor.app.facade import App
@@ -63,6 +64,7 @@ async def open_app(
             sampling=counter.sampling,
             providers=counter.seen,
             terms=lambda: terms_of(config),
+            detect=detect,
             listen=lambda watches: tuple(_told(watch, store, clock) for watch in watches),
         )
         yield App(config=config, env=env, site=site, backfills=backfills)

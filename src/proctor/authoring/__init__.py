@@ -1,5 +1,6 @@
 """What an author writes: sources, the decorator, answers; validated at import."""
 
+from proctor.authoring import checks
 from proctor.authoring.asking import Declined, Unanswered
 from proctor.authoring.definition import Backfill, Check, backfill
 from proctor.authoring.registry import REGISTRY, load
@@ -24,6 +25,7 @@ __all__ = [
     "Unanswered",
     "Watch",
     "backfill",
+    "checks",
     "load",
     "query",
     "table",

@@ -15,6 +15,7 @@ from proctor.authoring.registry import register
 from proctor.authoring.sources import Query, Table
 from proctor.authoring.validate import Given, Place, known_only, read
 from proctor.authoring.words import ErrorBudget, Watch
+from proctor.core.checks import Ready
 from proctor.errors import DefinitionError
 from proctor.model import Row, Spec
 
@@ -52,6 +53,9 @@ class Backfill:
     takes_ctx: bool
     params: type[pydantic.BaseModel] | None
     checks: tuple[Check, ...]
+    """The author's own, which may refuse a row."""
+    ready: tuple[Ready, ...]
+    """Those of `proctor.checks`, by which a row fails."""
     budget: ErrorBudget
     undo_for: timedelta
     concurrency: int
@@ -102,7 +106,7 @@ class Policies(TypedDict, total=False):
     stamp: str | None
     batch: int | None
     bisect: bool
-    checks: Sequence[Check]
+    checks: Sequence[Check | Ready]
     params: type[pydantic.BaseModel] | None
     sensitive: str | Sequence[str]
     undo_for: timedelta
@@ -140,7 +144,7 @@ def backfill(
     stamp: str | None = None,
     batch: int | None = None,
     bisect: bool = True,
-    checks: Sequence[Check] = (),
+    checks: Sequence[Check | Ready] = (),
     params: type[pydantic.BaseModel] | None = None,
     sensitive: str | Sequence[str] = (),
     undo_for: timedelta = MONTH,
@@ -172,7 +176,7 @@ def backfill(
     version: what the stamp holds; raise it when the function's meaning changes.
     missing: an SQL condition over the target that makes a row eligible; None: any fill is null.
     stamp: a column of the target that takes the version; rows of another version are eligible.
-    checks: functions of (row, answer); a text or False refuses the row, True or None passes.
+    checks: of `proctor.checks`, or functions of (row, answer): a text or False refuses the row.
     params: a pydantic model: `ctx.params`, `:name` in SQL; sensitive: fields never shown.
     undo_for: how long before-images are kept; preserve: columns that a trigger would touch.
     budget: how many failed rows a run bears; concurrency: async calls in flight for a chunk.
@@ -236,6 +240,7 @@ def _define(words: Given, function: Any, place: Place) -> Backfill:
         takes_ctx=call.takes_ctx,
         params=words.params,
         checks=policy.checks,
+        ready=policy.ready,
         budget=words.budget,
         undo_for=words.undo_for,
         concurrency=words.concurrency,

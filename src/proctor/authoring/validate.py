@@ -16,6 +16,7 @@ from proctor.authoring.given import condition, names, short, text
 from proctor.authoring.placeholders import placeholders
 from proctor.authoring.sources import Query, Table
 from proctor.authoring.words import ErrorBudget, Watch
+from proctor.core.checks import Ready
 from proctor.errors import DefinitionError
 from proctor.model import Guard, Source, Spec
 
@@ -80,6 +81,7 @@ class Policy:
     """What is checked but concerns no store."""
 
     checks: tuple[Callable[..., Any], ...]
+    ready: tuple[Ready, ...]
     depends: tuple[str, ...]
     signals: tuple[Watch, ...]
 
@@ -104,7 +106,7 @@ def read(given: Given, function: Any, place: Place) -> tuple[Spec, Call, Policy]
         call = examine(function, given.batch, sql=given.sql is not None, refuse=no)
         spec = _spec(given, name, no)
         _parameters(given, spec, no)
-        return spec, call, _policy(given, place, no)
+        return spec, call, _policy(given, spec, place, no)
     except DefinitionError as error:
         if error.what.startswith(no.subject):
             raise
@@ -275,13 +277,19 @@ def _parameters(given: Given, spec: Spec, no: Refusal) -> None:
             )
 
 
-def _policy(given: Given, place: Place, no: Refusal) -> Policy:
-    checks = (given.checks,) if callable(given.checks) else tuple(given.checks)
-    if not all(callable(check) for check in checks):
+def _checks(
+    given: Given, spec: Spec, no: Refusal
+) -> tuple[tuple[Callable[..., Any], ...], tuple[Ready, ...]]:
+    """The author's own checks, and those of proctor.checks, each about a fill."""
+    one = callable(given.checks) or isinstance(given.checks, Ready | str)
+    checks = (given.checks,) if one else tuple(given.checks)
+    ready = tuple(check for check in checks if isinstance(check, Ready))
+    own = tuple(check for check in checks if not isinstance(check, Ready))
+    if not all(callable(check) for check in own):
         raise no(
-            "checks are functions of (row, answer)",
+            "checks are of proctor.checks, or functions of (row, answer)",
             short(repr(given.checks)),
-            'checks=[lambda row, answer: len(answer["style"]) <= 100 or "too long"]',
+            'checks=[checks.length("style", most=100), lambda row, answer: answer["style"] != ""]',
         )
     if checks and given.sql is not None:
         raise no(
@@ -289,6 +297,33 @@ def _policy(given: Given, place: Place, no: Refusal) -> Policy:
             "checks= beside sql=",
             "leave rows out with where=, or write a CHECK constraint",
         )
+    for check in ready:
+        _about(check, given.source, spec, no)
+    return own, ready
+
+
+def _about(check: Ready, source: Table | Query, spec: Spec, no: Refusal) -> None:
+    """A check is about what is filled in, and compares it with what is read."""
+    if not any(f"{check.field}.".startswith(f"{fill}.") for fill in spec.fills):
+        raise no(
+            f"check {check.kind} is about a fill, or a path inside one",
+            f"{check.field!r}; the fills are {', '.join(spec.fills)}",
+            f'checks.{check.kind}("{spec.fills[0]}", …)',
+        )
+    if not isinstance(source, Table) or source.columns is None:
+        return
+    read_too = {*source.columns, *(part.column for part in source.key)}
+    for name in check.columns():
+        if name.partition(".")[0] not in read_too:
+            raise no(
+                f"check {check.kind} compares with a column that is not read",
+                f"{name!r}; columns= names {', '.join(source.columns)}",
+                f'read it, too: columns=(…, "{name}")',
+            )
+
+
+def _policy(given: Given, spec: Spec, place: Place, no: Refusal) -> Policy:
+    checks, ready = _checks(given, spec, no)
     if not isinstance(given.undo_for, timedelta) or given.undo_for <= timedelta(0):
         raise no("undo_for is a time", f"undo_for={given.undo_for!r}", "timedelta(days=30)")
     if not isinstance(given.budget, ErrorBudget):
@@ -316,4 +351,4 @@ def _policy(given: Given, place: Place, no: Refusal) -> Policy:
                 f"there is no {name!r} there",
                 'depends="prompts/aboutness.txt"',
             )
-    return Policy(checks=checks, depends=depends, signals=signals)
+    return Policy(checks=checks, ready=ready, depends=depends, signals=signals)

@@ -38,11 +38,13 @@ class Failure:
     """The function raised, or what it returned cannot be written.
 
     reason: one sentence without row values. cause: what two rows that fail in the same way
-    have in common (an exception's type and place); the reason where it is empty.
+    have in common (an exception's type and place); the reason where it is empty. by_check: it
+    could have been written, and a check rejected it.
     """
 
     reason: str
     cause: str = ""
+    by_check: bool = False
 
     @property
     def way(self) -> str:

@@ -249,7 +249,7 @@ class Caller:
     def rows(self, at: slice = slice(None)) -> list[Row]:
         """The rows to hand over."""
         rows = list(self.page.rows[at])
-        return [row.copy() for row in rows] if self.backfill.checks else rows
+        return [row.copy() for row in rows] if self.backfill.checks or self.backfill.ready else rows
 
     def _call(self, rows: Any, key: Key) -> Any:
         function: Callable[..., Any] = self.backfill.function  # type: ignore[assignment]

@@ -79,6 +79,9 @@ def digest_code(backfill: Backfill, root: Path) -> Code:
         path = own.parent / name
         walk.files[walk.label(name, path)] = _digest_file(path, backfill)
     walk.files |= _given(backfill.spec)
+    if backfill.ready:
+        # What they are made from may stand anywhere: their parameters count, not their code alone.
+        walk.files["checks="] = digest_of([check.identity() for check in backfill.ready])
     walk.files["python"] = f"{sys.version_info.major}.{sys.version_info.minor}"
     return Code(files=dict(sorted(walk.files.items())))
 

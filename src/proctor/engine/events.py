@@ -32,6 +32,7 @@ EVENTS: dict[str, bool] = {
     "run.beat_missed": True,
     "signal.missed": True,
     "columns.noted": True,
+    "check.noted": True,
     "sweep.started": True,
     "chunk.applied": False,
     "chunk.retried": False,

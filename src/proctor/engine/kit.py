@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from proctor.authoring import Backfill
+from proctor.core.checks import Detect
 from proctor.core.pace import Pace
 from proctor.engine.columns import WATCHED, Notes
 from proctor.engine.events import Events
@@ -53,6 +54,8 @@ class Kit:
     lease_for: timedelta
     asking: Asking | None = None
     """What functions ask providers through; None where none is configured."""
+    detect: Detect | None = None
+    """Tells the language of a text, for checks."""
     redact: Callable[[str], str] = str
     """Takes secrets out of what is kept of an author's or a server's words."""
     lanes: int = 1

@@ -317,6 +317,7 @@ async def _kit(
         dice=dice,
         worker=f"{run.epoch}:{holder(site.who).host}:{holder(site.who).pid}",
         lease_for=settings.lease_for,
+        detect=site.detect,
         redact=site.redact,
         lanes=request.lanes or settings.lanes,
         until=request.until,

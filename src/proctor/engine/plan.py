@@ -108,6 +108,7 @@ async def make_plan(
         source=source_of(spec),
         missed=foreseen(span, survey),
         paid=dry.paid,
+        checks=dry.checks,
     )
     site.events.emit("plan.made", backfill=backfill.name, digest=approval.digest)
     return plan, approval

@@ -15,6 +15,7 @@ from proctor.core.settle import settle
 from proctor.engine.answers import AskedToStop
 from proctor.engine.compute import compute
 from proctor.engine.first import settle_first
+from proctor.engine.judging import note, reviewed
 from proctor.engine.kit import Kit
 from proctor.engine.pacing import Shut
 from proctor.engine.show import shown_key
@@ -73,7 +74,8 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
             kit.held = kit.held or not isinstance(spent, AskedToStop)
             pause = Verdict(Word.PAUSE, str(spent))
             return Processed(applied=None, verdict=pause, page=page)
-        settled = await _settled(page, answers, kit)
+        seen = await reviewed(kit.backfill, page, answers, kit.spec, kit.detect)
+        settled = await _settled(page, seen.answers, kit)
         # What is to be written counts as written, or a few bad rows would be all that were read.
         verdict = judge(kit, settled.outcome.plus(Bucket.WRITTEN, len(settled.index)))
         if not verdict.go:
@@ -84,7 +86,8 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
     if not await kit.pacing.before_write() or kit.wrong:
         return Processed(applied=None, verdict=WRONG if kit.wrong else SHUT, page=page)
     applied = await kit.store.apply(kit.spec, lease, settled, kit.terms)
-    _let_go_later(answers, settled)
+    note(kit.events, kit.run.id, lease.chunk.number, seen)
+    _let_go_later(answers, seen, settled)
     verdict = explained(judge(kit, applied.outcome), applied.issues, kit.spec)
     return Processed(applied=applied, verdict=verdict, page=page)
 

@@ -14,6 +14,7 @@ from proctor.core.answer import Answered
 from proctor.engine.columns import named_in_sql
 from proctor.engine.first import settle_first
 from proctor.engine.guardrail import Rehearsed, guarded
+from proctor.engine.judging import reviewed, verdicts
 from proctor.engine.show import money, plural, previews
 from proctor.engine.site import Site
 from proctor.engine.snapshot import DryRun
@@ -65,7 +66,9 @@ async def rehearse(
         if answers:
             site.events.emit("sample.paid", backfill=backfill.name, answers=answers, usd=str(usd))
     page, given = answered(found, tried)
-    settled = await settle_first(site.store, page, given, spec)
+    checked = await verdicts(backfill, page, given, spec, site.detect)
+    seen = await reviewed(backfill, page, given, spec, site.detect)
+    settled = await settle_first(site.store, page, seen.answers, spec)
     counts = Counter({k: v for k, v in settled.outcome.as_dict().items() if k in OUTCOME_FIELDS})
     counts["written"] += len(settled.index)
     counts["read"] += len(settled.index)
@@ -87,6 +90,7 @@ async def rehearse(
         warnings=(*_short(found), *_unpaid(tried), *_bounds(paid)),
         unasked=len(tried.unasked),
         paid=paid,
+        checks=checked,
     )
 
 

@@ -13,6 +13,7 @@ from proctor.core.same import text_of
 from proctor.engine.columns import named_in_sql, on_record
 from proctor.engine.groups import grouped
 from proctor.engine.hints import pasteable, with_params
+from proctor.engine.judging import noted
 from proctor.engine.part import missed
 from proctor.engine.show import images, in_key_order, inputs, plural, rates, shown_key, shown_run
 from proctor.engine.site import Site
@@ -67,7 +68,7 @@ async def make_report(site: Site, run: Run) -> Report:
         sample=await _sample(site, spec, run, chunks, told),
         actions=tuple(_action(e) for e in told if e.name.startswith(OPERATOR)),
         next_steps=tuple(pasteable(s, site.env) for s in await _next_steps(site, spec, run)),
-        warnings=(*_warnings(run, chunks, told), *_not_watched(told)),
+        warnings=(*_warnings(run, chunks, told), *_not_watched(told), *noted(told)),
         rollback=await _rollback(site, spec, run, chunks),
         missed=await missed(site, spec, run, issues),
     )

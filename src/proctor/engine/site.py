@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from proctor.authoring import Backfill, Watch
+from proctor.core.checks import Detect
 from proctor.core.sizing import Sizing
 from proctor.core.windows import Window
 from proctor.engine.events import Events
@@ -105,6 +106,8 @@ class Site:
     """Looks at the providers of proctor.toml without asking them."""
     terms: Callable[[], Mapping[str, str]] = _no_terms
     """What an approval of a run that may ask covers of them, as their keys in proctor.toml."""
+    detect: Detect | None = None
+    """Tells the language of a text, for checks."""
     listen: Callable[[Sequence[Watch]], tuple[Told, ...]] = lambda _watches: ()
     """The same of what a backfill wants watched."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from proctor.model import (
     Bucket,
+    Checked,
     ChunkRecord,
     Foresight,
     Issue,
@@ -107,6 +108,8 @@ class DryRun:
     """Rows that were not computed, for their function asks a provider and nobody may pay."""
     paid: Foresight | None = None
     """What the rows were asked and took; None without `--paid-sample`."""
+    checks: tuple[Checked, ...] = ()
+    """What each ready check says of the rows shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +176,8 @@ class Plan:
     """None where no keys were given."""
     paid: Foresight | None = None
     """What its paid answers will take; None without `--paid-sample`."""
+    checks: tuple[Checked, ...] = ()
+    """What each ready check says of the sample."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

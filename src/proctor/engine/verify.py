@@ -8,15 +8,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from proctor.authoring import Backfill
+from proctor.core.answer import Failure
 from proctor.core.same import same
 from proctor.core.settle import settle
 from proctor.engine.guardrail import guarded
+from proctor.engine.judging import reviewed
 from proctor.engine.rehearse import answered
 from proctor.engine.show import plural, shown_key, shown_run, shown_undone
 from proctor.engine.site import Site
 from proctor.engine.snapshot import Verification
 from proctor.engine.undo import forgotten, undoable, verify_written
 from proctor.model import Bucket, ChunkRecord, Issue, Key, Page, Run, Spec, Undone
+
+NOTHING = "the function now gives no value for this row"
 
 
 async def verify(
@@ -115,11 +119,14 @@ async def _recompute(
         backfill, page, params=params, now=run.created, root=site.root, sampler=sampler
     )
     page, answers = answered(page, tried)  # an answer that is not kept is not paid for again
-    settled = settle(page, answers, spec)
+    seen = await reviewed(backfill, page, answers, spec, site.detect)
+    settled = settle(page, seen.answers, spec)
     values = dict(zip(settled.index, settled.values, strict=True))
     found = []
     for i, key in enumerate(page.keys):
         wrong = _wrong(page, i, values.get(i), spec)
+        if wrong == NOTHING and isinstance(said := seen.answers[i], Failure) and said.by_check:
+            wrong = f"now rejected by {said.reason}"
         if wrong:
             found.append(Issue(key=shown_key(key, spec), bucket=Bucket.CONFLICTED, reason=wrong))
     return len(page.keys), tuple(found)
@@ -127,7 +134,7 @@ async def _recompute(
 
 def _wrong(page: Page, i: int, values: tuple[Any, ...] | None, spec: Spec) -> str:
     if values is None:
-        return "the function now gives no value for this row"
+        return NOTHING
     row = page.rows[i]
     names = [
         name

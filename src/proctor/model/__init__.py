@@ -1,5 +1,6 @@
 """The nouns: frozen values that pass between rooms, and nothing that does anything."""
 
+from proctor.model.checked import Checked, Level, Ruling
 from proctor.model.foresight import Asked, Foreseen, Foresight, Known
 from proctor.model.key import ABSENT, Absent, Image, Key, Row, Scalar
 from proctor.model.paid import (
@@ -58,6 +59,7 @@ __all__ = [
     "Asked",
     "Bucket",
     "Chain",
+    "Checked",
     "Chunk",
     "ChunkRecord",
     "ChunkState",
@@ -80,6 +82,7 @@ __all__ = [
     "Kind",
     "Known",
     "Lease",
+    "Level",
     "Limits",
     "Outcome",
     "Page",
@@ -88,6 +91,7 @@ __all__ = [
     "ProviderSettings",
     "Reply",
     "Row",
+    "Ruling",
     "Run",
     "RunState",
     "Scalar",

@@ -23,8 +23,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from proctor.adapters.languages import detect
 from proctor.authoring import Backfill
 from proctor.core.answer import Answered
+from proctor.core.checks import review
 from proctor.core.settle import settle
 from proctor.engine.compute import compute
 from proctor.errors import UsageError
@@ -83,6 +85,7 @@ def run_backfill(
         given: Sequence[Answered] = [memory.expressions(key) for key in keys]
     else:
         given = _waited(backfill, page, bound, now)
+        given = review(backfill.ready, page, given, spec.fills, detect=detect).answers
     settled = settle(page, given, spec, strict=strict)
     written = {}
     for i, values in zip(settled.index, settled.values, strict=True):
@@ -161,7 +164,7 @@ def _spoilt(
     page = memory.page([k for k in memory.source if memory.reads(k, how.get("eligible"))])
     before = copy.deepcopy(list(page.rows))
     # Without checks the function is given the page's own rows, so that changes can be seen.
-    _waited(replace(backfill, checks=()), page, bound, how.get("now", NOW))
+    _waited(replace(backfill, checks=(), ready=()), page, bound, how.get("now", NOW))
     for key, was, row in zip(page.keys, before, page.rows, strict=True):
         for column in {*was, *row}:
             if was.get(column) != row.get(column):

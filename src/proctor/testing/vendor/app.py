@@ -109,7 +109,7 @@ class Vendor:
             return
         if served.latency_s:
             await asyncio.sleep(served.latency_s)
-        outcome = _outcome(question, served, fault.flaw if fault else None)
+        outcome = _outcome(question, served, fault)
         used = (outcome.input_tokens, outcome.output_tokens)
         account.charge(admitted, question.texts, used)
         headers = shape.headers(served, account.room())
@@ -162,8 +162,9 @@ def _input_tokens(question: Question) -> int:
     return sum(map(tokens_of, question.texts if question.kind == "embed" else (question.whole,)))
 
 
-def _outcome(question: Question, served: Served, flaw: Flaw | None) -> Outcome:
+def _outcome(question: Question, served: Served, fault: Fault | None) -> Outcome:
     """What the model says, and what is wrong with it."""
+    flaw = fault.flaw if fault else None
     taken = _input_tokens(question)
     told = flaw is not Flaw.NO_USAGE
     if question.kind == "embed":
@@ -175,7 +176,9 @@ def _outcome(question: Question, served: Served, flaw: Flaw | None) -> Outcome:
         )
         return Outcome(vectors=tuple(vectors), input_tokens=taken, told=told)
     text, prompt = "", question.texts[0]
-    if flaw is Flaw.WRONG_SHAPE:
+    if fault and flaw is Flaw.SAYS:
+        text = fault.says
+    elif flaw is Flaw.WRONG_SHAPE:
         text = json.dumps({"something": "else"})
     elif flaw is not Flaw.ZERO:
         answer = None if question.schema is None else right_answer(question.schema, prompt)

@@ -53,6 +53,8 @@ class Flaw(StrEnum):
     """Charged; valid JSON that is not what the schema asked for; a vector of another dimension."""
     ZERO = "zero"
     """Charged; an empty text, or a vector of zeros."""
+    SAYS = "says"
+    """Charged; the model says `says` in place of the answer, and that it is all."""
     NO_USAGE = "no_usage"
     """Charged; the reply does not say what it took."""
 
@@ -82,6 +84,7 @@ class Fault:
     seconds: float = 60.0
     megabytes: int = 100
     to: str = ""
+    says: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """For the trip to a server in another process."""

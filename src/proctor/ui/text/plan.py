@@ -13,7 +13,7 @@ from proctor.engine.snapshot import DryRun, Finding, Plan, Preview
 from proctor.model import Bucket
 from proctor.ui import words
 from proctor.ui.live import COLOURS
-from proctor.ui.text import paid
+from proctor.ui.text import checked, paid
 from proctor.ui.text.blocks import facts, heading, listing, table
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def plan(forecast: Plan) -> list[RenderableType]:
         said += paid.forecast(forecast.paid)
     if forecast.sample:
         said += [Text(), heading("Sample", "before and after"), previews(forecast.sample)]
+    said += checked.verdicts(forecast.checks)
     said += [
         Text(),
         heading("Throttle", "what the run watches, and where it would stop"),
@@ -92,6 +93,7 @@ def dry_run(found: DryRun) -> list[RenderableType]:
         title,
         *warned,
         previews(found.previews),
+        *checked.verdicts(found.checks),
         Text(),
         facts(
             (
