@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from proctor.adapters.ledger import open_purse
 from proctor.config import Config, Setups
@@ -15,10 +16,16 @@ from proctor.engine.answers import Answers, Asker
 from proctor.engine.desk import Desk
 from proctor.engine.sampling import Sampler
 from proctor.engine.site import dice, new_id
+from proctor.engine.trips import Trips
 from proctor.errors import ProctorError
 from proctor.model import Ask, Price, ProviderSeen, Reply, Spending
 from proctor.ports import Asking, Clock, Provider
 
+if TYPE_CHECKING:
+    from proctor.adapters.providers.local import LocalProvider
+
+AT_ONCE: Final = 256
+"""Who asks a model of this process, at most, before it begins to compute for them."""
 LONGER: Final = timedelta(seconds=10)
 """For how much longer than its time-out a call is held to be in flight, and takes a place there.
 
@@ -33,6 +40,7 @@ class Late:
     setups: Setups
     name: str
     opened: Provider | None = None
+    local: LocalProvider | None = None
 
     def open(self) -> Provider:
         """The provider; ConfigError or ProviderRefused where it cannot be asked."""
@@ -61,6 +69,19 @@ class Late:
         """See the port."""
         return self.open().price(model)
 
+    def here(self) -> LocalProvider:
+        """The model of this process; raises as `open` does."""
+        if self.local is None:
+            from proctor.adapters.providers import open_local
+
+            self.opened = self.local = open_local(self.setups.settings(self.name))
+        return self.local
+
+    async def encode(self, lots: Sequence[Sequence[str]]) -> list[list[list[float]]]:
+        """Vectors of the texts of several who ask a model of this process."""
+        vectors = iter(await self.here().encode([text for lot in lots for text in lot]))
+        return [[next(vectors) for _ in lot] for lot in lots]
+
     async def aclose(self) -> None:
         """See the port."""
         if self.opened is not None:
@@ -77,12 +98,18 @@ class Desks(Mapping[str, Desk]):
     def __getitem__(self, name: str) -> Desk:
         """The provider; ConfigError where its address needs a variable that is not set."""
         if name not in self.made:
-            settings = self.setups.settings(name)
+            from proctor.adapters.providers import most_input, sends_dimensions
+
+            settings, late = self.setups.settings(name), Late(self.setups, name)
             self.made[name] = Desk(
                 name=name,
-                provider=Late(self.setups, name),
+                provider=late,
                 model=settings.full_model,
                 most_output=settings.max_tokens,
+                here=Trips(late.encode, AT_ONCE) if settings.vendor == "local" else None,
+                dimensions=settings.dimensions,
+                sends_dimensions=sends_dimensions(settings),
+                most_input=most_input(settings),
             )
         return self.made[name]
 
@@ -120,8 +147,10 @@ class Counter:
         setups = self.config.providers
         if not setups:
             return None
+        answers = await self._opened()
+        await _warm(answers.desks)
         return Sampler(
-            answers=await self._opened(),
+            answers=answers,
             limits={name: setups.terms(name).limits for name in setups},
             run=f"sample {new_id(self.clock.now())}",
             paying=paying,
@@ -159,6 +188,15 @@ class Counter:
             for desk in desks.made.values():
                 await desk.provider.aclose()
         await self.answers.purse.aclose()
+
+
+async def _warm(desks: Mapping[str, Desk]) -> None:
+    """Load the models of this process: else the rows of a sample seem to take that long."""
+    for desk in desks.values():
+        if desk.here is not None:
+            # What is wrong with one is said where it is asked.
+            with contextlib.suppress(ProctorError):
+                await desk.here.send(())
 
 
 def _seen(setups: Setups, name: str, spent: Spending | None) -> ProviderSeen:

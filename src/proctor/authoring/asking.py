@@ -7,13 +7,13 @@ import re
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, overload
 from weakref import WeakKeyDictionary
 
 from proctor.core.answer import Refuse
 from proctor.errors import DefinitionError
 from proctor.model import Finish, Reply
-from proctor.ports import Asking
+from proctor.ports import Asking, TooLong
 
 if TYPE_CHECKING:
     import pydantic
@@ -107,11 +107,22 @@ class Embed:
     asking: Asking
 
     async def __call__(
-        self, texts: Sequence[str] | str, *, provider: str | None = None
+        self,
+        texts: Sequence[str] | str,
+        *,
+        provider: str | None = None,
+        too_long: TooLong = "fail",
     ) -> list[list[float]]:
-        """One vector for each text, in their order; for a single text a list of one."""
+        """One vector for each text, in their order; for a single text a list of one.
+
+        too_long: what becomes of a text that is longer than the model takes: "fail" raises
+        Unanswered, "cut" embeds its beginning, "average" its pieces and gives their mean. Raises
+        Unanswered also where a text is empty, or a vector is none: of another dimension than
+        proctor.toml says, with NaN or Infinity, or all zero.
+        """
         given = [texts] if isinstance(texts, str) else list(texts)
-        return await self.asking.embed(provider, given) if given else []
+        _check_texts(given, too_long)
+        return await self.asking.embed(provider, given, too_long) if given else []
 
 
 def _schema_of(output: type[pydantic.BaseModel]) -> dict[str, Any]:
@@ -176,6 +187,19 @@ def _check(prompt: object, output: object, max_tokens: object) -> None:
             "output= of ctx.llm is a pydantic model",
             found=repr(output),
             fix="class Song(BaseModel): emotions: str; then output=Song",
+        )
+
+
+def _check_texts(texts: Sequence[object], too_long: object) -> None:
+    """As `_check` does."""
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"ctx.embed takes texts, and was given {type(text).__name__}")
+    if too_long not in get_args(TooLong):
+        raise DefinitionError(
+            "too_long of ctx.embed says what becomes of a text that the model cannot take whole",
+            found=f"too_long={too_long!r}",
+            fix=f"one of {', '.join(map(repr, get_args(TooLong)))}",
         )
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Annotated, Any, Final, Self, TypeAlias, cast, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -28,6 +29,9 @@ ONLY_OUTSIDE: Final = (
     "keys stand in the environment only, for files are shared and kept:"
     ' take it out of the file, export it, and name the variable: key_env = "NAME"'
 )
+LOCAL: Final = "local:"
+"""How the models of this process are written."""
+_OF_LOCAL: Final = frozenset({"model", "dimensions", "max_input"})
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MODEL: Final = re.compile(rf"({'|'.join(get_args(Vendor))}):(\S+)")
 _RESET: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d(?: (\S+))?")
@@ -43,7 +47,7 @@ def _variable(name: str) -> str:
 
 def _model(text: str) -> str:
     if not _MODEL.fullmatch(text):
-        vendors = ", ".join(f"{vendor}:…" for vendor in KEYS)
+        vendors = ", ".join(f"{vendor}:…" for vendor in get_args(Vendor))
         raise ValueError(
             f"write vendor and model, as in 'openai:gpt-5-mini'; vendors: {vendors};"
             " with a base_url, openai is whoever speaks its API"
@@ -125,11 +129,23 @@ class ProviderDraft(Section):
     max_tokens: Count = 1024
     price: PriceDraft | None = None
     fallback: Annotated[tuple[Name, ...], Field(strict=False)] = ()
+    dimensions: Count | None = None
+    max_input: Count | None = None
 
     @model_validator(mode="after")
     def _enough_tokens(self) -> Self:
         if self.tpm is not None and self.max_tokens > self.tpm:
             raise ValueError("max_tokens is more than tpm: no call could ever be let through")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_to_limit(self) -> Self:
+        more = sorted(self.model_fields_set - _OF_LOCAL)
+        if self.model.startswith(LOCAL) and more:
+            raise ValueError(
+                f"{', '.join(more)}: a local model runs in this process, is not paid and knows no"
+                f" limits; only {', '.join(sorted(_OF_LOCAL))} can be said of it"
+            )
         return self
 
 
@@ -209,12 +225,15 @@ class Setups(Mapping[str, ProviderSetup]):
             name=name,
             vendor=cast("Vendor", vendor),
             model=model,
+            folder=_folder(model, self._document) if vendor == "local" else "",
             base_url=draft.base_url and self._filled(draft.base_url, (*place, "base_url")),
             key_env=key_env(draft),
             timeout_s=draft.timeout_s,
             max_tokens=draft.max_tokens,
             price=_price(draft.price),
             limits=_limits(draft),
+            dimensions=draft.dimensions,
+            max_input=draft.max_input,
         )
 
     def __iter__(self) -> Iterator[str]:
@@ -266,8 +285,14 @@ class Setups(Mapping[str, ProviderSetup]):
 
 def key_env(draft: ProviderDraft) -> str:
     """The variable with the key. A key of a vendor is never sent to another address unasked."""
-    default = KEYS[draft.model.partition(":")[0]] if draft.base_url is None else ""
+    default = KEYS.get(draft.model.partition(":")[0], "") if draft.base_url is None else ""
     return draft.key_env or default
+
+
+def _folder(model: str, document: Document) -> str:
+    """Where a local model lies that is named by its path: from the file on, as it is written."""
+    path = Path(model).expanduser()
+    return str(document.path.parent.absolute() / path) if len(path.parts) > 1 else ""
 
 
 def check_fallbacks(drafts: Mapping[str, ProviderDraft], document: Document) -> None:

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from proctor.authoring import Unanswered
 from proctor.core.retry import Do, next_step
-from proctor.engine.desk import Desk
+from proctor.engine.desk import FRAME, Desk
+from proctor.engine.embedding import embed
 from proctor.engine.trips import Trips
 from proctor.errors import (
     EngineError,
@@ -39,7 +40,7 @@ from proctor.model import (
     Want,
     canonical,
 )
-from proctor.ports import Clock, Purse, Settlement, Word
+from proctor.ports import Clock, Purse, Settlement, TooLong, Word
 
 TRIES: Final = 5
 """Calls of one question that may break; what is only limited waits on."""
@@ -49,8 +50,6 @@ LONGEST_BREAK: Final = 30.0
 """Seconds between two tries of one question, before dice."""
 LOOK_EVERY: Final = 0.25
 """Seconds between two looks at the stop word while a question waits for its turn."""
-FRAME: Final = 64
-"""Tokens that vendors put around what is sent, at most."""
 TOGETHER: Final = 200
 """Questions of one trip to the ledger."""
 
@@ -96,23 +95,19 @@ class Asker:
         self.heard(answer)
         return answer.reply
 
-    async def embed(self, provider: str | None, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(
+        self, provider: str | None, texts: Sequence[str], too_long: TooLong = "fail"
+    ) -> list[list[float]]:
         """See the port."""
         desk = self.answers.desk(provider)
-        asks = [
-            Ask(
-                kind=Kind.EMBED,
-                provider=desk.name,
-                model=desk.model,
-                sent=canonical({"text": text}),
-                most_input=len(text.encode()) + FRAME,
-            )
-            for text in texts
-        ]
-        answers = await self.answers.ask_all(asks, self)
-        for answer in answers:
-            self.heard(answer)
-        return [json.loads(a.reply.raw) for a in answers]
+
+        async def ask(texts: Sequence[str]) -> list[list[float]]:
+            answers = await self.answers.ask_all([desk.vector_of(t) for t in texts], self)
+            for answer in answers:
+                self.heard(answer)
+            return [json.loads(a.reply.raw) for a in answers]
+
+        return await embed(desk, texts, too_long, ask)
 
 
 @dataclass(slots=True)
@@ -316,7 +311,7 @@ class Answers:
                 hold=number,
                 tokens=sum(reply.usage.tokens for reply in replies),
                 cost=sum((a.cost for a in answers), start=Decimal(0)),
-                answers=tuple(answers),
+                answers=tuple(a for a in answers if desk.keeps(a)),
                 hints=replies[-1].hints,
             )
         )

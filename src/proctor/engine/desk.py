@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
 
 from proctor.core.tokens import Gauge
+from proctor.core.vectors import fault
+from proctor.engine.trips import Trips
 from proctor.errors import ProviderRefused
-from proctor.model import Ask, Kind, Price, Reply
+from proctor.model import Answer, Ask, Kind, Price, Reply, canonical
 from proctor.ports import Provider
+
+FRAME: Final = 64
+"""Tokens that vendors put around what is sent, at most."""
+Here: TypeAlias = Trips[Sequence[str], list[list[float]]]
+"""The way to a model of this process: texts that come while it computes go together next."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,8 +31,38 @@ class Desk:
     most_output: int | None = None
     """Tokens of a reply where the function gives no cap of its own."""
     gauge: Gauge = field(default_factory=Gauge)
+    here: Here | None = None
+    """Where its model runs in this process: nothing is paid then, held or kept."""
+    dimensions: int | None = None
+    """Of its vectors, as proctor.toml says."""
+    sends_dimensions: bool = False
+    """Whether the vendor is told them, and so gives vectors of as many."""
+    most_input: int | None = None
+    """Tokens of the longest text that it embeds; None where nobody knows."""
     answered: int = 0
     """Calls that were answered: while it rises, a question that breaks is at fault itself."""
+
+    def vector_of(self, text: str) -> Ask:
+        """The question for a text's vector; dimensions are a part of it only where they are sent.
+
+        So a kept answer still is one when they are written down to be checked.
+        """
+        sent: dict[str, Any] = {"text": text}
+        if self.sends_dimensions:
+            sent["dimensions"] = self.dimensions
+        return Ask(
+            kind=Kind.EMBED,
+            provider=self.name,
+            model=self.model,
+            sent=canonical(sent),
+            most_input=len(text.encode()) + FRAME,
+        )
+
+    def keeps(self, answer: Answer) -> bool:
+        """Whether an answer is one: what is no vector would be found again for ever."""
+        if answer.kind is not Kind.EMBED:
+            return True
+        return not fault(json.loads(answer.reply.raw), self.dimensions)
 
     def together(self, kind: Kind) -> int:
         """How many questions go in one call."""

@@ -92,7 +92,7 @@ async def _providers(site: Site) -> list[Finding]:
 def _provider(seen: ProviderSeen) -> Finding:
     """One of proctor.toml, by what is known without asking it."""
     section = f"[providers.{seen.name}]"
-    fix, limits = "", seen.limits
+    fix, limits, here = "", seen.limits, seen.model.startswith("local:")
     if seen.wrong:
         fix = "see what it says; nothing can be asked before"
     elif seen.key_env and not seen.key_is_set:
@@ -106,9 +106,11 @@ def _provider(seen: ProviderSeen) -> Finding:
         seen.wrong,
         f"key in {seen.key_env}" if seen.key_is_set else "",
         f"{seen.key_env} is not set" if seen.key_env and not seen.key_is_set else "",
-        _priced(seen),
-        ", ".join(_limits(seen)),
-        _spent(seen),
+        *(
+            ("it costs nothing",)
+            if here
+            else (_priced(seen), ", ".join(_limits(seen)), _spent(seen))
+        ),
     ]
     detail = "; ".join(word for word in words if word)
     return Finding(subject=f"provider {seen.name}", ok=not fix, detail=detail, fix=fix)

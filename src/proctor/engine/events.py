@@ -33,6 +33,7 @@ EVENTS: dict[str, bool] = {
     "signal.missed": True,
     "columns.noted": True,
     "check.noted": True,
+    "text.shortened": True,
     "sweep.started": True,
     "chunk.applied": False,
     "chunk.retried": False,

@@ -14,6 +14,7 @@ from proctor.core.budget import Verdict, Word, judge_errors
 from proctor.core.settle import settle
 from proctor.engine.answers import AskedToStop
 from proctor.engine.compute import compute
+from proctor.engine.embedding import counting, note_shortened
 from proctor.engine.first import settle_first
 from proctor.engine.judging import note, reviewed
 from proctor.engine.kit import Kit
@@ -58,6 +59,7 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
             await turn.take()
             page = await kit.store.read(kit.spec, lease, answered=turn.give)
             await place.take()
+        shortened = counting()
         try:
             answers = await compute(
                 kit.backfill,
@@ -87,6 +89,7 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
         return Processed(applied=None, verdict=WRONG if kit.wrong else SHUT, page=page)
     applied = await kit.store.apply(kit.spec, lease, settled, kit.terms)
     note(kit.events, kit.run.id, lease.chunk.number, seen)
+    note_shortened(kit.events, kit.run.id, lease.chunk.number, shortened)
     _let_go_later(answers, seen, settled)
     verdict = explained(judge(kit, applied.outcome), applied.issues, kit.spec)
     return Processed(applied=applied, verdict=verdict, page=page)

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from proctor.authoring import Unanswered
 from proctor.engine.compute import ROW
 from proctor.model import Key, Reply
+from proctor.ports import TooLong
 
 LENGTH = 8
 """Bytes of the length that stands before each message."""
@@ -28,6 +29,7 @@ class Question:
     provider: str | None
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     texts: Sequence[str] = field(default=(), repr=False)
+    too_long: TooLong = "fail"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +60,11 @@ class Relay:
         assert reply is not None  # noqa: S101 - the parent answers what was asked
         return reply
 
-    async def embed(self, provider: str | None, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(
+        self, provider: str | None, texts: Sequence[str], too_long: TooLong = "fail"
+    ) -> list[list[float]]:
         """See the port."""
-        vectors = (await self._ask(provider, texts=tuple(texts))).vectors
+        vectors = (await self._ask(provider, texts=tuple(texts), too_long=too_long)).vectors
         assert vectors is not None  # noqa: S101 - as above
         return vectors
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -68,7 +69,10 @@ async def make_report(site: Site, run: Run) -> Report:
         sample=await _sample(site, spec, run, chunks, told),
         actions=tuple(_action(e) for e in told if e.name.startswith(OPERATOR)),
         next_steps=tuple(pasteable(s, site.env) for s in await _next_steps(site, spec, run)),
-        warnings=(*_warnings(run, chunks, told), *_not_watched(told), *noted(told)),
+        warnings=(
+            *(*_warnings(run, chunks, told), *_not_watched(told)),
+            *(*noted(told), *_shortened(told)),
+        ),
         rollback=await _rollback(site, spec, run, chunks),
         missed=await missed(site, spec, run, issues),
     )
@@ -96,6 +100,19 @@ def _not_watched(told: Sequence[Event]) -> list[str]:
     """Signals that the run went on without, each once however many processes missed it."""
     missed = {e.data.get("signal"): e.data.get("why") for e in told if e.name == "signal.missed"}
     return [f"the throttle signal {name} was not watched: {why}" for name, why in missed.items()]
+
+
+def _shortened(told: Sequence[Event]) -> list[str]:
+    """Texts that were too long to be embedded, by what was done about them."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for event in told:
+        if event.name == "text.shortened":
+            counts[str(event.data["provider"]), str(event.data["how"])] += int(event.data["texts"])
+    words = {"cut": "only the beginning of each", "average": "the mean of the pieces of each"}
+    return [
+        f"{plural(texts, 'text')} too long for provider {provider}: {words[how]} was embedded"
+        for (provider, how), texts in sorted(counts.items())
+    ]
 
 
 def _action(event: Event) -> tuple[datetime, str, str, str]:

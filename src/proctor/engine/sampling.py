@@ -35,7 +35,7 @@ class Sampler:
             if question.body is not None:
                 said = replace(said, reply=await who.chat(question.provider, question.body))
             else:
-                vectors = await who.embed(question.provider, question.texts)
+                vectors = await who.embed(question.provider, question.texts, question.too_long)
                 said = replace(said, vectors=vectors)
             if self.paying:
                 self.asked += self._asked(question, heard)

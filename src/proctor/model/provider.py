@@ -7,8 +7,11 @@ from typing import Literal, TypeAlias
 
 from proctor.model.paid import Limits, Price, Spending
 
-Vendor: TypeAlias = Literal["openai", "anthropic", "google"]
-"""Whose wire shape is spoken; `openai` also with everybody who speaks it at a `base_url`."""
+Vendor: TypeAlias = Literal["openai", "anthropic", "google", "local"]
+"""Whose wire shape is spoken; `openai` also with everybody who speaks it at a `base_url`.
+
+`local` speaks with nobody: its models run in this process.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +20,8 @@ class ProviderSettings:
 
     `name` is its name in proctor.toml, `model` the vendor's name of the model. `key_env` is the
     environment variable that holds the key. `price` is the user's own; without it the price list
-    is asked. `max_tokens` caps the output of a question that names no cap.
+    is asked. `max_tokens` caps the output of a question that names no cap. `dimensions` are those
+    of its vectors, `max_input` the tokens of the longest text that it embeds; None: not said.
     """
 
     name: str
@@ -29,6 +33,10 @@ class ProviderSettings:
     max_tokens: int = 1024
     price: Price | None = None
     limits: Limits = field(default_factory=Limits)
+    dimensions: int | None = None
+    max_input: int | None = None
+    folder: str = ""
+    """Where a local model lies that is named by its path, which `model` is as it was written."""
 
     @property
     def full_model(self) -> str:

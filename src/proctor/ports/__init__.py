@@ -1,7 +1,7 @@
 """The seams: what the engine asks of the outside world, as Protocols."""
 
 from proctor.ports.outside import Clock, Executor, Ledger
-from proctor.ports.paying import Asking, Provider, Purse, Settlement, Word
+from proctor.ports.paying import Asking, Provider, Purse, Settlement, TooLong, Word
 from proctor.ports.store import Permit, Store, Surveying, Undoing, Watching, Working, granted
 from proctor.ports.terms import Manners, Opening, Terms, UndoTerms
 
@@ -19,6 +19,7 @@ __all__ = [
     "Store",
     "Surveying",
     "Terms",
+    "TooLong",
     "UndoTerms",
     "Undoing",
     "Watching",

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from proctor.model import Answer, Ask, Granted, Hints, Price, Reply, Spending, Spent, Wait, Want
+
+TooLong: TypeAlias = Literal["fail", "cut", "average"]
+"""What becomes of a text that is longer than its embedding model takes."""
 
 
 class Provider(Protocol):
@@ -62,7 +65,9 @@ class Asking(Protocol):
         Raises ProviderRefused and OutOfQuota, which end or hold the run.
         """
 
-    async def embed(self, provider: str | None, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(
+        self, provider: str | None, texts: Sequence[str], too_long: TooLong = "fail"
+    ) -> list[list[float]]:
         """One vector for each text, in their order."""
 
 
@@ -95,4 +100,4 @@ class Purse(Protocol):
         """Give connections back."""
 
 
-__all__ = ["Asking", "Provider", "Purse", "Settlement", "Word"]
+__all__ = ["Asking", "Provider", "Purse", "Settlement", "TooLong", "Word"]

@@ -1,5 +1,6 @@
 """Providers of paid answers: chat and embeddings of any vendor through one seam."""
 
-from proctor.adapters.providers.open import list_price, open_provider
+from proctor.adapters.providers.embedders import most_input, sends_dimensions
+from proctor.adapters.providers.open import list_price, open_local, open_provider
 
-__all__ = ["list_price", "open_provider"]
+__all__ = ["list_price", "most_input", "open_local", "open_provider", "sends_dimensions"]

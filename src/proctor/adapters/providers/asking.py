@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 from array import array
 from collections.abc import Mapping, Sequence
@@ -108,9 +109,12 @@ def usage_of(ask: Ask, told: RequestUsage) -> Usage:
 
 
 def _vector_text(vector: Sequence[float]) -> str:
-    """A vector as JSON. Vendors send 32-bit floats: nine digits bring those back, not seventeen."""
+    """A vector as JSON. Vendors send 32-bit floats: nine digits bring those back, not seventeen.
+
+    With NaN or Infinity in it, as Python writes and reads them: it is never kept.
+    """
     told = array("f", vector).tolist()
-    if told == list(vector):
+    if told == list(vector) and all(map(math.isfinite, told)):
         return f"[{','.join([f'{number:.9g}' for number in told])}]"
     return canonical(list(vector))
 

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import importlib.util
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from proctor.errors import ConfigError, ProviderRefused
 from proctor.model import Price, ProviderSettings
 
 if TYPE_CHECKING:
+    from proctor.adapters.providers.local import LocalProvider
     from proctor.adapters.providers.provider import VendorProvider
 
 _NEEDS: Final = {
     "openai": ("pydantic_ai", "genai_prices", "openai", "tiktoken"),
     "anthropic": ("pydantic_ai", "genai_prices", "anthropic"),
     "google": ("pydantic_ai", "genai_prices", "google.genai"),
+    "local": (),
 }
+FREE: Final = Price(
+    input_per_million=Decimal(0),
+    output_per_million=Decimal(0),
+    source="it runs in this process",
+)
 
 
-def open_provider(settings: ProviderSettings, key: str | None) -> VendorProvider:
+def open_provider(settings: ProviderSettings, key: str | None) -> VendorProvider | LocalProvider:
     """A provider that is ready to be asked; nothing is sent yet.
 
     key: from the environment variable `settings.key_env`; only servers at a `base_url` may do
     without. Raises ConfigError where the extra is not installed, ProviderRefused without a key.
     """
     _check_libraries(settings)
+    if settings.vendor == "local":
+        return open_local(settings)
     if not key and settings.base_url is None:
         raise ProviderRefused(
             f"the provider {settings.name} has no key",
@@ -44,12 +54,29 @@ def open_provider(settings: ProviderSettings, key: str | None) -> VendorProvider
     return VendorProvider(settings, key or "")
 
 
+def open_local(settings: ProviderSettings) -> LocalProvider:
+    """A model of this process; it is loaded when it is first asked. Raises as `open_provider`."""
+    from proctor.adapters.providers.local import LocalProvider, library_of
+
+    module = library_of(settings)
+    if not _there(module):
+        raise ConfigError(
+            f"the provider {settings.name} needs the library of its local model",
+            found=f"no module named {module}",
+            fix="pip install 'proctor[local]'",
+        )
+    return LocalProvider(settings)
+
+
 def list_price(settings: ProviderSettings) -> Price | None:
     """What its model costs, without asking anybody; None where that is not known.
 
     Raises ConfigError where the extra is not installed.
     """
     _check_libraries(settings)
+    if settings.vendor == "local":
+        open_local(settings)
+        return FREE
     from proctor.adapters.providers.prices import price_of
 
     return price_of(settings, settings.model)
@@ -72,4 +99,4 @@ def _there(module: str) -> bool:
         return False  # the package around it is missing
 
 
-__all__ = ["list_price", "open_provider"]
+__all__ = ["list_price", "open_local", "open_provider"]

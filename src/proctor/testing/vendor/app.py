@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import math
 import socket
 import struct
 
@@ -162,19 +163,23 @@ def _input_tokens(question: Question) -> int:
     return sum(map(tokens_of, question.texts if question.kind == "embed" else (question.whole,)))
 
 
+def _vector(text: str, size: int, fault: Fault | None) -> tuple[float, ...]:
+    """A text's vector; of several that are asked together only what the fault fits is spoiled."""
+    flaw = fault.flaw if fault and fault.match in text else None
+    right = tuple(right_vector(text, size + (flaw is Flaw.WRONG_SHAPE)))
+    if flaw is Flaw.NOT_A_NUMBER:
+        return (math.nan, math.inf, *right[2:])
+    return (0.0,) * size if flaw is Flaw.ZERO else right
+
+
 def _outcome(question: Question, served: Served, fault: Fault | None) -> Outcome:
     """What the model says, and what is wrong with it."""
-    flaw = fault.flaw if fault else None
-    taken = _input_tokens(question)
+    taken, flaw = _input_tokens(question), fault.flaw if fault else None
     told = flaw is not Flaw.NO_USAGE
     if question.kind == "embed":
         size = question.dimensions or served.dimensions
-        size += flaw is Flaw.WRONG_SHAPE
-        vectors = (
-            (0.0,) * size if flaw is Flaw.ZERO else tuple(right_vector(text, size))
-            for text in question.texts
-        )
-        return Outcome(vectors=tuple(vectors), input_tokens=taken, told=told)
+        vectors = tuple(_vector(text, size, fault) for text in question.texts)
+        return Outcome(vectors=vectors, input_tokens=taken, told=told)
     text, prompt = "", question.texts[0]
     if fault and flaw is Flaw.SAYS:
         text = fault.says

@@ -55,6 +55,8 @@ class Flaw(StrEnum):
     """Charged; an empty text, or a vector of zeros."""
     SAYS = "says"
     """Charged; the model says `says` in place of the answer, and that it is all."""
+    NOT_A_NUMBER = "not_a_number"
+    """Charged; a vector with NaN and Infinity in it."""
     NO_USAGE = "no_usage"
     """Charged; the reply does not say what it took."""
 
