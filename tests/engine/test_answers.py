@@ -14,12 +14,13 @@ from proctor.authoring import Unanswered
 from proctor.engine.answers import FIRST_TRIES, TRIES, Answers, Asker
 from proctor.engine.desk import Desk
 from proctor.errors import OutOfQuota, ProviderRefused, UsageError
-from proctor.model import Limits, Price, ProviderSettings
+from proctor.model import Hold, Holder, Limits, Price, ProviderSettings, Want
 from proctor.testing.clock import FakeClock
 from proctor.testing.vendor import Fault, Flaw, Served, right_text, right_vector, serve_vendor
 
 PRICE = Price(input_per_million=Decimal(10), output_per_million=Decimal(100), source="a test")
 KIND = {"writer": "chat", "vectors": "embed"}
+ELSEWHERE = Holder(host="db7", pid=123, started="boot:1", user="")
 MODEL = {"writer": "gpt-5-mini", "vectors": "text-embedding-3-small"}
 
 
@@ -111,6 +112,53 @@ async def test_the_same_question_is_asked_once_by_whoever_asks_it(asker_of, coun
     calls, usd = counted("writer")
     assert calls == 1
     assert usd == (await spent(asker)).usd > 0
+
+
+async def test_two_processes_that_ask_the_same_at_once_pay_once(asker_of, counted):
+    """P5: the second waits for the first one's answer; of a batch call it asks the rest itself."""
+    pocket = Pocket()
+    first, second = asker_of(pocket=pocket), asker_of(pocket=pocket)
+    got = await asyncio.gather(text(first, "one sea"), text(second, "one sea"))
+    assert set(got) == {right_text("one sea")}
+    assert counted("writer")[0] == 1
+    ours, theirs = ([f"shore {n}" for n in some] for some in (range(20), range(10, 30)))
+    vectors = await asyncio.gather(first.embed("vectors", ours), second.embed("vectors", theirs))
+    assert vectors[0][10:] == vectors[1][:10]
+    assert vectors[1][19] == pytest.approx(right_vector("shore 29", 8), abs=1e-6)
+    assert counted("vectors")[0] == 2
+    assert counted("vectors")[1] == (await spent(first, "vectors")).usd
+
+
+async def test_a_question_that_its_first_asker_gives_up_is_asked_by_the_next(
+    asker_of, shared, counted
+):
+    """Two processes, one after the other; each has its own tries, and neither waits for ever."""
+    pocket = Pocket()
+    askers = [asker_of(pocket=pocket) for _ in range(2)]
+    shared.script(Fault(flaw=Flaw.SERVER_ERROR, match="both in vain", times=-1))
+    got = await asyncio.gather(
+        *(text(asker, "both in vain") for asker in askers), return_exceptions=True
+    )
+    assert [type(error) for error in got] == [ProviderRefused, ProviderRefused]
+    assert (await spent(askers[0])).held_usd == 0
+
+
+async def test_a_wait_for_places_of_another_machine_says_whose_they_are(asker_of):
+    """Nobody can tell whether it lives; who watches sees why the run stands still."""
+    pocket = Pocket()
+    other = MemoryPurse({"writer": Limits(concurrency=1)}, pocket=pocket, holder=ELSEWHERE)
+    await other.reserve([Want(provider="writer", key="k", hold=Hold())])
+    told = []
+    asker = asker_of(pocket=pocket, concurrency=1, stopped=lambda: bool(told))
+    assert asker.waits() == ""
+    asked = asyncio.create_task(text(asker, "a sea that waits"))
+    while not (why := asker.waits()):
+        await asker.answers.clock.sleep(1.0)
+    assert "writer: 1 calls are in flight" in why
+    assert "held by pid 123 on host db7, until " in why
+    told.append("stop")
+    with pytest.raises(OutOfQuota):
+        await asked
 
 
 async def test_texts_are_embedded_together_and_only_those_that_are_missing(asker_of, counted):

@@ -15,7 +15,7 @@ from proctor.config import Config, Setups
 from proctor.engine.answers import Answers, Asker
 from proctor.engine.desk import Desk
 from proctor.engine.sampling import Sampler
-from proctor.engine.site import dice, new_id
+from proctor.engine.site import dice, holder, is_dead, new_id
 from proctor.engine.trips import Trips
 from proctor.errors import ProctorError
 from proctor.model import Ask, Price, ProviderSeen, Reply, Spending
@@ -29,7 +29,7 @@ AT_ONCE: Final = 256
 LONGER: Final = timedelta(seconds=10)
 """For how much longer than its time-out a call is held to be in flight, and takes a place there.
 
-After a kill with all places taken a resumed run stands still for that long.
+Where all places are taken by a process that was killed on another machine, others wait so long.
 """
 
 
@@ -174,6 +174,8 @@ class Counter:
                     setups.limits,
                     redact=self.config.redact,
                     hold_for=timedelta(seconds=setups.longest) + LONGER,
+                    holder=holder(""),
+                    is_gone=is_dead,
                 )
                 self.answers = Answers(purse, Desks(setups), self.clock, dice)
         return self.answers

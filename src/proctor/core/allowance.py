@@ -91,6 +91,12 @@ def settled(
     )
 
 
+def abandoned(state: State, limits: Limits, taken: Taken, now: datetime) -> State:
+    """The state when whoever made a call is gone: in flight no more, and spent all the same."""
+    state = _moved(state, limits, now)
+    return replace(state, flying=_changed(state.flying, taken.expires, -1))
+
+
 def hinted(state: State, limits: Limits, hints: Hints, now: datetime) -> State:
     """The state when the headers of a reply say what is left: others may use the same key."""
     state = _moved(state, limits, now)
@@ -219,10 +225,12 @@ def _wait(state: State, limits: Limits, hold: Hold) -> Wait | None:
         return Wait(seconds=rest, reason="the provider asked for a rest (429)")
     flying, most = sum(n for _, n in state.flying), _most_flying(state, limits)
     if flying >= most:
-        return Wait(seconds=POLL, reason=f"{flying:,} calls are in flight, and {most:,} may be")
+        reason = f"{flying:,} calls are in flight, and {most:,} may be"
+        return Wait(seconds=POLL, reason=reason, for_others=True)
     budget = limits.budget_usd
     if budget is not None and _with_held(state, hold) > budget:
-        return Wait(seconds=POLL, reason="calls in flight hold the rest of the budget")
+        reason = "calls in flight hold the rest of the budget"
+        return Wait(seconds=POLL, reason=reason, for_others=True)
     seconds, reason = 0.0, ""
     if limits.rpm is not None:
         window = _until_room(state, [s.requests for s in state.seconds], limits.rpm, 1)
@@ -311,6 +319,7 @@ __all__ = [
     "WINDOW",
     "State",
     "Taken",
+    "abandoned",
     "admit",
     "hinted",
     "limited",

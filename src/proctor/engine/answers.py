@@ -14,8 +14,10 @@ from typing import Any, Final
 from proctor.authoring import Unanswered
 from proctor.core.retry import Do, next_step
 from proctor.engine.desk import FRAME, Desk
+from proctor.engine.elsewhere import Elsewheres, Theirs, Tries
 from proctor.engine.embedding import embed
 from proctor.engine.trips import Trips
+from proctor.engine.waits import Waits
 from proctor.errors import (
     EngineError,
     Limited,
@@ -29,6 +31,7 @@ from proctor.errors import (
 from proctor.model import (
     Answer,
     Ask,
+    Elsewhere,
     Granted,
     Hints,
     Hold,
@@ -109,6 +112,10 @@ class Asker:
 
         return await embed(desk, texts, too_long, ask)
 
+    def waits(self) -> str:
+        """See the port."""
+        return self.answers.waits.told(self.answers.clock.monotonic())
+
 
 @dataclass(slots=True)
 class Answers:
@@ -121,6 +128,7 @@ class Answers:
     flying: dict[str, asyncio.Future[Answer]] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     closing: bool = False
+    waits: Waits = field(default_factory=Waits)
     looks: Trips[str, Answer | None] = field(init=False)
     reservations: Trips[Want, Word] = field(init=False)
     settlements: Trips[Settlement, None] = field(init=False)
@@ -163,16 +171,10 @@ class Answers:
     async def _fly(self, asks: Sequence[Ask], who: Asker) -> None:
         """Find each of the answers, or ask for it; every flight ends with one or an error."""
         try:
-            found = await asyncio.gather(*(self.looks.send(a.key) for a in asks))
+            missing = await self._unanswered(asks)
         except ProctorError as error:
             self._landed(asks, error)
             return
-        missing = []
-        for ask, kept in zip(asks, found, strict=True):
-            if kept is None:
-                missing.append(ask)
-            else:
-                self._landed([ask], [kept])
         if missing and not who.paying:
             self._landed(missing, Unpaid())
         elif missing:
@@ -187,12 +189,21 @@ class Answers:
             return 1  # it is raised where each of them is asked
 
     async def _settled(self, asks: Sequence[Ask], who: Asker) -> None:
-        try:
-            self._landed(asks, await self._pay(asks, who))
-        except BaseException as error:
-            self._landed(asks, error)
-            if not isinstance(error, Exception):
-                raise
+        tries = Tries()
+        await Elsewheres(
+            pay=lambda asks: self._pay(asks, who, tries),
+            wait=lambda seconds: self._wait(seconds, who),
+            unanswered=self._unanswered,
+            landed=self._landed,
+        ).settle(asks)
+
+    async def _unanswered(self, asks: Sequence[Ask]) -> list[Ask]:
+        """Look for answers and end their flights; the questions that have none."""
+        found = await asyncio.gather(*(self.looks.send(a.key) for a in asks))
+        for ask, kept in zip(asks, found, strict=True):
+            if kept is not None:
+                self._landed([ask], [kept])
+        return [ask for ask, kept in zip(asks, found, strict=True) if kept is None]
 
     def _landed(self, asks: Sequence[Ask], ended: Sequence[Answer] | BaseException) -> None:
         """End flights; an error is looked at here, for whoever asked may have gone."""
@@ -204,7 +215,7 @@ class Answers:
             else:
                 flight.set_result(ended[i])
 
-    async def _pay(self, asks: Sequence[Ask], who: Asker) -> list[Answer]:
+    async def _pay(self, asks: Sequence[Ask], who: Asker, tries: Tries) -> list[Answer]:
         """Ask for questions that go in one call, until it is answered or nobody can be asked."""
         desk = self.desks[asks[0].provider]
         price = desk.price()
@@ -212,9 +223,11 @@ class Answers:
             tokens=sum(map(desk.gauge.tokens, asks)),
             usd=sum(map(price.most, asks), start=Decimal(0)),
         )
-        broken, answered = 0, desk.answered
+        answered = desk.answered
         while True:
-            number = await self._turn(Want(provider=desk.name, key=asks[0].key, hold=hold), who)
+            first, *more = (ask.key for ask in asks)
+            want = Want(provider=desk.name, key=first, more=tuple(more), hold=hold)
+            number = await self._turn(want, who)
             try:
                 return await self._call(asks, who, price, number, hold)
             except Limited:
@@ -224,10 +237,10 @@ class Answers:
                     raise Unanswered(_told(error)) from None
                 raise
             except Overloaded as error:
-                broken += 1
-                if broken >= (TRIES if desk.answered else FIRST_TRIES):
-                    raise _gave_up(error, broken, down=desk.answered == answered) from None
-                rest = min(LONGEST_BREAK, 2.0**broken) * (0.5 + self.dice())
+                tries.broken += 1
+                if tries.broken >= (TRIES if desk.answered else FIRST_TRIES):
+                    raise _gave_up(error, tries.broken, down=desk.answered == answered) from None
+                rest = min(LONGEST_BREAK, 2.0**tries.broken) * (0.5 + self.dice())
                 await self._wait(max(rest, error.retry_after or 0.0), who)
 
     async def _turn(self, want: Want, who: Asker) -> int:
@@ -235,11 +248,14 @@ class Answers:
         while True:
             self._go_on(who)
             word = await self.reservations.send(want)
+            self.waits.heard(want.provider, word, self.clock.monotonic())
             match word:
                 case Granted():
                     return word.number
                 case Wait():
                     await self._wait(word.seconds, who)
+                case Elsewhere():
+                    raise Theirs(word)
                 case Spent():
                     raise OutOfQuota(
                         f"provider {want.provider} may not be asked any more: {word.reason}",

@@ -58,6 +58,8 @@ class Pacing:
     """The knobs under which both were owed: other knobs, other debts."""
     reason: str = ""
     """Why the run goes slower than it could at this moment, with numbers."""
+    questions: Callable[[], str] = str
+    """Why the questions of the author's function wait; empty while they do not."""
     cause: str = ""
     """What the latest reason was about; changes only with what is news."""
     last_cause_at: float = 0.0

@@ -15,6 +15,7 @@ async def let_ask(site: Site, kit: Kit) -> None:
         return
     kit.asking = await site.asking(kit.run.id, kit.stopped)
     if kit.asking is not None:
+        kit.pacing.questions = kit.asking.waits
         together = backfill.concurrency * (backfill.batch or 1)
         kit.pacing.sizing = in_waves(kit.pacing.sizing, together)
         kit.seats = Gate(lambda: kit.lanes * backfill.concurrency)

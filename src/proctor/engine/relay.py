@@ -68,6 +68,10 @@ class Relay:
         assert vectors is not None  # noqa: S101 - as above
         return vectors
 
+    def waits(self) -> str:
+        """See the port: nobody looks at a child."""
+        return ""
+
     async def _ask(self, provider: str | None, **what: Any) -> Said:
         self.asked += 1
         question = Question(number=self.asked, unit=ROW.get(), provider=provider, **what)

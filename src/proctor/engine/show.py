@@ -65,7 +65,7 @@ def snapshot(
         chunk_rows=pacing.chunk_rows() if pacing else None,
         workers=lanes or None,
         throttle=pacing.signals if pacing else (),
-        throttle_reason=pacing.reason if pacing else "",
+        throttle_reason=(pacing.reason or pacing.questions()) if pacing else "",
         silent_for=silent,
         lease_left=lease_for - silent if silent is not None and lease_for is not None else None,
     )

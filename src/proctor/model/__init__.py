@@ -6,6 +6,7 @@ from proctor.model.key import ABSENT, Absent, Image, Key, Row, Scalar
 from proctor.model.paid import (
     Answer,
     Ask,
+    Elsewhere,
     Finish,
     Granted,
     Hints,
@@ -64,6 +65,7 @@ __all__ = [
     "ChunkRecord",
     "ChunkState",
     "Column",
+    "Elsewhere",
     "Event",
     "Finish",
     "Foreseen",

@@ -162,6 +162,13 @@ class Want:
     provider: str
     key: str
     hold: Hold
+    more: tuple[str, ...] = ()
+    """Keys of the other questions that go in the same call."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all its questions."""
+        return (self.key, *self.more)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +182,20 @@ class Granted:
 class Wait:
     """Not yet: ask again after this, for that reason."""
 
+    seconds: float
+    reason: str
+    for_others: bool = False
+    """What is missing is held for calls in flight: a place among them, or money."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """Some of the questions are asked by somebody else at this moment, or were until now.
+
+    After so many seconds their answers may be there; nothing is held for the call.
+    """
+
+    keys: frozenset[str]
     seconds: float
     reason: str
 

@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, Protocol, TypeAlias
 
-from proctor.model import Answer, Ask, Granted, Hints, Price, Reply, Spending, Spent, Wait, Want
+from proctor.model import (
+    Answer,
+    Ask,
+    Elsewhere,
+    Granted,
+    Hints,
+    Price,
+    Reply,
+    Spending,
+    Spent,
+    Wait,
+    Want,
+)
 
 TooLong: TypeAlias = Literal["fail", "cut", "average"]
 """What becomes of a text that is longer than its embedding model takes."""
@@ -70,8 +82,11 @@ class Asking(Protocol):
     ) -> list[list[float]]:
         """One vector for each text, in their order."""
 
+    def waits(self) -> str:
+        """Why all questions wait at this moment, with numbers; empty while some go on."""
 
-Word: TypeAlias = Granted | Wait | Spent
+
+Word: TypeAlias = Granted | Wait | Spent | Elsewhere
 
 
 class Purse(Protocol):
@@ -85,6 +100,8 @@ class Purse(Protocol):
 
         What is granted is held, durably, before this returns, and counts as spent until it is
         settled: also when whoever asked is dead by then. When it raises, none was let through.
+        Nothing is granted for a question that is in flight for somebody who may live, or that
+        is answered: its word is Elsewhere.
         """
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:

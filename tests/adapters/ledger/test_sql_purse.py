@@ -16,8 +16,8 @@ import pytest
 from proctor.adapters.ledger import open_purse
 from proctor.config import Redactor
 from proctor.errors import ConfigError, ProctorError, Unreachable
-from proctor.model import Granted, Limits, Spent
-from proctor.testing.conformance.purse import answer, ended, one, told, want
+from proctor.model import Granted, Limits, Spent, Wait
+from proctor.testing.conformance.paying import answer, ended, one, process, told, want
 from proxy import FaultProxy
 
 PASSWORD = "hunter22"
@@ -70,7 +70,7 @@ import asyncio, os, signal, sys
 from decimal import Decimal
 from proctor.adapters.ledger import open_purse
 from proctor.model import Granted, Limits, Spent
-from proctor.testing.conformance.purse import ended, one
+from proctor.testing.conformance.paying import ended, one
 limits = {"p": Limits(budget_usd=Decimal(1), concurrency=100)}
 async def main():
     purse = await open_purse(sys.argv[1], limits)
@@ -225,9 +225,24 @@ async def test_a_state_that_cannot_be_read_stops_everybody(url):
 async def test_settled_holds_leave_nothing_behind(url):
     """A million calls are a million answers, and no more."""
     async with opened(url) as purse:
-        words = await purse.reserve([want(n) for n in range(20)])
+        words = await purse.reserve([want(n, n + 100) for n in range(20)])
         await purse.settle([ended(word) for word in words])
-    assert execute(url, "SELECT * FROM proctor_ledger.proctor_ledger_holds") == []
+    for table in ("holds", "asked"):
+        assert execute(url, f"SELECT * FROM proctor_ledger.proctor_ledger_{table}") == []
+
+
+async def test_holds_of_an_older_proctor_stay_spent_and_wait_for_their_time(url):
+    """Nobody noted whose they are: it may live."""
+    limits = {"p": Limits(concurrency=1, budget_usd=Decimal(1))}
+    async with opened(url, limits) as purse:
+        await one(purse, usd="0.60")
+    for name in ("host", "pid", "started"):
+        execute(url, f"ALTER TABLE proctor_ledger.proctor_ledger_holds DROP COLUMN {name}")
+    execute(url, "DROP TABLE proctor_ledger.proctor_ledger_asked")
+    execute(url, "UPDATE proctor_ledger.proctor_ledger_version SET version_num = '0002'")
+    async with opened(url, limits, holder=process(1), is_gone=lambda _: True) as purse:
+        assert [type(await one(purse)) for _ in range(3)] == [Wait, Wait, Wait]
+        assert (await told(purse)).held_usd == Decimal("0.60")
 
 
 async def test_what_is_spent_is_spent_for_smaller_budgets_too(url):

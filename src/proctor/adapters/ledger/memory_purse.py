@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from proctor.adapters.clock import SystemClock
-from proctor.adapters.ledger.till import Held, Till
+from proctor.adapters.ledger.till import NOBODY, Held, Till, never
 from proctor.core.allowance import HOLD_FOR
 from proctor.core.allowed import State
-from proctor.model import Answer, Hints, Limits, Spending, Want
+from proctor.model import Answer, Hints, Holder, Limits, Spending, Want
 from proctor.ports import Clock, Settlement, Word
 
 
@@ -33,11 +33,13 @@ class MemoryPurse:
         pocket: Pocket | None = None,
         hold_for: timedelta = HOLD_FOR,
         clock: Clock | None = None,
+        holder: Holder = NOBODY,
+        is_gone: Callable[[Holder], bool] = never,
     ) -> None:
         """Begin empty, or with what the pocket holds."""
         self.pocket = pocket if pocket is not None else Pocket()
         self.pocket.states = {name: State() for name in limits} | self.pocket.states
-        self._till = Till(limits=dict(limits), hold_for=hold_for)
+        self._till = Till(limits=dict(limits), hold_for=hold_for, mine=holder, is_gone=is_gone)
         self._clock = clock or SystemClock()
 
     async def answers(self, keys: Sequence[str]) -> Mapping[str, Answer]:
@@ -48,8 +50,18 @@ class MemoryPurse:
     async def reserve(self, wants: Sequence[Want]) -> list[Word]:
         """Ask for calls to be let through, in order; one word for each."""
         self._till.check(wants)
+        now, till, kept = self._clock.now(), self._till, self.pocket.holds
         states = self._states(want.provider for want in wants)
-        words, holds = self._till.reserve(states, wants, self._clock.now())
+        flying = [held for held in kept.values() if held.taken.expires > now.timestamp()]
+        for held in till.abandon(states, till.gone(flying), now):
+            flying.remove(held)
+            kept[held.number] = replace(held, taken=replace(held.taken, expires=0))
+        known: dict[str, Held | None] = {
+            key: held for held in flying for key in (held.key, *held.more)
+        }
+        known |= dict.fromkeys(self.pocket.answers)
+        words, holds = till.reserve(states, wants, now, known)
+        words = till.told(words, wants, flying)
         self.pocket.states |= states
         self.pocket.holds |= {held.number: held for held in holds}
         return words

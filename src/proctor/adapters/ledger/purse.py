@@ -15,20 +15,24 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from proctor.adapters.clock import SystemClock
 from proctor.adapters.ledger.connected import Connected
+from proctor.adapters.ledger.flights import (
+    Lookout,
+    in_flight,
+    keep,
+    known,
+    landed,
+    let_go,
+    pages,
+)
 from proctor.adapters.ledger.schema import ANSWERS, HOLDS, LIMITS
-from proctor.adapters.ledger.till import Held, Till
+from proctor.adapters.ledger.till import NOBODY, Held, Till, never
 from proctor.core.allowance import HOLD_FOR
-from proctor.core.allowed import State, Taken
+from proctor.core.allowed import State
 from proctor.errors import ConfigError, ProctorError
-from proctor.model import Answer, Finish, Kind, Limits, Reply, Spending, Usage, Want
+from proctor.model import Answer, Finish, Holder, Kind, Limits, Reply, Spending, Usage, Want
 from proctor.ports import Clock, Settlement, Word
 
-PAGE: Final = 500
-"""Values in one statement: old SQLite takes 999."""
-
 _AMONG: Final[sa.BindParameter[Any]] = sa.bindparam("among", expanding=True)
-_NUMBERED: Final = sa.select(HOLDS).where(HOLDS.c.number.in_(_AMONG))
-_LET_GO: Final = sa.delete(HOLDS).where(HOLDS.c.number.in_(_AMONG))
 _ANSWERED: Final = sa.select(ANSWERS).where(ANSWERS.c.key.in_(_AMONG))
 _HOLDERS: Final = sa.select(HOLDS.c.provider).where(HOLDS.c.number.in_(_AMONG)).distinct()
 # In order of name: two who lock the same rows in different orders would wait for each other.
@@ -60,10 +64,13 @@ class SqlPurse(Connected):
         *,
         hold_for: timedelta = HOLD_FOR,
         clock: Clock | None = None,
+        holder: Holder = NOBODY,
+        is_gone: Callable[[Holder], bool] = never,
     ) -> None:
         """Wrap an engine whose tables are up to date."""
         super().__init__(engine)
-        self._till = Till(limits=dict(limits), hold_for=hold_for)
+        self._till = Till(limits=dict(limits), hold_for=hold_for, mine=holder, is_gone=is_gone)
+        self._lookout = Lookout()
         self._redact = redact
         self._clock = clock or (SystemClock() if self._lite else None)
         self._insert = sqlite.insert if self._lite else postgresql.insert
@@ -76,12 +83,10 @@ class SqlPurse(Connected):
         limits: Mapping[str, Limits],
         *,
         redact: Callable[[str], str] = str,
-        hold_for: timedelta = HOLD_FOR,
-        clock: Clock | None = None,
+        **options: Any,
     ) -> SqlPurse:
         """Connect and bring the tables up to date; see `open_purse`."""
-        engine = cls.engine_for(url)
-        return await cls(engine, limits, redact, hold_for=hold_for, clock=clock).ready()
+        return await cls(cls.engine_for(url), limits, redact, **options).ready()
 
     async def answers(self, keys: Sequence[str]) -> Mapping[str, Answer]:
         """Those of the answers that are kept."""
@@ -137,18 +142,31 @@ class SqlPurse(Connected):
                 )
 
     def _reserve(self, wants: Sequence[Want], held: list[Held]) -> list[Word]:
-        with self._deciding({want.provider for want in wants}) as (connection, states, now):
-            words, new = self._till.reserve(states, wants, now)
+        names, till = {want.provider for want in wants}, self._till
+        with self._deciding(names) as (connection, states, now):
+            same = known(connection, wants, now)
+            flying = {one.number: one for one in same.values() if one is not None}
+            if looked := self._lookout.due():
+                flying |= {one.number: one for one in in_flight(connection, names, now)}
+            gone = till.gone(flying.values())
+            landed(connection, till.abandon(states, gone, now))
+            for one in gone:
+                del flying[one.number]
+            if looked:
+                self._lookout.saw(list(flying.values()))
+            same = {key: one for key, one in same.items() if one is None or one.number in flying}
+            words, new = till.reserve(states, wants, now, same)
             held += new
             if new:
-                connection.execute(sa.insert(HOLDS), [_row(one) for one in new])
-        return words
+                keep(connection, new, self._insert)
+        self._lookout.heard(words)
+        return till.told(words, wants, self._lookout.flying)
 
     def _settle(self, settlements: Sequence[Settlement]) -> None:
         numbers = sorted({told.hold for told in settlements})
         kept = {a.key: a for told in reversed(settlements) for a in reversed(told.answers)}
         with self._deciding((), numbers) as (connection, states, now):
-            holds = _let_go(connection, numbers)
+            holds = let_go(connection, numbers)
             self._till.settle(states, settlements, holds, now)
             if kept:
                 connection.execute(
@@ -167,7 +185,7 @@ class SqlPurse(Connected):
         unclaimed = dict(self._unclaimed)
         with self._writing() as connection:
             names = {*providers, *unclaimed.values()}
-            for page in _pages(numbers):
+            for page in pages(numbers):
                 names |= set(connection.execute(_HOLDERS, {"among": page}).scalars())
             rows = connection.execute(_LOCKED, {"among": sorted(names)}).all() if names else []
             # Only now: whoever waited for a lock must not decide by the time before.
@@ -175,7 +193,7 @@ class SqlPurse(Connected):
             before = {row.provider: _state(row) for row in rows}
             states = dict(before)
             if unclaimed:
-                self._till.give_back(states, _let_go(connection, list(unclaimed)).values(), now)
+                self._till.give_back(states, let_go(connection, list(unclaimed)).values(), now)
             yield connection, states, now
             changed = [
                 {"of": name, "becomes": state.text()}
@@ -191,7 +209,7 @@ class SqlPurse(Connected):
         with self._engine.connect() as connection:
             return [
                 row
-                for page in _pages(keys)
+                for page in pages(keys)
                 for row in connection.execute(_ANSWERED, {"among": page})
             ]
 
@@ -226,33 +244,6 @@ class SqlPurse(Connected):
         }
 
 
-def _let_go(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, Held]:
-    """Those of the holds that are not settled, removed: each is settled once."""
-    found: dict[int, Held] = {}
-    for page in _pages(numbers):
-        rows = connection.execute(_NUMBERED, {"among": page}).all()
-        connection.execute(_LET_GO, {"among": page})
-        found |= {row.number: _held(row) for row in rows}
-    return found
-
-
-def _row(held: Held) -> dict[str, Any]:
-    return {
-        "number": held.number,
-        "provider": held.provider,
-        "key": held.key,
-        "second": held.taken.second,
-        "expires": held.taken.expires,
-        "tokens": held.taken.tokens,
-        "usd": str(held.taken.usd),
-    }
-
-
-def _held(row: sa.Row[Any]) -> Held:
-    taken = Taken(second=row.second, expires=row.expires, tokens=row.tokens, usd=Decimal(row.usd))
-    return Held(number=row.number, provider=row.provider, key=row.key, taken=taken)
-
-
 def _state(row: sa.Row[Any]) -> State:
     try:
         return State.of(row.state)
@@ -284,10 +275,6 @@ def _answer(row: sa.Row[Any]) -> Answer:
 def _storable(text: str) -> str:
     """The same JSON without what databases refuse: a NUL, a lone surrogate."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\u0000")
-
-
-def _pages(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (values[at : at + PAGE] for at in range(0, len(values), PAGE))
 
 
 __all__ = ["SqlPurse"]

@@ -71,6 +71,15 @@ HOLDS: Final = sa.Table(
     sa.Column("expires", sa.BigInteger, nullable=False),
     sa.Column("tokens", sa.BigInteger, nullable=False),
     sa.Column("usd", sa.Text, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.BigInteger, nullable=False),
+    sa.Column("started", sa.Text, nullable=False),
+)
+ASKED: Final = sa.Table(
+    "proctor_ledger_asked",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
 )
 
 _ALEMBIC: Final = threading.Lock()
@@ -141,6 +150,7 @@ def _migrate(connection: sa.Connection) -> None:
 
 __all__ = [
     "ANSWERS",
+    "ASKED",
     "EVENTS",
     "HEAD",
     "HOLDS",

@@ -8,16 +8,35 @@ from __future__ import annotations
 
 import secrets
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Final
 
-from proctor.core.allowance import admit, hinted, limited, settled, spending, succeeded
+from proctor.core.allowance import (
+    abandoned,
+    admit,
+    hinted,
+    limited,
+    settled,
+    spending,
+    succeeded,
+)
 from proctor.core.allowed import State, Taken
 from proctor.errors import ConfigError
-from proctor.model import Granted, Limits, Spending, Want
+from proctor.model import Elsewhere, Granted, Holder, Limits, Spending, Wait, Want
 from proctor.ports import Settlement, Word
+
+NOBODY: Final = Holder(host="", pid=0, started="", user="")
+"""Who holds what an older Proctor noted: it can live anywhere."""
+LISTEN: Final = 0.1
+"""Seconds until somebody else's answer may be there."""
+
+
+def never(_holder: Holder) -> bool:
+    """Whether a holder is gone, where nobody can tell."""
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +47,9 @@ class Held:
     provider: str
     key: str
     taken: Taken
+    more: tuple[str, ...] = ()
+    """Keys of the other questions of the same call."""
+    holder: Holder = NOBODY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +58,10 @@ class Till:
 
     limits: Mapping[str, Limits]
     hold_for: timedelta
+    mine: Holder = NOBODY
+    """The process that asks."""
+    is_gone: Callable[[Holder], bool] = never
+    """Whether a process is certainly not there any more."""
 
     def check(self, wants: Iterable[Want]) -> None:
         """ConfigError for a provider without limits: what nobody knows is not without bounds."""
@@ -47,12 +73,23 @@ class Till:
                 )
 
     def reserve(
-        self, states: dict[str, State], wants: Sequence[Want], now: datetime
+        self,
+        states: dict[str, State],
+        wants: Sequence[Want],
+        now: datetime,
+        known: Mapping[str, Held | None],
     ) -> tuple[list[Word], list[Held]]:
-        """A word for each want, and what is held by it; `states` are changed in place."""
+        """A word for each want, and what is held by it; `states` are changed in place.
+
+        known: of the keys, those that somebody has in flight, and with None those answered.
+        """
         words: list[Word] = []
         holds: list[Held] = []
+        known = dict(known)
         for want in wants:
+            if theirs := [key for key in want.keys if key in known]:
+                words.append(_elsewhere({key: known[key] for key in theirs}))
+                continue
             limits = self.limits[want.provider]
             states[want.provider], word = admit(
                 states[want.provider], limits, want.hold, now, hold_for=self.hold_for
@@ -61,7 +98,16 @@ class Till:
                 # Dice, for a number must never be given again: it might be settled twice. 53
                 # bits, for faces show it, and JavaScript has no larger whole numbers.
                 number = secrets.randbits(53)
-                holds.append(Held(number=number, provider=want.provider, key=want.key, taken=word))
+                held = Held(
+                    number=number,
+                    provider=want.provider,
+                    key=want.key,
+                    taken=word,
+                    more=want.more,
+                    holder=self.mine,
+                )
+                known |= dict.fromkeys(want.keys, held)
+                holds.append(held)
                 words.append(Granted(number=number))
             else:
                 words.append(word)
@@ -84,6 +130,46 @@ class Till:
                     states[held.provider], limits, held.taken, told, now
                 )
 
+    def gone(self, holds: Iterable[Held]) -> list[Held]:
+        """Those whose process is certainly gone: their calls are in flight for nobody."""
+        flying = list(holds)
+        holders = {held.holder for held in flying} - {self.mine, NOBODY}
+        dead = {holder for holder in holders if self.is_gone(holder)}
+        return [held for held in flying if held.holder in dead]
+
+    def abandon(self, states: dict[str, State], holds: Iterable[Held], now: datetime) -> list[Held]:
+        """Free places of calls whose process is gone; `states` are changed in place.
+
+        What they hold stays spent. Those of providers that are not locked wait for their turn.
+        """
+        freed = [held for held in holds if held.provider in states]
+        for held in freed:
+            limits = self.limits.get(held.provider, Limits())
+            states[held.provider] = abandoned(states[held.provider], limits, held.taken, now)
+        return freed
+
+    def told(
+        self, words: Sequence[Word], wants: Sequence[Want], flying: Sequence[Held]
+    ) -> list[Word]:
+        """The words, with who else holds what is missing, and until when."""
+        return [
+            replace(word, reason=f"{word.reason}{self._whose(want.provider, flying)}")
+            if isinstance(word, Wait) and word.for_others
+            else word
+            for want, word in zip(wants, words, strict=True)
+        ]
+
+    def _whose(self, provider: str, flying: Sequence[Held]) -> str:
+        counts: dict[Holder, list[int]] = {}
+        for held in flying:
+            if held.provider == provider and held.holder not in (self.mine, NOBODY):
+                counts.setdefault(held.holder, []).append(held.taken.expires)
+        return "".join(
+            f"; {len(ends):,} of them held by {_name(holder)}, "
+            f"until {datetime.fromtimestamp(max(ends), UTC):%H:%M:%S} UTC"
+            for holder, ends in counts.items()
+        )
+
     def give_back(self, states: dict[str, State], holds: Iterable[Held], now: datetime) -> None:
         """Holds of calls that nobody will ever make; `states` are changed in place."""
         for held in holds:
@@ -100,6 +186,18 @@ class Till:
         ]
 
 
+def _elsewhere(known: Mapping[str, Held | None]) -> Elsewhere:
+    flying = [held for held in known.values() if held is not None]
+    if not flying:
+        return Elsewhere(keys=frozenset(known), seconds=0.0, reason="the answer is there")
+    reason = f"the same is asked by {_name(flying[0].holder)}"
+    return Elsewhere(keys=frozenset(known), seconds=LISTEN, reason=reason)
+
+
+def _name(holder: Holder) -> str:
+    return f"pid {holder.pid} on host {holder.host}" if holder != NOBODY else "another process"
+
+
 def _settled(state: State, limits: Limits, taken: Taken, told: Settlement, now: datetime) -> State:
     state = settled(state, limits, taken, tokens=told.tokens, cost=told.cost, now=now)
     if told.hints is not None:
@@ -109,4 +207,4 @@ def _settled(state: State, limits: Limits, taken: Taken, told: Settlement, now: 
     return succeeded(state, limits, taken, now) if told.answers else state
 
 
-__all__ = ["Held", "Till"]
+__all__ = ["NOBODY", "Held", "Till", "never"]

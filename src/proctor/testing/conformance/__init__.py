@@ -22,6 +22,7 @@ pytest.register_assert_rewrite(
         f"proctor.testing.conformance.{name}"
         for name in ("permitting", "surveying", "undoing", "watching")
     ),
+    "proctor.testing.conformance.holding",
     "proctor.testing.conformance.ledger",
     "proctor.testing.conformance.purse",
 )

@@ -5,91 +5,31 @@ from __future__ import annotations
 import asyncio
 import json
 
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 
 from proctor.errors import ConfigError
-from proctor.model import (
-    Answer,
-    Finish,
-    Granted,
-    Hints,
-    Hold,
-    Kind,
-    Limits,
-    Reply,
-    Spending,
-    Spent,
-    Usage,
-    Wait,
-    Want,
+from proctor.model import Granted, Hints, Limits, Spent, Wait
+from proctor.ports import Purse
+from proctor.testing.conformance.holding import Holding
+from proctor.testing.conformance.paying import (
+    OVER,
+    ZERO,
+    Purses,
+    answer,
+    ended,
+    granted,
+    one,
+    told,
+    want,
 )
-from proctor.ports import Purse, Settlement, Word
-
-Purses: TypeAlias = Callable[..., Awaitable[Purse]]
-"""Opens one more purse on the same data, as another process would; closed by the fixture.
-
-Takes the limits by provider, and `hold_for` where the test needs one.
-"""
-
-AT = datetime(2026, 3, 1, 12, 0, 0, 123457, tzinfo=UTC)
-ZERO = Decimal(0)
-OVER = timedelta(seconds=-1)
-"""A hold that has run out as soon as it is made: nothing here waits for time to pass."""
 
 
-def want(n: int = 0, *, provider: str = "p", tokens: int = 0, usd: str = "0") -> Want:
-    """A call of the suite that asks to be let through."""
-    return Want(provider=provider, key=f"{n:064}", hold=Hold(tokens=tokens, usd=Decimal(usd)))
-
-
-def answer(n: int = 0, *, raw: str = '{"text":"yes"}', cost: str = "0.01") -> Answer:
-    """An answer of the suite."""
-    usage = Usage(input_tokens=11, output_tokens=7, cached_tokens=3)
-    return Answer(
-        key=f"{n:064}",
-        kind=Kind.CHAT,
-        provider="p",
-        model="p:large",
-        reply=Reply(raw=raw, finish=Finish.STOP, usage=usage, model="large-0301"),
-        cost=Decimal(cost),
-        run="run-1",
-        at=AT,
-    )
-
-
-def ended(
-    word: Word, *, tokens: int = 0, cost: str = "0", answer: Answer | None = None, **more: Any
-) -> Settlement:
-    """How a call that was let through ended."""
-    assert isinstance(word, Granted), word
-    answers = () if answer is None else (answer,)
-    return Settlement(hold=word.number, tokens=tokens, cost=Decimal(cost), answers=answers, **more)
-
-
-async def one(purse: Purse, **asked: Any) -> Word:
-    """The word for one want."""
-    (word,) = await purse.reserve([want(**asked)])
-    return word
-
-
-async def told(purse: Purse, provider: str = "p") -> Spending:
-    """What a provider was asked so far."""
-    (found,) = [s for s in await purse.spending() if s.provider == provider]
-    return found
-
-
-def granted(words: Sequence[Word]) -> int:
-    """How many were let through."""
-    return sum(isinstance(word, Granted) for word in words)
-
-
-class PurseConformance:
+class PurseConformance(Holding):
     """Hold, settle, keep. Subclasses give the fixture `purses` on new, shared data."""
 
     # Limits
@@ -240,9 +180,9 @@ class PurseConformance:
         assert await second.answers([]) == {}
 
     async def test_the_first_answer_to_a_key_stands(self, purses: Purses) -> None:
-        """Two who asked the same at once use the same, within a trip and across trips."""
-        purse = await purses({"p": Limits()})
-        words = await purse.reserve([want(1), want(1), want(1)])
+        """Two who asked the same after all use the same, within a trip and across trips."""
+        purse = await purses({"p": Limits()}, hold_for=OVER)
+        words = [await one(purse, n=1) for _ in range(3)]
         texts = [answer(1, raw=f'"{n}"') for n in range(3)]
         ends = [ended(w, answer=a) for w, a in zip(words, texts, strict=True)]
         await purse.settle(ends[:2])
