@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import threading
+import traceback
 
 from datetime import UTC, datetime
 
@@ -12,7 +13,7 @@ from proctor.authoring import Skip, backfill, table
 from proctor.core.answer import Failure, Refuse
 from proctor.core.settle import settle
 from proctor.engine.compute import compute
-from proctor.errors import DefinitionError
+from proctor.errors import DefinitionError, OutOfQuota, ProviderRefused
 from projects import page_of
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -391,6 +392,26 @@ async def test_sensitive_values_stay_out_of_reasons():
     assert "ada" not in said.lower()
     assert "no address" in said
     assert said.count("withheld") == 3
+
+
+@pytest.mark.parametrize("kind", [ProviderRefused, OutOfQuota])
+async def test_a_vendors_words_carry_no_sensitive_value(kind):
+    """P12: its error may repeat the prompt, of whichever row asked; the run would stop with it."""
+    vendor = kind("the provider refuses", found="400: Hi ada1@EXAMPLE.org", fix="ask otherwise")
+
+    async def ask(row, ctx):
+        raise vendor
+
+    rows = [{"id": i, "email": f"ada{i}@example.org"} for i in range(2)]
+    with pytest.raises(kind) as caught:
+        await computed(ask, rows, sensitive=("email",))
+    told = "".join(traceback.format_exception(caught.value))
+    assert "ada1" not in told
+    assert "withheld" in caught.value.found
+    assert (caught.value.what, caught.value.fix) == (vendor.what, vendor.fix)
+    with pytest.raises(kind) as caught:
+        await computed(ask, rows, name="open")
+    assert "ada1" in caught.value.found
 
 
 async def test_long_messages_are_cut():

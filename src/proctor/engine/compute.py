@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import pickle
 
 from collections import deque
@@ -19,7 +20,7 @@ from proctor.core.discreet import discreet
 from proctor.core.settle import spelling
 from proctor.engine.place import place_of
 from proctor.engine.turns import Gate
-from proctor.errors import AnswerError, ProctorError
+from proctor.errors import AnswerError, OutOfQuota, ProctorError, ProviderRefused
 from proctor.model import Key, Page, Row
 from proctor.ports import Asking
 
@@ -288,13 +289,26 @@ class Caller:
     def failure(self, error: BaseException, i: int) -> Failure | Refuse:
         """What is kept of an exception; what Proctor raised goes on its way."""
         if isinstance(error, ProctorError):
-            raise error
+            # From None: the cause would show what was just taken out.
+            raise self._quiet(error) from None
         if isinstance(error, Declined):
             return error.refuse
         kind, place = type(error).__name__, place_of(error)
         message = self.discreet(" ".join(str(error).split()), i)
         said = f": {message}" if message else ""
         return Failure(f"{kind}{said} at {place}", cause=f"{kind} at {place}")
+
+    def _quiet(self, error: ProctorError) -> ProctorError:
+        """An error of Proctor's; a vendor's words in it may repeat what any row of the page sent.
+
+        A copy, for every row that asked the same gets this one.
+        """
+        sensitive = self.backfill.spec.sensitive
+        if not (sensitive and isinstance(error, ProviderRefused | OutOfQuota)):
+            return error
+        quiet = copy.copy(error)
+        quiet.found = discreet(error.found, sensitive, *self.page.rows)
+        return quiet
 
     def discreet(self, message: str, i: int, answer: Any = None) -> str:
         """A message that quotes no sensitive field, cut to what a report can hold."""
