@@ -277,3 +277,18 @@ async def test_a_provider_that_nobody_configured_is_named(asker_of):
     assert "vectors, writer" in caught.value.found
     with pytest.raises(UsageError, match="no provider was named"):
         await asker_of().chat(None, body("x"))
+
+
+async def test_of_many_who_wait_for_a_limit_only_the_first_ask_the_ledger(asker_of):
+    """Each would else ask again and again, at a trip's cost, long before its turn."""
+    asker = asker_of(rpm=60)
+    reserve = asker.answers.purse.reserve
+    asked = []
+
+    async def counting(wants):
+        asked.extend(wants)
+        return await reserve(wants)
+
+    asker.answers.reservations.carry = counting
+    await asyncio.gather(*(text(asker, f"number {n}") for n in range(60)))
+    assert len(asked) <= 600

@@ -227,7 +227,8 @@ class Answers:
         while True:
             first, *more = (ask.key for ask in asks)
             want = Want(provider=desk.name, key=first, more=tuple(more), hold=hold)
-            number = await self._turn(want, who)
+            async with desk.line:
+                number = await self._turn(want, who)
             try:
                 return await self._call(asks, who, price, number, hold)
             except Limited:

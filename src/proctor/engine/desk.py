@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 from collections.abc import Sequence
@@ -19,6 +20,9 @@ FRAME: Final = 64
 """Tokens that vendors put around what is sent, at most."""
 Here: TypeAlias = Trips[Sequence[str], list[list[float]]]
 """The way to a model of this process: texts that come while it computes go together next."""
+IN_FRONT: Final = 8
+"""Questions that ask the ledger for their turn at once; others stand behind them. As many go in one
+trip; each that is told to wait asks again, and all of them would ask for nothing most times."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +45,7 @@ class Desk:
     """Tokens of the longest text that it embeds; None where nobody knows."""
     answered: int = 0
     """Calls that were answered: while it rises, a question that breaks is at fault itself."""
+    line: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IN_FRONT))
 
     def vector_of(self, text: str) -> Ask:
         """The question for a text's vector; dimensions are a part of it only where they are sent.
