@@ -49,6 +49,7 @@ from proctor.ports import UndoTerms
 
 if TYPE_CHECKING:
     from proctor.engine.ensure import Ensured
+    from proctor.engine.latest import Examined
     from proctor.engine.prune import Forgetting, Forgotten
 
 WATCH_EVERY = 0.5
@@ -115,6 +116,15 @@ class App:
         wanted = Wanted(span=span, count=sample, paid=paid_sample)
         async with self.site.events.flushing():
             return await rehearse(self.site, backfill, spec, bound, wanted)
+
+    async def check(
+        self, name: str, *, params: Mapping[str, str] | None = None, latest: int = 200
+    ) -> Examined:
+        """What a backfill's ready checks say of the latest rows that are filled in."""
+        from proctor.engine.latest import examine_latest
+
+        async with self.site.events.flushing():
+            return await examine_latest(self.site, self.backfill(name), params or {}, latest)
 
     async def run(
         self, name: str, options: RunOptions, on: Callable[[Snapshot], None] = lambda _s: None

@@ -34,6 +34,7 @@ EVENTS: dict[str, bool] = {
     "columns.noted": True,
     "check.noted": True,
     "text.shortened": True,
+    "rows.checked": True,
     "sweep.started": True,
     "chunk.applied": False,
     "chunk.retried": False,

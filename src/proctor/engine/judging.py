@@ -6,11 +6,13 @@ import asyncio
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from proctor.authoring import Backfill
 from proctor.core.answer import Answered
 from proctor.core.checks import Case, Detect, Reviewed, cases, judge, review
 from proctor.engine.events import Events
+from proctor.engine.show import shown_key
 from proctor.model import Checked, Event, Page, Spec
 
 
@@ -38,7 +40,13 @@ async def verdicts(
     if not backfill.ready:
         return ()
     rows: list[Case] = [case for case in cases(page, answers, spec.fills) if case is not None]
-    return await asyncio.to_thread(judge, backfill.ready, rows, detect=detect)
+    found = await asyncio.to_thread(judge, backfill.ready, rows, detect=detect)
+    return masked(found, spec)
+
+
+def masked(found: Sequence[Checked], spec: Spec) -> tuple[Checked, ...]:
+    """Verdicts as a person may see them: without sensitive columns in the keys of what failed."""
+    return tuple(replace(one, keys=tuple(shown_key(k, spec) for k in one.keys)) for one in found)
 
 
 def note(events: Events, run: str, chunk: int, seen: Reviewed) -> None:

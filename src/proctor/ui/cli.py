@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import click
 
-from proctor.ui.commands import back, begin, foresee, look, steer, work
+from proctor.ui.commands import back, begin, check, foresee, look, steer, work
 from proctor.ui.commands.teaching import Sections
 from proctor.ui.options import Wish, wishes
 
@@ -43,7 +43,7 @@ def cli(context: click.Context) -> None:
 cli.take("Begin", begin.init, begin.demo, begin.list_, begin.doctor, begin.completion)
 cli.take("Look ahead", foresee.plan, foresee.dry_run)
 cli.take("Run", work.run, work.resume, work.ensure, work.failures)
-cli.take("Look", look.status, look.watch, look.verify, look.report)
+cli.take("Look", look.status, look.watch, look.verify, check.check, look.report)
 cli.take("Steer", steer.pause, steer.cancel, steer.tune)
 cli.take("Take back", back.rollback, back.prune)
 

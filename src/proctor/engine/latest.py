@@ -1,0 +1,138 @@
+"""Asks ready checks about the latest rows that are filled in: what stands there now, read-only."""
+
+from __future__ import annotations
+
+import asyncio
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from proctor.authoring import Backfill
+from proctor.core.checks import Case, Ready, judge
+from proctor.engine.judging import masked
+from proctor.engine.show import plural
+from proctor.engine.site import Site
+from proctor.errors import UsageError
+from proctor.model import (
+    Checked,
+    Guard,
+    Key,
+    KeyPart,
+    Level,
+    Page,
+    Row,
+    Ruling,
+    Source,
+    Span,
+    Spec,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """What the checks of a backfill say of the latest rows, and the verdict over all of them."""
+
+    backfill: str
+    env: str
+    rows: int
+    verdict: Ruling
+    reason: str
+    checks: tuple[Checked, ...]
+
+
+async def examine_latest(
+    site: Site, backfill: Backfill, params: Mapping[str, str], count: int
+) -> Examined:
+    """Judge the `count` rows with the highest keys in which any fill is there.
+
+    With a stamp only those of the present version. Raises UsageError where there is no check.
+    """
+    if not backfill.ready:
+        raise UsageError(
+            f"{backfill.name} has no ready checks",
+            found="no checks= of proctor.checks",
+            fix='add some: checks=[checks.leaked_tags("mood"), …]; see docs/checks.md',
+        )
+    spec, _ = backfill.bind(params)
+    await site.store.inspect(spec)
+    page = await site.store.sample(filled(spec), count, span=Span(), latest=True)
+    rows = await _cases(site, spec, page, backfill.ready)
+    found = await asyncio.to_thread(judge, backfill.ready, rows, detect=site.detect)
+    verdict, reason = overall(found, len(rows))
+    site.events.emit(
+        "rows.checked", backfill=backfill.name, verdict=verdict.value, why=reason, rows=len(rows)
+    )
+    return Examined(
+        backfill=backfill.name,
+        env=site.env,
+        rows=len(rows),
+        verdict=verdict,
+        reason=reason,
+        checks=masked(found, spec),
+    )
+
+
+def overall(found: tuple[Checked, ...], rows: int) -> tuple[Ruling, str]:
+    """The worst that a check of level error or critical says; warnings are told and pass."""
+    grave = [one for one in found if one.level is not Level.WARNING]
+    by = {ruling: [one for one in grave if one.verdict is ruling] for ruling in Ruling}
+    words = f"{plural(rows, 'row')} looked at"
+    for ruling in (Ruling.FAIL, Ruling.INCONCLUSIVE):
+        if by[ruling]:
+            named = ", ".join(f"{one.kind} of {one.field}" for one in by[ruling])
+            return ruling, f"{words}; {ruling.value}: {named}"
+    if warned := [one for one in found if one.verdict is not Ruling.PASS]:
+        words += f"; {plural(len(warned), 'warning')}"
+    return (Ruling.PASS, words) if rows else (Ruling.INCONCLUSIVE, words)
+
+
+def filled(spec: Spec) -> Spec:
+    """The target as rows to look at: those in which any fill is there, in the present version."""
+    heads = dict.fromkeys(fill.partition(".")[0] for fill in spec.fills)
+    there = " OR ".join(f"{_quoted(head)} IS NOT NULL" for head in heads)
+    if spec.stamp and "." not in spec.stamp:
+        there = f"({there}) AND {_quoted(spec.stamp)} = {_literal(spec.version)}"
+    key = spec.into_key or tuple(part.column for part in spec.key)
+    return replace(
+        spec,
+        kind=Source.TABLE,
+        source=spec.target,
+        key=tuple(KeyPart(column=column) for column in key),
+        columns=None,
+        where=None if spec.into else spec.where,
+        missing=there,
+        stamp=None,
+        into=None,
+        into_key=(),
+        sql=(),
+        guard=Guard.ROWS,
+        row_version=None,
+    )
+
+
+async def _cases(site: Site, spec: Spec, page: Page, checks: tuple[Ready, ...]) -> list[Case]:
+    """The rows with what they were made from, where a check compares with that."""
+    source: dict[Key, Row] = {}
+    if spec.into is None:
+        source = dict(zip(page.keys, page.rows, strict=True))
+    elif any(check.columns() for check in checks) and page.keys:
+        made_from = await site.store.read_keys(spec, page.keys)
+        source = dict(zip(made_from.keys, made_from.rows, strict=True))
+        lost: dict[str, Any] = {name: None for check in checks for name in check.columns()}
+        source = {key: source.get(key, lost) for key in page.keys}
+    return [
+        Case(key=key, row=source.get(key, {}), values=row)
+        for key, row in zip(page.keys, page.rows, strict=True)
+    ]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+__all__ = ["Examined", "examine_latest"]
