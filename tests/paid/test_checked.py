@@ -154,7 +154,7 @@ def test_plan_and_dry_run_show_the_verdicts_beside_the_previews(checked):
     plan = checked.proctor("plan", "about", "--paid-sample", "6", "--json").json
     found = {(c["kind"], c["field"]): c for c in plan["checks"]}
     assert found["leaked_tags", "emotions"]["verdict"] == "fail"
-    assert "6 of 6 rows failed (6 holds <think>)" in found["leaked_tags", "emotions"]["reason"]
+    assert "6 of 6 rows failed (6: holds <think>)" in found["leaked_tags", "emotions"]["reason"]
     assert found["vector", "confidence"]["verdict"] == "pass"
     assert found["repeats", "confidence"]["verdict"] == "pass"
     assert found["near_duplicates", "emotions"]["verdict"] == "inconclusive"

@@ -20,6 +20,7 @@ from proctor import (
     UsageError,
     Watch,
     backfill,
+    checks,
     query,
     table,
 )
@@ -55,7 +56,7 @@ def row_function(row: dict[str, Any]) -> Answer:
     into=table("song_aboutness", key="song_id"),
     batch=10,
     params=Params,
-    checks=[short],
+    checks=[short, checks.length("a", most=3, level="warning"), checks.vector("b", dimension=3)],
     budget=ErrorBudget(share=0.01, count=5),
     undo_for=timedelta(days=7),
     watch=Watch(name="queue", limit=10, python=lambda: 1.0),

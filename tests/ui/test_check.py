@@ -88,7 +88,7 @@ def test_the_latest_filled_rows_are_judged_as_they_stand(songs, proctor):
     }
     assert [c["keys"] for c in ended.json["checks"]] == [[[30]], [[29]], [[29]], [[29], [30]]]
     shown = proctor("check", "moods", "--latest", "20")
-    assert "1 of 20 rows failed (1 holds <think>)" in " ".join(shown.out.split())
+    assert "1 of 20 rows failed (1: holds <think>)" in " ".join(shown.out.split())
 
 
 def test_good_rows_pass_and_a_warning_changes_no_verdict(songs, proctor):

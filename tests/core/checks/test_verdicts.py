@@ -138,8 +138,8 @@ def test_a_verdict_counts_failures_and_tells_them_by_kind():
     assert (found.verdict, found.samples, found.failures, found.unsure) == (FAIL, 3, 2, 1)
     assert found.keys == ((1,), (2,))
     assert "2 of 3 rows failed" in found.reason
-    assert "1 is longer than 3 characters" in found.reason
-    assert "1 could not be judged (1 is null)" in found.reason
+    assert "1: is longer than 3 characters" in found.reason
+    assert "1 could not be judged (1: is null)" in found.reason
 
 
 def test_no_data_never_passes():

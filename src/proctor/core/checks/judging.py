@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from proctor.core.answer import Answered, Failure
-from proctor.core.checks.check import Case, Detect, Finding, Given, Ready, RowCheck, RowsCheck
+from proctor.core.checks.check import (
+    NULL,
+    Case,
+    Detect,
+    Finding,
+    Given,
+    Ready,
+    RowCheck,
+    RowsCheck,
+)
 from proctor.core.checks.fields import MISSING, look
 from proctor.core.settle import spelling
 from proctor.errors import DefinitionError
@@ -20,7 +29,8 @@ SHOWN_KEYS = 20
 class Reviewed:
     """A page's answers after the checks: those that a check rejects are failures now.
 
-    `warned` counts by its reason what is written all the same, `unsure` what could not be judged.
+    `warned` counts by its reason what is written all the same, `unsure` what could not be judged;
+    of a null nobody says anything: it is there or not, and `empty` judges that.
     """
 
     answers: list[Answered]
@@ -68,7 +78,7 @@ def review(
                 break
             if said.ruling is Ruling.FAIL:
                 warned.append(told)
-            elif said.ruling is Ruling.INCONCLUSIVE:
+            elif said.ruling is Ruling.INCONCLUSIVE and said is not NULL:
                 unsure.append(told)
         else:
             seen.warned.update(warned)
@@ -128,8 +138,8 @@ def _words(check: Ready, verdict: Ruling, said: Sequence[Finding], samples: int)
     if failures:
         told += f" ({_listed(reasons)})"
     if verdict is Ruling.INCONCLUSIVE:
-        told = f"only {told}" if samples else "no row could be judged"
-        told += f"; it takes at least {max(1, check.min_samples):,}"
+        few = f"too few rows for a verdict, {told}" if samples else "no row could be judged"
+        told = f"{few}; it takes at least {max(1, check.min_samples):,}"
     elif failures or check.allowed:
         most = f"{check.allowed:.1%}" if 0 < check.allowed < 1 else f"{check.allowed:,g}"
         told += f"; allowed are {most}"
@@ -139,7 +149,7 @@ def _words(check: Ready, verdict: Ruling, said: Sequence[Finding], samples: int)
 
 
 def _listed(reasons: Counter[str]) -> str:
-    return ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common(3))
+    return ", ".join(f"{count:,}: {reason}" for reason, count in reasons.most_common(3))
 
 
 def _judge(check: RowCheck, case: Case, detect: Detect | None) -> Finding:
