@@ -15,8 +15,9 @@ from proctor.adapters.ledger import open_ledger
 from proctor.adapters.signals import Watched, http_question, python_question
 from proctor.app.facade import App
 from proctor.app.paying import Counter
+from proctor.app.stamping import defined
 from proctor.app.terms import terms_of
-from proctor.authoring import Watch, load
+from proctor.authoring import Watch
 from proctor.config import Config, Env, UserSignal
 from proctor.core.windows import parse_window
 from proctor.engine.events import Events
@@ -35,7 +36,7 @@ async def open_app(
     wrong, Unreachable or Denied for a database that does not let us in.
     """
     environment = config.env(env)
-    backfills = load(config.backfills, config.root)
+    backfills = defined(config)
     url = environment.store.reveal()
     dialect = dialect_of(url)
     wished = settings(config, environment, dialect)  # a slip in them is told before anything opens

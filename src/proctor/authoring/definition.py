@@ -62,6 +62,8 @@ class Backfill:
     """For an async function: how many of its calls are in flight at once for one chunk."""
     depends: tuple[str, ...]
     signals: tuple[Watch, ...]
+    made_by: tuple[str, ...]
+    """Names of providers of proctor.toml, whose models the stamp holds beside the version."""
     module: str
     file: str
     line: int
@@ -104,6 +106,7 @@ class Policies(TypedDict, total=False):
     version: str
     missing: str | None
     stamp: str | None
+    made_by: str | Sequence[str]
     batch: int | None
     bisect: bool
     checks: Sequence[Check | Ready]
@@ -142,6 +145,7 @@ def backfill(
     version: str = "1",
     missing: str | None = None,
     stamp: str | None = None,
+    made_by: str | Sequence[str] = (),
     batch: int | None = None,
     bisect: bool = True,
     checks: Sequence[Check | Ready] = (),
@@ -168,19 +172,18 @@ def backfill(
     n rows and returns a list of answers in order; one that raises is tried again in halves.
 
     fills: columns of the target, or `column.path` inside a JSON column.
-    sql: instead of a function, one SQL expression over the source's columns for the one fill,
-        or a mapping of fill to expression. With `name=` the backfill is returned at once;
-        else decorate a function that has only a docstring.
-    into: another table that is written: `table("song_aboutness", key="song_id")`, whose key
-        columns take the values of the source's key.
+    sql: instead of a function, one SQL expression for the one fill, or a mapping of fill to
+        expression. With `name=` it is returned at once; else decorate a mere docstring.
+    into: another table, `table("about", key="song_id")`; its key takes the source key's values.
     version: what the stamp holds; raise it when the function's meaning changes.
     missing: an SQL condition over the target that makes a row eligible; None: any fill is null.
-    stamp: a column of the target that takes the version; rows of another version are eligible.
+    stamp: a column that takes the version; rows of another version are eligible. made_by:
+        providers of proctor.toml, whose models the stamp names beside it.
     checks: of `proctor.checks`, or functions of (row, answer): a text or False refuses the row.
     params: a pydantic model: `ctx.params`, `:name` in SQL; sensitive: fields never shown.
     undo_for: how long before-images are kept; preserve: columns that a trigger would touch.
     budget: how many failed rows a run bears; concurrency: async calls in flight for a chunk.
-    depends: files, beside the module, whose content changes what the function computes.
+    depends: files beside the module that change what the function computes.
     watch: throttle signals of your own; name: the backfill's name, else the function's.
     Raises DefinitionError, which shows the right code.
     """
@@ -246,6 +249,7 @@ def _define(words: Given, function: Any, place: Place) -> Backfill:
         concurrency=words.concurrency,
         depends=policy.depends,
         signals=policy.signals,
+        made_by=policy.made_by,
         module=place.module,
         file=place.file,
         line=place.line,

@@ -62,6 +62,7 @@ class Given:
     version: Any
     missing: Any
     stamp: Any
+    made_by: Any
     batch: Any
     bisect: Any
     checks: Any
@@ -84,6 +85,7 @@ class Policy:
     ready: tuple[Ready, ...]
     depends: tuple[str, ...]
     signals: tuple[Watch, ...]
+    made_by: tuple[str, ...]
 
 
 class Refusal:
@@ -351,4 +353,21 @@ def _policy(given: Given, spec: Spec, place: Place, no: Refusal) -> Policy:
                 f"there is no {name!r} there",
                 'depends="prompts/aboutness.txt"',
             )
-    return Policy(checks=checks, ready=ready, depends=depends, signals=signals)
+    return Policy(
+        checks=checks,
+        ready=ready,
+        depends=depends,
+        signals=signals,
+        made_by=_made_by(given, no),
+    )
+
+
+def _made_by(given: Given, no: Refusal) -> tuple[str, ...]:
+    made_by = _optional("made_by", given.made_by, 'made_by="embedder"')
+    if made_by and given.stamp is None:
+        raise no(
+            "made_by= says whose model the stamp names, and there is no stamp",
+            "made_by= without stamp=",
+            'stamp="embedding_model", a column of text',
+        )
+    return made_by

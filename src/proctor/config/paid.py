@@ -175,6 +175,8 @@ class Terms:
     key_env: str
     """The variable that holds its key; empty where it has none."""
     key_is_set: bool
+    dimensions: int | None = None
+    """Of its vectors."""
 
 
 class Setups(Mapping[str, ProviderSetup]):
@@ -207,6 +209,7 @@ class Setups(Mapping[str, ProviderSetup]):
             timeout_s=draft.timeout_s,
             key_env=variable,
             key_is_set=bool(self._variables.get(variable, "").strip()),
+            dimensions=draft.dimensions,
         )
 
     def said(self, name: str) -> dict[str, Any]:

@@ -88,13 +88,13 @@ def list_(wish: Wish) -> None:
     """Show the backfills that are defined."""
     from rich.text import Text
 
-    from proctor import authoring
+    from proctor.app.stamping import defined
     from proctor.ui.out import answer
     from proctor.ui.session import configured
     from proctor.ui.text.plan import backfills
 
     config = configured(wish)
-    known = authoring.load(config.backfills, config.root)
+    known = defined(config)
     document = {
         "backfills": [
             {
