@@ -222,7 +222,9 @@ def test_an_unknown_key_of_a_price_is_answered_with_the_nearest(fault):
 
 
 def test_a_provider_without_a_model_is_refused(fault):
-    assert "providers.writer.model is missing" in fault("rpm = 5").what
+    wrong = fault("rpm = 5")
+    assert "providers.writer names nobody to ask" in wrong.what
+    assert "openai:gpt-5-mini" in wrong.fix
 
 
 def test_an_output_cap_above_the_rate_of_tokens_is_refused(fault):

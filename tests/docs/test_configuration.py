@@ -12,6 +12,7 @@ from proctor import backfill
 from proctor.config import load
 from proctor.config.paid import PriceDraft, ProviderDraft
 from proctor.config.schema import Draft, EnvDraft, RunDefaults, SignalDraft, Throttle, Window
+from proctor.config.service import ServiceDraft
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "configuration.md").read_text(encoding="utf-8")
@@ -25,6 +26,7 @@ TABLES = {
     "`[window]`": Window,
     "`[providers.NAME]`": ProviderDraft,
     "`price`": PriceDraft,
+    "`[providers.NAME]` with a `url`": ServiceDraft,
 }
 
 

@@ -311,7 +311,7 @@ async def test_a_group_has_the_context_of_its_first_row():
     [
         ("llm", ("ctx.llm needs a provider", "asks ctx.llm must be asynchronous")),
         ("embed", ("ctx.embed needs a provider", "asks ctx.embed must be asynchronous")),
-        ("http", ("ctx.http is not there yet", "ctx.http is not there yet")),
+        ("http", ("ctx.http needs a provider", "asks ctx.http must be asynchronous")),
     ],
 )
 async def test_a_provider_that_does_not_exist_is_the_authors_error(name, told):

@@ -11,14 +11,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from proctor.adapters.ledger import open_purse
-from proctor.config import Config, Setups
+from proctor.app.serving import service_desk, service_seen
+from proctor.config import Config, Services, Setups
 from proctor.engine.answers import Answers, Asker
 from proctor.engine.desk import Desk
 from proctor.engine.sampling import Sampler
 from proctor.engine.site import dice, holder, is_dead, new_id
 from proctor.engine.trips import Trips
 from proctor.errors import ProctorError
-from proctor.model import Ask, Price, ProviderSeen, Reply, Spending
+from proctor.model import Ask, Limits, Price, ProviderSeen, Reply, Spending
 from proctor.ports import Asking, Clock, Provider
 
 if TYPE_CHECKING:
@@ -93,10 +94,13 @@ class Desks(Mapping[str, Desk]):
     """Providers by name, made ready one by one when they are asked for."""
 
     setups: Setups
+    services: Services
     made: dict[str, Desk] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Desk:
         """The provider; ConfigError where its address needs a variable that is not set."""
+        if name not in self.made and name in self.services:
+            self.made[name] = service_desk(self.services, name)
         if name not in self.made:
             from proctor.adapters.providers import most_input, sends_dimensions
 
@@ -114,13 +118,13 @@ class Desks(Mapping[str, Desk]):
         return self.made[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.setups)
+        return iter((*self.setups, *self.services))
 
     def __len__(self) -> int:
-        return len(self.setups)
+        return len(self.setups) + len(self.services)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.setups
+        return name in self.setups or name in self.services
 
 
 @dataclass(slots=True)
@@ -137,47 +141,59 @@ class Counter:
 
     async def asking(self, run: str, stopped: Callable[[], int]) -> Asking | None:
         """What a run's functions ask through; None where proctor.toml names no provider."""
-        if not self.config.providers:
+        if not self._limits:
             return None
         self.stops.append(stopped)
         return Asker(answers=await self._opened(), run=run, stopped=stopped)
 
     async def sampling(self, paying: bool) -> Sampler | None:  # noqa: FBT001 - as the site types it
         """What the functions of plans and dry runs ask through; needs no key while nobody pays."""
-        setups = self.config.providers
-        if not setups:
+        if not self._limits:
             return None
         answers = await self._opened()
         await _warm(answers.desks)
         return Sampler(
             answers=answers,
-            limits={name: setups.terms(name).limits for name in setups},
+            limits=self._limits,
             run=f"sample {new_id(self.clock.now())}",
             paying=paying,
         )
 
     async def seen(self) -> list[ProviderSeen]:
         """Every provider, as far as it can be looked at without asking it."""
-        setups = self.config.providers
+        setups, services = self.config.providers, self.config.services
         spent = {}
-        if setups:
+        if self._limits:
             answers = await self._opened()
             spent = {one.provider: one for one in await answers.purse.spending()}
-        return [_seen(setups, name, spent.get(name)) for name in setups]
+        found = [_seen(setups, name, spent.get(name)) for name in setups]
+        return found + [service_seen(services, name, spent.get(name)) for name in services]
+
+    @property
+    def _limits(self) -> dict[str, Limits]:
+        """What each provider may be asked, models and services."""
+        return self.config.providers.limits | self.config.services.limits
 
     async def _opened(self) -> Answers:
-        setups = self.config.providers
+        setups, services = self.config.providers, self.config.services
+        longest = timedelta(seconds=max(setups.longest, services.longest))
         async with self.opening:
             if self.answers is None:
                 purse = await open_purse(
                     self.ledger,
-                    setups.limits,
+                    self._limits,
                     redact=self.config.redact,
-                    hold_for=timedelta(seconds=setups.longest) + LONGER,
+                    hold_for=longest + LONGER,
                     holder=holder(""),
                     is_gone=is_dead,
                 )
-                self.answers = Answers(purse, Desks(setups), self.clock, dice)
+                self.answers = Answers(
+                    purse,
+                    Desks(setups, services),
+                    self.clock,
+                    dice,
+                    services=frozenset(services),
+                )
         return self.answers
 
     async def aclose(self) -> None:

@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-from proctor.config import Config, Setups
+from proctor.config import Config, Services, Setups
 from proctor.errors import ProctorError
-from proctor.model import Price
+from proctor.model import Price, address_of
 
 
 def terms_of(config: Config) -> dict[str, str]:
@@ -28,6 +28,11 @@ def terms_of(config: Config) -> dict[str, str]:
         base_url = said.get("base_url")
         if base_url and "${" in base_url:
             said["base_url"] = f"{base_url} ({_host(config.providers, name)})"
+        found |= dict(_flat(f"providers.{name}", said))
+    for name in config.services:
+        said = {"price": "not known", **config.services.said(name)}
+        if "${" in address_of(said["url"])[0]:
+            said["url"] = f"{said['url']} ({_machine(config.services, name)})"
         found |= dict(_flat(f"providers.{name}", said))
     return dict(sorted(found.items()))
 
@@ -72,9 +77,21 @@ def _sums(price: Price) -> dict[str, Decimal]:
 def _host(setups: Setups, name: str) -> str:
     """Which machine a variable leads to, without telling it."""
     try:
-        address = urlsplit(setups.settings(name).base_url or "")
+        return _fingerprint(setups.settings(name).base_url or "")
     except ProctorError:
         return "not set"
+
+
+def _machine(services: Services, name: str) -> str:
+    """The same of a service."""
+    try:
+        return _fingerprint(services.settings(name).at)
+    except ProctorError:
+        return "not set"
+
+
+def _fingerprint(url: str) -> str:
+    address = urlsplit(url)
     origin = f"{address.scheme}://{address.netloc}".lower()
     return hashlib.sha256(origin.encode()).hexdigest()[:12]
 

@@ -208,5 +208,7 @@ def no_provider(name: str) -> DefinitionError:
     return DefinitionError(
         f"ctx.{name} needs a provider",
         found="no [providers.NAME] in proctor.toml, or a function tried without one",
-        fix='[providers.writer] model = "openai:gpt-5-mini", and its key in the environment',
+        fix='[providers.resolver] url = "https://host/isbn?title={title}"'
+        if name == "http"
+        else '[providers.writer] model = "openai:gpt-5-mini", and its key in the environment',
     )

@@ -8,9 +8,10 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
 from proctor.authoring.asking import Embed, Llm, must_be_async, no_provider
+from proctor.authoring.service import Http
 from proctor.errors import DefinitionError
 from proctor.model import Key
 from proctor.ports import Asking
@@ -92,7 +93,7 @@ class Context:
     params: the validated parameters, an instance of the model given as `params=`, or None.
     now: when the run began, aware UTC; the same for every row of the run, also after a resume.
     key: the row's key; for a list function that of the first row of the group.
-    llm, embed: language and embedding models of proctor.toml, under their limits and budgets.
+    llm, embed, http: models and services of proctor.toml, under their limits and budgets.
     random: a random.Random seeded by that key: the same dice for the same row, always.
     """
 
@@ -131,18 +132,14 @@ class Context:
         """Embedding models: `await ctx.embed(texts)`; for asynchronous functions."""
         return Embed(self._asked("embed"))
 
+    @property
+    def http(self) -> Http:
+        """HTTP services: `await ctx.http(provider="resolver", title=…)`; asynchronous as well."""
+        return Http(self._asked("http"))
+
     def _asked(self, name: str) -> Asking:
         if not self._awaits:
             raise must_be_async(name)
         if self._asking is None:
             raise no_provider(name)
         return self._asking
-
-    @property
-    def http(self) -> NoReturn:
-        """HTTP services; none is built in yet."""
-        raise DefinitionError(
-            "ctx.http is not there yet",
-            found="ctx.http in the backfill's function",
-            fix="call your own client in an async function",
-        )

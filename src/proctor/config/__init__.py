@@ -4,6 +4,7 @@ from proctor.config.load import Config, Env, UserSignal, load
 from proctor.config.paid import ProviderSetup, Setups
 from proctor.config.schema import RunDefaults, Throttle
 from proctor.config.secret import Redactor, Secret, mask_url, redact
+from proctor.config.service import Services, ServiceSetup
 
 __all__ = [
     "Config",
@@ -12,6 +13,8 @@ __all__ = [
     "Redactor",
     "RunDefaults",
     "Secret",
+    "ServiceSetup",
+    "Services",
     "Setups",
     "Throttle",
     "UserSignal",

@@ -13,11 +13,12 @@ from proctor.config.document import Document, Place, dotted
 from proctor.config.paid import ONLY_OUTSIDE
 from proctor.config.schema import known_keys
 from proctor.config.secret import looks_private
+from proctor.config.service import MODEL, SERVICE
 from proctor.errors import ConfigError
 
 # Keys whose values may hold a secret: an error tells their type, never the value.
 _HIDDEN: Final = frozenset(
-    {"store", "ledger", "http", "sql", "headers", "key_env", "base_url"},
+    {"store", "ledger", "http", "sql", "headers", "key_env", "base_url", "url", "body"},
 )
 _NAMES: Final = {str: "a text", bool: "true or false", int: "a number", float: "a number"}
 _WANTED: Final = {
@@ -51,8 +52,20 @@ def _explain_one(document: Document, error: Mapping[str, Any]) -> ConfigError:
     place = _place(error["loc"])
     where = document.where(place)
     kind, context = error["type"], error.get("ctx", {})
+    if kind == "extra_forbidden" and place[-1] == "model" and _is_service(document, [*place[:-1]]):
+        return ConfigError(
+            f"{where} is wrong",
+            found="a model and a url",
+            fix="a provider is one of both: take model out, or move it to a section of its own",
+        )
     if kind == "extra_forbidden":
         return _unknown(document, place)
+    if kind == "missing" and place[0] == "providers" and place[2:] == ("model",):
+        return ConfigError(
+            f"{document.where(place[:-1])} names nobody to ask",
+            found="neither model nor url",
+            fix='model = "openai:gpt-5-mini", or for an HTTP service url = "https://…"',
+        )
     if kind == "missing":
         return ConfigError(
             f"{document.path}, line {document.line(place)}: {dotted(place)} is missing",
@@ -77,7 +90,7 @@ def _explain_one(document: Document, error: Mapping[str, Any]) -> ConfigError:
 
 def _unknown(document: Document, place: Place) -> ConfigError:
     *table, name = place
-    known = known_keys(tuple(table))
+    known = known_keys(tuple(table), service=_is_service(document, table))
     if table[:1] == ["providers"] and looks_private(str(name)):
         return ConfigError(
             f"{document.where(place)} looks like a key", found="a value", fix=ONLY_OUTSIDE
@@ -89,6 +102,13 @@ def _unknown(document: Document, place: Place) -> ConfigError:
         found=f"{_table(table)} knows: {', '.join(known)}" if near else "nothing like it is known",
         fix=f"did you mean {near[0]!r}?" if near else f"use one of: {', '.join(known)}",
     )
+
+
+def _is_service(document: Document, table: list[str | int]) -> bool:
+    if table[:1] != ["providers"] or len(table) < 2:
+        return False
+    section = document.data["providers"].get(table[1])
+    return isinstance(section, dict) and "url" in section
 
 
 def _table(place: Place | list[str | int]) -> str:
@@ -108,8 +128,8 @@ def _seen(place: Place, value: object) -> str:
 
 
 def _place(loc: tuple[str | int, ...]) -> Place:
-    # Pydantic marks the key of a dict entry with a part of its own.
-    return tuple(part for part in loc if part != "[key]")
+    # Pydantic marks the key of a dict entry, and which of two it took, with parts of their own.
+    return tuple(part for part in loc if part not in ("[key]", MODEL, SERVICE))
 
 
 __all__ = ["explain"]

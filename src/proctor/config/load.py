@@ -17,6 +17,7 @@ from proctor.config.faults import explain
 from proctor.config.paid import Setups, check_fallbacks, key_env
 from proctor.config.schema import Draft, EnvDraft, RunDefaults, SignalDraft, Throttle
 from proctor.config.secret import LONG, Redactor, Secret, looks_private, mask_url, secrets_of_url
+from proctor.config.service import Services, models_of, services_of
 from proctor.errors import ConfigError
 
 FILE: Final = "proctor.toml"
@@ -92,7 +93,14 @@ class Config:
     @property
     def providers(self) -> Setups:
         """Every provider of paid answers by name; each is resolved when it is taken out."""
-        return Setups(self._draft.providers, self._variables, self._document, self._fill)
+        drafts = models_of(self._draft.providers)
+        return Setups(drafts, self._variables, self._document, self._fill)
+
+    @property
+    def services(self) -> Services:
+        """The HTTP services among them, which have a section of their own kind."""
+        drafts = services_of(self._draft.providers)
+        return Services(drafts, self._variables, self._document, self._fill)
 
     def env(self, name: str) -> Env:
         """One environment; ConfigError if it is unknown or needs a variable that is not set."""
@@ -210,7 +218,7 @@ def load(path: Path | None = None, *, environ: Mapping[str, str] | None = None) 
     except ValidationError as fault:
         # From None: the cause would show the values of the file.
         raise explain(document, fault) from None
-    check_fallbacks(draft.providers, document)
+    check_fallbacks(models_of(draft.providers), document)
     return Config(
         path=file,
         root=file.parent,
@@ -243,7 +251,9 @@ def _secrets(draft: Draft, variables: Mapping[str, str]) -> set[str]:
     headers = [text for s in signals for text in s.headers.values()]
     urls = [draft.ledger, *(env.store for env in envs), *(env.ledger or "" for env in envs)]
     urls += [s.http or "" for s in signals]
-    urls += [provider.base_url or "" for provider in draft.providers.values()]
+    models, services = models_of(draft.providers).values(), services_of(draft.providers).values()
+    urls += [provider.base_url or "" for provider in models]
+    headers += [text for service in services for text in service.headers.values() if "${" in text]
     secrets: set[str] = set()
     for text, whole in [*((url, False) for url in urls), *((text, True) for text in headers)]:
         try:
@@ -255,8 +265,10 @@ def _secrets(draft: Draft, variables: Mapping[str, str]) -> set[str]:
         if whole or filled.startswith("http"):
             secrets |= {variables[name] for name in names_in(text)}
     # A key is a secret also where its variable's name does not say so, or it is short.
-    keys = (variables.get(key_env(provider), "") for provider in draft.providers.values())
+    keys = (variables.get(key_env(provider), "") for provider in models)
     secrets |= {key.strip() for key in keys} - {""}
+    for service in services:
+        secrets |= {variables.get(one, "") for one in service.secrets} - {""}
     for name, value in variables.items():
         if looks_private(name) and len(value) >= LONG:
             secrets.add(value)

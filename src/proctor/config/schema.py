@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal, Self, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from proctor.config.paid import PriceDraft, ProviderDraft
+from proctor.config.service import AnyDraft, ServiceDraft, ServicePrice
 
 _WINDOW: Final = re.compile(r"(?:.+ )?\d\d:\d\d-\d\d:\d\d(?: .+)?")
 
@@ -139,7 +140,7 @@ class Draft(Section):
     throttle: Throttle = Throttle()
     window: Window = Window()
     run: RunDefaults = RunDefaults()
-    providers: dict[Annotated[str, Field(pattern=r"^[A-Za-z][\w-]*$")], ProviderDraft] = Field(
+    providers: dict[Annotated[str, Field(pattern=r"^[A-Za-z][\w-]*$")], AnyDraft] = Field(
         default_factory=dict, repr=False
     )
 
@@ -153,13 +154,19 @@ _SECTIONS: Final[dict[str, type[BaseModel]]] = {
 }
 
 
-def known_keys(table: tuple[str | int, ...]) -> list[str]:
-    """The keys that a table of the file may have, as they are written."""
+def known_keys(table: tuple[str | int, ...], *, service: bool = False) -> list[str]:
+    """The keys that a table of the file may have, as they are written.
+
+    service: whether a provider is one, and no model.
+    """
     model: type[BaseModel] = Draft
     names = [part for part in table if isinstance(part, str)]
     if names[:1] == ["env"]:
         model, names = EnvDraft, names[2:]
     elif names[:1] == ["providers"]:
+        if service:
+            last = ServicePrice if names[2:] == ["price"] else ServiceDraft
+            return [field.alias or name for name, field in last.model_fields.items()]
         model, names = ProviderDraft, names[2:]
     for name in names:
         model = _SECTIONS.get(name, model)

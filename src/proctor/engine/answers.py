@@ -13,9 +13,11 @@ from typing import Any, Final
 
 from proctor.authoring import Unanswered
 from proctor.core.retry import Do, next_step
+from proctor.engine.blame import gave_up, told
 from proctor.engine.desk import FRAME, Desk
 from proctor.engine.elsewhere import Elsewheres, Theirs, Tries
 from proctor.engine.embedding import embed
+from proctor.engine.serving import ask_of, value_of
 from proctor.engine.trips import Trips
 from proctor.engine.waits import Waits
 from proctor.errors import (
@@ -116,6 +118,13 @@ class Asker:
         """See the port."""
         return self.answers.waits.told(self.answers.clock.monotonic())
 
+    async def http(self, provider: str | None, values: Mapping[str, Any]) -> Any:
+        """See the port."""
+        desk = self.answers.desk(provider, Kind.HTTP)
+        (answer,) = await self.answers.ask_all([ask_of(desk, values)], self)
+        self.heard(answer)
+        return value_of(desk, answer.reply)
+
 
 @dataclass(slots=True)
 class Answers:
@@ -125,6 +134,8 @@ class Answers:
     desks: Mapping[str, Desk]
     clock: Clock
     dice: Callable[[], float]
+    services: frozenset[str] = frozenset()
+    """Which of the desks are HTTP services: no model is looked for among them."""
     flying: dict[str, asyncio.Future[Answer]] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     closing: bool = False
@@ -235,12 +246,12 @@ class Answers:
                 continue  # the ledger knows by now how long to wait
             except ProviderRefused as error:
                 if error.of_question:
-                    raise Unanswered(_told(error)) from None
+                    raise Unanswered(told(error)) from None
                 raise
             except Overloaded as error:
                 tries.broken += 1
                 if tries.broken >= (TRIES if desk.answered else FIRST_TRIES):
-                    raise _gave_up(error, tries.broken, down=desk.answered == answered) from None
+                    raise gave_up(error, tries.broken, down=desk.answered == answered) from None
                 rest = min(LONGEST_BREAK, 2.0**tries.broken) * (0.5 + self.dice())
                 await self._wait(max(rest, error.retry_after or 0.0), who)
 
@@ -334,16 +345,25 @@ class Answers:
         )
         return answers
 
-    def desk(self, name: str | None) -> Desk:
-        """The provider of that name, or the only one there is."""
-        if name is None and len(self.desks) == 1:
-            return next(iter(self.desks.values()))
+    def desk(self, name: str | None, kind: Kind = Kind.CHAT) -> Desk:
+        """The provider of that name, or the only one of its kind: model or service."""
+        wanted = kind is Kind.HTTP
+        fit = [one for one in sorted(self.desks) if (one in self.services) is wanted]
+        if name is None and len(fit) == 1:
+            return self.desks[fit[0]]
+        word = "http" if wanted else "llm"
         if name is None or name not in self.desks:
             known = ", ".join(sorted(self.desks)) or "none"
             raise UsageError(
                 f"there is no provider named {name}" if name else "no provider was named",
                 found=f"in proctor.toml: {known}",
-                fix='write ctx.llm(…, provider="NAME") and [providers.NAME] in proctor.toml',
+                fix=f'write ctx.{word}(…, provider="NAME") and [providers.NAME] in proctor.toml',
+            )
+        if name not in fit:
+            raise UsageError(
+                f"provider {name} is {'a model' if wanted else 'an HTTP service'}",
+                found=f'ctx.{word}(…, provider="{name}")',
+                fix=f"ask it with ctx.{'llm or ctx.embed' if wanted else 'http'}",
             )
         return self.desks[name]
 
@@ -369,18 +389,3 @@ class Answers:
 
 class AskedToStop(OutOfQuota):
     """Nothing new is asked any more: the run was told to stop, or its time here is over."""
-
-
-def _gave_up(error: Overloaded, tries: int, *, down: bool) -> Exception:
-    """Who is at fault: the provider, while it answers nobody; else this question, and its row."""
-    if down:
-        return ProviderRefused(
-            f"{error.what}: {tries} tries of one question broke, and no other was answered",
-            found=error.found,
-            fix=error.fix or "resume the run when it answers again",
-        )
-    return Unanswered(f"{tries} tries broke: {_told(error)}")
-
-
-def _told(error: ProviderRefused | Overloaded) -> str:
-    return f"{error.what}: {error.found}" if error.found else error.what

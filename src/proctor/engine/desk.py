@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -13,7 +13,7 @@ from proctor.core.tokens import Gauge
 from proctor.core.vectors import fault
 from proctor.engine.trips import Trips
 from proctor.errors import ProviderRefused
-from proctor.model import Answer, Ask, Kind, Price, Reply, canonical
+from proctor.model import Answer, Ask, Kind, Price, Reply, ServiceSettings, canonical
 from proctor.ports import Provider
 
 FRAME: Final = 64
@@ -43,6 +43,10 @@ class Desk:
     """Whether the vendor is told them, and so gives vectors of as many."""
     most_input: int | None = None
     """Tokens of the longest text that it embeds; None where nobody knows."""
+    service: ServiceSettings | None = None
+    """What is sent, where it is an HTTP service and no model."""
+    pick: Callable[[Any], Any] | None = None
+    """Takes the wanted part out of a service's reply; LookupError where it is not there."""
     answered: int = 0
     """Calls that were answered: while it rises, a question that breaks is at fault itself."""
     line: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IN_FRONT))
@@ -84,10 +88,12 @@ class Desk:
         """What it costs; ProviderRefused where nobody knows."""
         found = self.provider.price(self.model)
         if found is None:
+            own = "{ input = 0.15, output = 0.60 } (US dollars for a million tokens)"
+            if self.service is not None:
+                own = "{ request = 0.01 } (US dollars; 0 where it costs nothing)"
             raise ProviderRefused(
                 f"the price of {self.model} is not known, so no budget could hold",
                 found=f"provider {self.name} of proctor.toml has no price",
-                fix=f"[providers.{self.name}] price = {{ input = 0.15, output = 0.60 }} "
-                "(US dollars for a million tokens)",
+                fix=f"[providers.{self.name}] price = {own}",
             )
         return found

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from proctor.authoring import Unanswered
 from proctor.engine.compute import ROW
-from proctor.model import Key, Reply
+from proctor.model import Key, Kind, Reply
 from proctor.ports import TooLong
 
 LENGTH = 8
@@ -22,7 +22,7 @@ LENGTH = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What the function asks, for the row of that key: one of `body` and `texts`."""
+    """What the function asks, for the row of that key: one of `body`, `values` and `texts`."""
 
     number: int
     unit: Key
@@ -30,15 +30,25 @@ class Question:
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     texts: Sequence[str] = field(default=(), repr=False)
     too_long: TooLong = "fail"
+    values: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def kind(self) -> Kind:
+        """What is asked."""
+        if self.values is not None:
+            return Kind.HTTP
+        return Kind.EMBED if self.body is None else Kind.CHAT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What came of it: a reply or vectors, or the error; with none of them nothing was asked."""
+    """What came of it: a reply, vectors, a value or the error; none of them: nothing was asked."""
 
     number: int
     reply: Reply | None = None
     vectors: list[list[float]] | None = field(default=None, repr=False)
+    value: tuple[Any, ...] = field(default=(), repr=False)
+    """The one thing that a service gives, which may be None; empty where none was asked."""
     error: Exception | None = None
 
 
@@ -72,6 +82,11 @@ class Relay:
         """See the port: nobody looks at a child."""
         return ""
 
+    async def http(self, provider: str | None, values: Mapping[str, Any]) -> Any:
+        """See the port."""
+        (value,) = (await self._ask(provider, values=values)).value
+        return value
+
     async def _ask(self, provider: str | None, **what: Any) -> Said:
         self.asked += 1
         question = Question(number=self.asked, unit=ROW.get(), provider=provider, **what)
@@ -81,7 +96,7 @@ class Relay:
         said = await coming
         if said.error is not None:
             raise said.error
-        if said.reply is None and said.vectors is None:
+        if said.reply is None and said.vectors is None and not said.value:
             self.unasked.add(question.unit)
             raise Unanswered("no paid call is made here")
         return said

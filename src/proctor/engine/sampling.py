@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from proctor.authoring import Unanswered
 from proctor.core.foresee import foresee
 from proctor.engine.answers import Answers, Asker, Unpaid
 from proctor.engine.relay import Question, Said
@@ -34,6 +35,8 @@ class Sampler:
         try:
             if question.body is not None:
                 said = replace(said, reply=await who.chat(question.provider, question.body))
+            elif question.values is not None:
+                said = replace(said, value=(await who.http(question.provider, question.values),))
             else:
                 vectors = await who.embed(question.provider, question.texts, question.too_long)
                 said = replace(said, vectors=vectors)
@@ -41,7 +44,7 @@ class Sampler:
                 self.asked += self._asked(question, heard)
         except Unpaid:
             pass
-        except ProctorError as error:
+        except (ProctorError, Unanswered) as error:
             return replace(said, error=error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it may not be able to travel
             return replace(said, error=RuntimeError(str(error)))
@@ -53,7 +56,7 @@ class Sampler:
         A kept answer may be one of another provider of the same model: what counts is who is
         asked in this run.
         """
-        desk = self.answers.desk(question.provider)
+        desk = self.answers.desk(question.provider, question.kind)
         price = desk.price()
         for answer in heard:
             calls = math.ceil(len(heard) / desk.together(answer.kind))

@@ -35,6 +35,7 @@ from proctor.model.run import (
     Tuning,
     shared_fields,
 )
+from proctor.model.service import HOLE, SAFE, ServiceSettings, address_of, names_in
 from proctor.model.spec import Column, Guard, KeyPart, Shape, Source, Span, Spec, Survey
 from proctor.model.work import (
     OUTCOME_FIELDS,
@@ -52,7 +53,9 @@ from proctor.model.work import (
 
 __all__ = [
     "ABSENT",
+    "HOLE",
     "OUTCOME_FIELDS",
+    "SAFE",
     "Absent",
     "Answer",
     "Applied",
@@ -97,6 +100,7 @@ __all__ = [
     "Run",
     "RunState",
     "Scalar",
+    "ServiceSettings",
     "Settled",
     "Shape",
     "Signal",
@@ -112,6 +116,8 @@ __all__ = [
     "Vendor",
     "Wait",
     "Want",
+    "address_of",
     "canonical",
+    "names_in",
     "shared_fields",
 ]

@@ -82,6 +82,12 @@ class Asking(Protocol):
     ) -> list[list[float]]:
         """One vector for each text, in their order."""
 
+    async def http(self, provider: str | None, values: Mapping[str, Any]) -> Any:
+        """What a service answers: the part that its section wants; None where there is nothing.
+
+        Raises DefinitionError where the values are not those that it wants.
+        """
+
     def waits(self) -> str:
         """Why all questions wait at this moment, with numbers; empty while some go on."""
 

@@ -71,8 +71,10 @@ def hints_of(headers: Mapping[str, str], retry_after: float | None = None) -> Hi
     )
 
 
-def open_client(name: str, timeout_s: float, most_bytes: int) -> httpx2.AsyncClient:
-    """The client of the provider of that name in proctor.toml."""
+def open_client(
+    name: str, timeout_s: float, most_bytes: int, *, key: str = "base_url"
+) -> httpx2.AsyncClient:
+    """The client of the provider of that name in proctor.toml, whose address stands under `key`."""
 
     async def look(request: httpx2.Request) -> None:
         trace = _TRACE.get()
@@ -89,12 +91,12 @@ def open_client(name: str, timeout_s: float, most_bytes: int) -> httpx2.AsyncCli
         trace = _TRACE.get()
         trace.headers = response.headers
         if response.is_redirect:
-            trace.fault = _judged(name, response)
+            trace.fault = _judged(name, response, key)
             if trace.fault is not None:
                 raise _Broken(str(trace.fault))
         if isinstance(response.stream, httpx2.AsyncByteStream):
             coding = response.headers.pop("content-encoding", "identity")
-            response.stream = _Bounded(response.stream, coding, name, most_bytes, trace)
+            response.stream = _Bounded(response.stream, coding, name, most_bytes, trace, key=key)
 
     return httpx2.AsyncClient(
         timeout=httpx2.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s)),
@@ -114,9 +116,17 @@ class _Bounded(httpx2.AsyncByteStream):
     """A reply's body, unpacked as it comes and never beyond the bound, packed or not."""
 
     def __init__(
-        self, inner: httpx2.AsyncByteStream, coding: str, name: str, most: int, trace: Trace
+        self,
+        inner: httpx2.AsyncByteStream,
+        coding: str,
+        name: str,
+        most: int,
+        trace: Trace,
+        *,
+        key: str,
     ) -> None:
         self._inner, self._name, self._most, self._trace = inner, name, most, trace
+        self._key = key
         self._coding = coding.strip().lower()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -143,14 +153,14 @@ class _Bounded(httpx2.AsyncByteStream):
         fault = ProviderRefused(
             f"the provider {self._name} sent what cannot be a reply",
             found=found,
-            fix="see what answers at its base_url: a proxy or a portal may stand before it",
+            fix=f"see what answers at its {self._key}: a proxy or a portal may stand before it",
         )
         fault.may_be_paid = True
         self._trace.fault = fault
         raise _Broken(str(fault))
 
 
-def _judged(name: str, response: httpx2.Response) -> ProviderRefused | None:
+def _judged(name: str, response: httpx2.Response, key: str) -> ProviderRefused | None:
     """None where a redirect may be followed: to the same origin, and with the question in it."""
     here, there = response.request.url, response.next_request.url if response.next_request else None
     if there is None:
@@ -162,7 +172,7 @@ def _judged(name: str, response: httpx2.Response) -> ProviderRefused | None:
         f"the provider {name} redirects to another address, and a question is not sent on",
         found=f"{response.status_code} from {here.scheme}://{here.netloc.decode()}"
         f" to {there.scheme}://{there.netloc.decode()}",
-        fix="set base_url to the address that answers itself, if you trust it",
+        fix=f"set {key} to the address that answers itself, if you trust it",
     )
 
 

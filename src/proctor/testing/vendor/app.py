@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import json
 import math
-import socket
-import struct
 
 from collections.abc import Iterable
 from typing import Any
 
 from proctor.testing.vendor.answers import right_answer, right_text, right_vector, tokens_of
 from proctor.testing.vendor.books import Account, Over, Timepiece
+from proctor.testing.vendor.service import PREFIX, Call, Services
 from proctor.testing.vendor.shapes import SHAPES, Invalid, Outcome, Question, Shape
 from proctor.testing.vendor.terms import Fault, Flaw, Served
-
-_MEGABYTE = 1_000_000
+from proctor.testing.vendor.wire import huge, reply, reset, send_bytes
 
 
 class Vendor:
@@ -28,6 +25,7 @@ class Vendor:
         self._clock = Timepiece()
         self._accounts = {one.name: Account(one, self._clock) for one in served}
         self._faults: list[list[Any]] = []
+        self._services = Services(key, self._accounts, self.fault)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -38,6 +36,9 @@ class Vendor:
                 headers = {k.decode(): v.decode() for k, v in scope["headers"]}
                 await self._asked(shape, path, headers, body, send)
                 return
+        if path.startswith(PREFIX):
+            await self._services(Call.of(scope, body), send)
+            return
         await self._told(path, body, send)
 
     async def _told(self, path: str, body: bytes, send: Any) -> None:
@@ -55,10 +56,10 @@ class Vendor:
         elif path == "/_advance":
             self._clock.advance(told["seconds"])
         elif path != "/_books":
-            await _reply(send, 404, {"error": {"message": f"there is no {path}"}}, {})
+            await reply(send, 404, {"error": {"message": f"there is no {path}"}}, {})
             return
         books = {name: account.tally.as_json() for name, account in self._accounts.items()}
-        await _reply(send, 200, books, {})
+        await reply(send, 200, books, {})
 
     async def _asked(
         self, shape: Shape, path: str, headers: dict[str, str], body: bytes, send: Any
@@ -67,7 +68,7 @@ class Vendor:
             question, account = self._understood(shape, path, headers, body)
         except Invalid as fault:
             said = shape.error(fault.status, fault.code, fault.message)
-            await _reply(send, fault.status, said, {})
+            await reply(send, fault.status, said, {})
             return
         tally = account.tally
         tally.at_once += 1
@@ -94,7 +95,7 @@ class Vendor:
         return question, account
 
     async def _served(self, shape: Shape, question: Question, account: Account, send: Any) -> None:
-        fault = self._fault(question)
+        fault = self.fault(question.model, question.texts)
         if fault and not fault.flaw.paid:
             account.tally.failed += 1
             await _spoiled(shape, fault, send)
@@ -106,7 +107,7 @@ class Vendor:
         if isinstance(admitted, Over):
             account.tally.limited += 1
             headers = shape.waits(admitted.retry_s) | shape.headers(served, account.room())
-            await _reply(send, 429, _limited(shape, admitted, served), headers)
+            await reply(send, 429, _limited(shape, admitted, served), headers)
             return
         if served.latency_s:
             await asyncio.sleep(served.latency_s)
@@ -116,12 +117,12 @@ class Vendor:
         headers = shape.headers(served, account.room())
         await _sent(send, shape.write(question, outcome), headers, fault)
 
-    def _fault(self, question: Question) -> Fault | None:
+    def fault(self, model: str, texts: Iterable[str]) -> Fault | None:
+        """What is to go wrong with this call; it is used up by being asked for."""
+        texts = list(texts)
         for told in self._faults:
             fault, left = told
-            if fault.model in {"", question.model} and any(
-                fault.match in t for t in question.texts
-            ):
+            if fault.model in {"", model} and any(fault.match in text for text in texts):
                 told[1] = left - 1
                 if told[1] == 0:
                     self._faults.remove(told)
@@ -221,28 +222,28 @@ async def _sent(send: Any, body: Any, headers: dict[str, str], fault: Fault | No
     if fault and fault.flaw is Flaw.SILENT:
         await asyncio.sleep(fault.seconds)
     if fault and fault.flaw is Flaw.RESET_LATE:
-        _reset(send)
+        reset(send)
     elif fault and fault.flaw is Flaw.MALFORMED:
-        await _send(send, 200, b'{"choices": [{"mess', headers)
+        await send_bytes(send, 200, b'{"choices": [{"mess', headers)
     elif fault and fault.flaw is Flaw.STRANGE:
-        await _reply(send, 200, {"ok": True}, headers)
+        await reply(send, 200, {"ok": True}, headers)
     elif fault and fault.flaw is Flaw.PORTAL:
         page = b"<html><title>Please log in</title></html>"
-        await _send(send, 200, page, headers | {"content-type": "text/html"})
+        await send_bytes(send, 200, page, headers | {"content-type": "text/html"})
     elif fault and fault.flaw in {Flaw.HUGE, Flaw.HUGE_PACKED}:
-        await _huge(send, fault, headers)
+        await huge(send, fault, headers)
     else:
-        await _reply(send, 200, body, headers)
+        await reply(send, 200, body, headers)
 
 
 async def _spoiled(shape: Shape, fault: Fault, send: Any) -> None:
     """A call that goes wrong before it is charged."""
     flaw = fault.flaw
     if flaw is Flaw.RESET_EARLY:
-        _reset(send)
+        reset(send)
         return
     if flaw is Flaw.REDIRECT:
-        await _send(send, 307, b"", {"location": fault.to})
+        await send_bytes(send, 307, b"", {"location": fault.to})
         return
     headers: dict[str, str] = {}
     status, code, message = {
@@ -255,30 +256,7 @@ async def _spoiled(shape: Shape, fault: Fault, send: Any) -> None:
     elif flaw is Flaw.LIMITED:
         headers = shape.waits(fault.seconds)
     said = shape.error(status, code, message, fault.seconds if flaw is Flaw.LIMITED else None)
-    await _reply(send, status, said, headers)
-
-
-def _reset(send: Any) -> None:
-    """Reset the connection (RST), as a load balancer that dies does: ASGI has no word for it."""
-    transport = send.__self__.transport
-    linger = struct.pack("ii", 1, 0)
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-    transport.abort()
-
-
-async def _huge(send: Any, fault: Fault, headers: dict[str, str]) -> None:
-    packed = fault.flaw is Flaw.HUGE_PACKED
-    block = b" " * _MEGABYTE
-    if packed:
-        await _send(send, 200, gzip.compress(block * fault.megabytes, 9), headers | _GZIP)
-        return
-    await _start(send, 200, headers)
-    for _ in range(fault.megabytes):
-        await send({"type": "http.response.body", "body": block, "more_body": True})
-    await send({"type": "http.response.body", "body": b"{}"})
-
-
-_GZIP = {"content-encoding": "gzip"}
+    await reply(send, status, said, headers)
 
 
 async def _body(receive: Any) -> bytes:
@@ -288,21 +266,6 @@ async def _body(receive: Any) -> bytes:
         parts.append(event.get("body", b""))
         if not event.get("more_body"):
             return b"".join(parts)
-
-
-async def _reply(send: Any, status: int, body: Any, headers: dict[str, str]) -> None:
-    await _send(send, status, json.dumps(body).encode(), headers)
-
-
-async def _send(send: Any, status: int, body: bytes, headers: dict[str, str]) -> None:
-    await _start(send, status, {**headers, "content-length": str(len(body))})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _start(send: Any, status: int, headers: dict[str, str]) -> None:
-    pairs = {"content-type": "application/json", **headers}.items()
-    raw = [(name.encode(), value.encode()) for name, value in pairs]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
 
 
 __all__ = ["Vendor"]

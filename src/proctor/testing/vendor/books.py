@@ -97,6 +97,7 @@ class Account:
         tally.calls += 1
         tally.input_tokens += used[0]
         tally.output_tokens += used[1]
+        tally.usd += served.request_usd
         tally.usd += (used[0] * served.input_usd + used[1] * served.output_usd) / 1_000_000
         tally.most_tokens_in_window = max(tally.most_tokens_in_window, self._tokens)
         for text in texts:

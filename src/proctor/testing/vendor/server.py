@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from proctor.errors import UsageError
+from proctor.testing.vendor.service import PREFIX
 from proctor.testing.vendor.terms import Fault, Served, Tally
 
 KEY = "sk-local-0123456789abcdef"
@@ -46,6 +47,10 @@ class VendorServer:
     def google_url(self) -> str:
         """The base URL for clients that speak Gemini's shape."""
         return self.url
+
+    def service_url(self, name: str) -> str:
+        """Where the service of that name is; what comes behind it is its own path."""
+        return f"{self.url}{PREFIX}{name}"
 
     def books(self) -> dict[str, Tally]:
         """What it counted, by model."""

@@ -107,7 +107,7 @@ class Served:
     """
 
     name: str
-    kind: Literal["chat", "embed"] = "chat"
+    kind: Literal["chat", "embed", "service"] = "chat"
     rpm: int | None = None
     tpm: int | None = None
     daily: int | None = None
@@ -115,6 +115,7 @@ class Served:
     latency_s: float = 0.0
     input_usd: Decimal = Decimal(0)
     output_usd: Decimal = Decimal(0)
+    request_usd: Decimal = Decimal(0)
     dimensions: int = 256
     most_output: int = 4096
     """The output cap where a request names none."""
@@ -129,12 +130,13 @@ class Served:
             **asdict(self),
             "input_usd": str(self.input_usd),
             "output_usd": str(self.output_usd),
+            "request_usd": str(self.request_usd),
         }
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> Served:
         """The other end of `as_json`."""
-        money = {key: Decimal(told[key]) for key in ("input_usd", "output_usd")}
+        money = {key: Decimal(told[key]) for key in ("input_usd", "output_usd", "request_usd")}
         return cls(**{**told, **money})
 
 
@@ -162,6 +164,8 @@ class Tally:
     """Day to requests let in."""
     asked: dict[str, int] = field(default_factory=dict)
     """SHA-256 of each text to how often it was answered and charged."""
+    done: dict[str, int] = field(default_factory=dict)
+    """What a service has done, by path and body: once for each idempotency key."""
 
     @property
     def paid_again(self) -> int:
