@@ -165,6 +165,14 @@ def test_a_reply_without_the_wanted_part_fails_its_row(books, flaw):
     assert books.books.calls == 12
 
 
+def test_slices_in_processes_of_their_own_share_limits_and_answers(books):
+    """P6: two processes, one daily quota."""
+    books.configure(daily=8)
+    ended = books.ended(books.spawn("run", "about", "--json", "--processes", "2"))
+    assert (ended.code, ended.json["state"]) == (3, "paused"), ended.said
+    assert (books.books.calls, books.books.paid_again) == (8, 0)
+
+
 def test_a_budget_holds_by_the_services_own_count(books):
     """P6: five requests at a cent are five, however many rows ask at once."""
     books.configure(budget_usd='"0.05"')

@@ -50,6 +50,18 @@ def row_function(row: dict[str, Any]) -> Answer:
     return {"style": row["style"]} if len(row["style"]) < 10 else Refuse("too long")
 
 
+class Book(pydantic.BaseModel):
+    """What a service answers."""
+
+    isbn: str
+
+
+async def asks_services(row: dict[str, Any], ctx: Context) -> Answer:
+    """A service's answer is the model that was asked for, or None where there is nothing."""
+    book = assert_type(await ctx.http(provider="r", output=Book, title=row["title"]), Book | None)
+    return {"isbn": book.isbn if book else await ctx.http(provider="other", title=row["title"])}
+
+
 @backfill(
     songs,
     fills=["a", "b"],

@@ -84,6 +84,7 @@ def service_seen(services: Services, name: str, spent: Spending | None) -> Provi
         key_is_set=bool(needed) and not missing,
         price=price,
         spent=spent or Spending(provider=name),
+        service=True,
         wrong=wrong,
     )
 

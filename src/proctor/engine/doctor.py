@@ -97,7 +97,7 @@ def _provider(seen: ProviderSeen) -> Finding:
         fix = "see what it says; nothing can be asked before"
     elif seen.key_env and not seen.key_is_set:
         fix = f"export {seen.key_env}=… before you call proctor"
-    elif seen.price is None and " " in seen.model:  # a method and an address
+    elif seen.price is None and seen.service:
         fix = f"{section} price = {{ request = 0.01 }} (US dollars; 0 where it costs nothing)"
     elif seen.price is None:
         fix = f"{section} price = {{ input = 0.15, output = 0.60 }} (US dollars for 1M tokens)"
@@ -122,7 +122,7 @@ def _priced(seen: ProviderSeen) -> str:
     price = seen.price
     if price is None:
         return "" if seen.wrong else "its price is not known"
-    if " " in seen.model:
+    if seen.service:
         return f"${price.per_request:f} a request ({price.source})"
     sums = f"${price.input_per_million:f} in, ${price.output_per_million:f} out"
     return f"{sums} for 1M tokens ({price.source})"

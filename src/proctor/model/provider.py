@@ -56,6 +56,8 @@ class ProviderSeen:
     key_is_set: bool
     price: Price | None
     spent: Spending
+    service: bool = False
+    """Whether it is an HTTP service, and `model` its method and address."""
     wrong: str = ""
     """Why it could not be looked at whole."""
 

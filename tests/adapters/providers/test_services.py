@@ -177,6 +177,15 @@ async def test_a_redirect_to_another_host_is_refused(opened, vendor):
     assert "set url to" in error.fix
 
 
+async def test_a_redirect_on_the_same_host_is_followed(opened, vendor):
+    """A slash that was forgotten: nothing travels further than it was meant to."""
+    there = "/services/resolver/isbn?title=moved"
+    vendor.script(Fault(flaw=Flaw.REDIRECT, match="x1", to=there))
+    service = opened()
+    kept = json.loads((await service.call(ask(service, title="x1"))).raw)
+    assert kept["body"] == right_reply("isbn", {"title": "moved"})
+
+
 async def test_a_question_of_another_service_is_not_asked(opened):
     """Its answer would be kept under a wrong name."""
     service = opened()

@@ -166,7 +166,9 @@ def _judged(name: str, response: httpx2.Response, key: str) -> ProviderRefused |
     if there is None:
         there = here.join(response.headers.get("location", ""))
     same = (here.scheme, here.host, here.port) == (there.scheme, there.host, there.port)
-    if same and response.status_code in _KEEPS_METHOD:
+    # A GET stays one, whatever sort of redirect it is.
+    kept = response.status_code in _KEEPS_METHOD or response.request.method == "GET"
+    if same and kept:
         return None
     return ProviderRefused(
         f"the provider {name} redirects to another address, and a question is not sent on",
