@@ -17,7 +17,7 @@ class Book(BaseModel):
     isbn: str
 
 @backfill(
-    table("songs", key="id", columns=("id", "title", "emotions")),
+    table("songs", key="id", columns=("id", "title")),
     fills="emotions", version="1", concurrency=16, missing="emotions IS NULL",
 )
 async def about(song, ctx):

@@ -124,7 +124,7 @@ async def _recompute(
     values = dict(zip(settled.index, settled.values, strict=True))
     found = []
     for i, key in enumerate(page.keys):
-        wrong = _wrong(page, i, values.get(i), spec)
+        wrong = _wrong(page, i, values.get(i), spec, quoted=site.dialect == "sqlite")
         if wrong == NOTHING and isinstance(said := seen.answers[i], Failure) and said.by_check:
             wrong = f"now rejected by {said.reason}"
         if wrong:
@@ -132,20 +132,25 @@ async def _recompute(
     return len(page.keys), tuple(found)
 
 
-def _wrong(page: Page, i: int, values: tuple[Any, ...] | None, spec: Spec) -> str:
+def _wrong(page: Page, i: int, values: tuple[Any, ...] | None, spec: Spec, *, quoted: bool) -> str:
     if values is None:
         return NOTHING
     row = page.rows[i]
     names = [
         name
         for name, value in zip(spec.writes, values, strict=True)
-        if not same(stored(row, name, page, i, spec), value)
+        if not same(stored(row, name, page, i, spec, quoted=quoted), value)
     ]
     return f"{', '.join(names)} would be computed differently now" if names else ""
 
 
-def stored(row: Mapping[str, Any], name: str, page: Page, i: int, spec: Spec) -> Any:
-    """A written field as it stands: its Python value where it was read, else its image."""
+def stored(
+    row: Mapping[str, Any], name: str, page: Page, i: int, spec: Spec, *, quoted: bool = False
+) -> Any:
+    """A written field as it stands: its Python value where it was read, else its image.
+
+    quoted: the images of this store put quotes around text that looks like a number.
+    """
     head, _, path = name.partition(".")
     if spec.into is None and head in row:
         value = row[head]
@@ -154,4 +159,6 @@ def stored(row: Mapping[str, Any], name: str, page: Page, i: int, spec: Spec) ->
         return value
     images = page.images[i]
     image = images[spec.writes.index(name)] if images is not None else None
+    if quoted and isinstance(image, str) and image[:1] == "'":
+        return image[1:-1]
     return image if isinstance(image, str) else None
