@@ -352,3 +352,23 @@ def test_a_model_and_a_service_are_each_the_only_one_of_their_kind(books):
     ended = books.run()
     assert ended.code == 0, ended.said
     assert all(text.startswith(isbn(title)) for title, text in books.resolved().items())
+
+
+def test_a_dry_run_hears_none_and_unanswered_as_a_run_does(books):
+    """P7: over the pipe to the child, nothing that is lawful and a reply that is no answer."""
+    books.sql("DELETE FROM songs WHERE id > 1")
+    books.add(["unknown book"])
+    books.vendor.script(Fault(flaw=Flaw.WRONG_SHAPE, match="song 0"))
+    books.configure(expect="[200, 404]")
+    books.says("""try:
+        isbn = await ctx.http(title=song["title"])
+    except Unanswered:
+        return {"emotions": "unanswered"}
+    return {"emotions": isbn or "nothing"}""")
+    dry = books.proctor("dry-run", "about", "--paid-sample", "2", "--json")
+    assert dry.code == 0, dry.said
+    found = {row["after"]["emotions"] for row in dry.json["previews"]}
+    assert found == {"unanswered", "nothing"}
+    assert books.run().code == 0
+    assert set(books.resolved().values()) == found
+    assert books.books.calls == 2

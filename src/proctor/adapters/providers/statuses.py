@@ -17,6 +17,8 @@ from proctor.errors import Limited, OutOfQuota, Overloaded, ProctorError, Provid
 from proctor.model import ServiceSettings
 
 _A_DAY: Final = re.compile(r"\bper day\b|\bdaily\b|\bquota (?:is )?exceeded\b", re.IGNORECASE)
+_SOON: Final = re.compile(r"\bper (?:second|minute|hour)\b|/min\b|\bRPM\b", re.IGNORECASE)
+"""A quota that is a rate: Google calls those so, too."""
 _OUT_OF_MONEY: Final = 402
 _TOO_OFTEN: Final = 429
 _IN_PROGRESS: Final = 409
@@ -94,7 +96,8 @@ def unreadable(settings: ServiceSettings, kind: str) -> Overloaded:
 
 def _limited(case: Case) -> Limited | OutOfQuota:
     name = case.settings.name
-    if case.status == _OUT_OF_MONEY or _A_DAY.search(case.found):
+    spent = _A_DAY.search(case.found) and not _SOON.search(case.found)
+    if case.status == _OUT_OF_MONEY or spent:
         return OutOfQuota(
             f"the provider {name} says that its quota is used up",
             found=case.found,
