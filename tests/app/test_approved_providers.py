@@ -1,9 +1,15 @@
 """P9: whose answers were approved, at what price and under which limits, is who is asked."""
 
+import io
+import json
+
 import pytest
+
+from rich.console import Console, Group
 
 from proctor.app import RunOptions, Stop
 from proctor.errors import PlanVoid
+from proctor.ui.text import plan as forecasts
 from shop import CONFIG, Shop
 
 ASKS = """
@@ -70,6 +76,20 @@ async def test_any_change_of_a_provider_voids_a_plan_and_is_named(shop, old, new
     assert error.what == "providers changed since the plan was made"
     assert named in error.found
     assert "--accept-changes providers" in error.fix
+
+
+async def test_a_plan_shows_which_providers_it_covers(shop):
+    """In its file by name, and among the digests that people see."""
+    file, _ = await shop.planned()
+    told = json.loads(file.read_text())
+    assert told["facts"]["providers"]["providers.writer.model"] == "openai:gpt-5-mini"
+    assert told["parts"]["providers"]
+    async with shop.by("pat") as app:
+        plan = await app.plan("fill")
+    console = Console(width=120, file=io.StringIO())
+    console.print(Group(*forecasts.plan(plan)))
+    shown = " ".join(console.file.getvalue().split())
+    assert f"providers {plan.parts['providers'][:16]}" in shown
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,8 @@ def test_each_row_gets_its_own_answer_and_it_is_paid_once(books):
     assert right(books)
     assert books.books.calls == 17
     assert KEY not in " ".join(books.heard)
+    for file in books.root.rglob("*.db*"):
+        assert KEY.encode() not in file.read_bytes(), file
 
 
 def test_a_lawful_404_is_none_and_is_kept(books):
