@@ -8,6 +8,7 @@
 #   make bench    Proctor beside bare SQL and beside its peers (takes long)
 #   make bench-growth   the same task from 100,000 to 5,000,000 rows (takes longer)
 #   make bench-processor   where the time of a row goes
+#   make bench-paid   paid answers: how near to a provider's limits, and what a call costs
 #
 # Another Python: make test PYTHON=/path/to/python3.12 (its packages go to .venv-3.12).
 
@@ -29,7 +30,7 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 APT = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
 	&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
-.PHONY: demo test test-long check lint bench bench-growth bench-processor clean pgbouncer
+.PHONY: demo test test-long check lint bench bench-growth bench-processor bench-paid clean pgbouncer
 
 demo: $(READY)
 	@$(PY) -m proctor demo wardrobe
@@ -58,6 +59,9 @@ bench-growth: $(READY_BENCH)
 
 bench-processor: $(READY_BENCH)
 	$(PY) bench/processor.py $(ARGS)
+
+bench-paid: $(READY_BENCH)
+	$(PY) bench/paid.py $(ARGS)
 
 clean:
 	rm -rf .venv .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
