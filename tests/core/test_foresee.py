@@ -100,8 +100,8 @@ def test_an_answer_that_was_kept_costs_nothing_now_and_counts_for_the_forecast()
 @pytest.mark.parametrize(
     ("limits", "seconds", "bound"),
     [
-        ({"rpm": 60}, 62 * 990 / 60, "rpm = 60 of writer"),
-        ({"tpm": 12_000}, 62 * 990 * 120 / 12_000, "tpm = 12,000 of writer"),
+        ({"rpm": 60}, 61.25 * 990 / 60, "rpm = 60 of writer"),
+        ({"tpm": 12_000}, 61.25 * 990 * 120 / 12_000, "tpm = 12,000 of writer"),
         ({"rpm": 60_000, "seconds": 2.0, "concurrency": 4}, 990 * 2 / 4, "concurrency = 4 of"),
         ({"seconds": 2.0, "concurrency": 64}, 990 * 2 / 8, "8 calls of the function at once"),
     ],

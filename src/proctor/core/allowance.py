@@ -13,15 +13,15 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from proctor.core.allowed import EXACT, ZERO, Second, State, Taken
+from proctor.core.allowed import EXACT, QUARTERS, ZERO, Quarter, State, Taken
 from proctor.core.resets import next_reset
 from proctor.model import Hints, Hold, Limits, Spending, Spent, Wait
 
 HOLD_FOR: Final = timedelta(minutes=10)
 """After this a call that nobody settled is taken for dead: it is not in flight any more."""
-WINDOW: Final = 62
+WINDOW: Final = 61.25
 """Seconds that a minute's limit counts over: at the provider one call arrives up to a second
-later after its grant than another, and what we count by is rounded to whole seconds."""
+later after its grant than another, and what we count by is rounded to quarters of a second."""
 BURST: Final = 2.0
 """Seconds of the even flow that may be asked at once: whoever wakes late by that loses nothing."""
 SHORTEST_WAIT: Final = 0.05
@@ -55,11 +55,12 @@ def admit(
     word = _spent(state, limits, hold, now) or _wait(state, limits, hold)
     if word is not None:
         return state, word
-    second = max(math.floor(state.at), state.seconds[-1].second if state.seconds else 0)
+    newest = state.quarters[-1].quarter if state.quarters else 0
+    quarter = max(math.floor(state.at * QUARTERS), newest)
     expires = math.ceil(state.at + hold_for.total_seconds())
     state = replace(
         state,
-        seconds=_counted(state.seconds, Second(second, 1, hold.tokens)),
+        quarters=_counted(state.quarters, Quarter(quarter, 1, hold.tokens)),
         ahead_requests=state.ahead_requests + 1 if limits.rpm else 0.0,
         ahead_tokens=state.ahead_tokens + hold.tokens if limits.tpm else 0.0,
         flying=_changed(state.flying, expires, 1),
@@ -68,7 +69,7 @@ def admit(
         calls=state.calls + 1,
         held=EXACT.add(state.held, hold.usd),
     )
-    return state, Taken(second=second, expires=expires, tokens=hold.tokens, usd=hold.usd)
+    return state, Taken(quarter=quarter, expires=expires, tokens=hold.tokens, usd=hold.usd)
 
 
 def settled(
@@ -79,9 +80,9 @@ def settled(
     more = tokens - taken.tokens
     return replace(
         state,
-        seconds=tuple(
-            Second(s.second, s.requests, max(0, s.tokens + more)) if s.second == taken.second else s
-            for s in state.seconds
+        quarters=tuple(
+            q._replace(tokens=max(0, q.tokens + more)) if q.quarter == taken.quarter else q
+            for q in state.quarters
         ),
         ahead_tokens=max(0.0, state.ahead_tokens + more) if limits.tpm else 0.0,
         flying=_changed(state.flying, taken.expires, -1),
@@ -118,7 +119,7 @@ def limited(
     """
     state = _moved(state, limits, now)
     asked = hints.retry_after.total_seconds() if hints and hints.retry_after else 0.0
-    news = taken.second > math.floor(state.cut_at)
+    news = taken.quarter > math.floor(state.cut_at * QUARTERS)
     own = min(LONGEST_REST, FIRST_REST * 2.0 ** min(state.strikes, 10)) if news else 0.0
     until = state.at + min(MOST_REST, asked if asked > 0 else own)
     state = replace(state, rest_until=max(state.rest_until, until))
@@ -136,7 +137,7 @@ def limited(
 def succeeded(state: State, limits: Limits, taken: Taken, now: datetime) -> State:
     """The state when a call got its answer: a little more again, by the time since the last."""
     state = _moved(state, limits, now)
-    if state.share >= 1 or taken.second <= math.floor(state.cut_at):
+    if state.share >= 1 or taken.quarter <= math.floor(state.cut_at * QUARTERS):
         return state
     step = min(LONGEST_STEP, max(0.0, state.at - state.raised_at)) / RECOVERY
     raised_at = max(state.raised_at, state.at)
@@ -163,7 +164,7 @@ def _moved(state: State, limits: Limits, now: datetime) -> State:
         return state
     if at < state.at:
         state = _set_back(state, state.at - at)
-    passed, oldest = at - state.at, math.floor(at) - WINDOW
+    passed, oldest = at - state.at, (at - WINDOW) * QUARTERS
     counted = state.counted
     if counted and next_reset(limits.resets_at, datetime.fromtimestamp(state.counted_at, UTC)) <= (
         now
@@ -173,7 +174,7 @@ def _moved(state: State, limits: Limits, now: datetime) -> State:
     return replace(
         state,
         at=at,
-        seconds=tuple(s for s in state.seconds if s.second > oldest),
+        quarters=tuple(q for q in state.quarters if q.quarter > oldest),
         ahead_requests=max(0.0, state.ahead_requests - drained * (limits.rpm or 0)),
         ahead_tokens=max(0.0, state.ahead_tokens - drained * (limits.tpm or 0)),
         flying=tuple(f for f in state.flying if f[0] > at),
@@ -183,11 +184,12 @@ def _moved(state: State, limits: Limits, now: datetime) -> State:
 
 def _set_back(state: State, by: float) -> State:
     """The state when the clock was set back: as if no time had passed, for nobody can say."""
-    whole = math.floor(by)  # less than it was: what was asked then seems later, never earlier
+    # Less than it was: what was asked then seems later, never earlier.
+    whole = math.floor(by * QUARTERS)
     return replace(
         state,
         at=state.at - by,
-        seconds=tuple(Second(s.second - whole, s.requests, s.tokens) for s in state.seconds),
+        quarters=tuple(q._replace(quarter=q.quarter - whole) for q in state.quarters),
         counted_at=min(state.counted_at, state.at - by),
         rest_until=state.rest_until - by,
         cut_at=state.cut_at - by,
@@ -233,12 +235,12 @@ def _wait(state: State, limits: Limits, hold: Hold) -> Wait | None:
         return Wait(seconds=POLL, reason=reason, for_others=True)
     seconds, reason = 0.0, ""
     if limits.rpm is not None:
-        window = _until_room(state, [s.requests for s in state.seconds], limits.rpm, 1)
+        window = _until_room(state, [q.requests for q in state.quarters], limits.rpm, 1)
         over = state.ahead_requests + 1 - _burst_requests(state, limits.rpm)
         seconds = max(window, _until_drained(over, limits.rpm, state))
         reason = f"rpm is {_of(limits.rpm, state)}"
     if limits.tpm is not None:
-        window = _until_room(state, [s.tokens for s in state.seconds], limits.tpm, hold.tokens)
+        window = _until_room(state, [q.tokens for q in state.quarters], limits.tpm, hold.tokens)
         burst = _burst_tokens(state, limits.tpm)
         # A call larger than a burst goes when all before it has drained, and is then in debt.
         over = state.ahead_tokens + min(hold.tokens, burst) - burst
@@ -249,12 +251,12 @@ def _wait(state: State, limits: Limits, hold: Hold) -> Wait | None:
 
 
 def _until_room(state: State, counts: list[int], limit: int, more: int) -> float:
-    """Seconds until enough of a window's counts, one for each of its seconds, are over."""
+    """Seconds until enough of a window's counts, one for each of its quarters, are over."""
     total, until = sum(counts) + more, state.at
-    for counted, n in zip(state.seconds, counts, strict=True):
+    for counted, n in zip(state.quarters, counts, strict=True):
         if total <= limit:
             break
-        total, until = total - n, float(counted.second + WINDOW)
+        total, until = total - n, counted.quarter / QUARTERS + WINDOW
     return until - state.at
 
 
@@ -295,12 +297,12 @@ def _of(limit: int, state: State) -> str:
     return f"{limit:,}{lowered}"
 
 
-def _counted(seconds: tuple[Second, ...], new: Second) -> tuple[Second, ...]:
-    if seconds and seconds[-1].second == new.second:
-        last = seconds[-1]
-        both = Second(new.second, last.requests + new.requests, last.tokens + new.tokens)
-        return (*seconds[:-1], both)
-    return (*seconds, new)
+def _counted(quarters: tuple[Quarter, ...], new: Quarter) -> tuple[Quarter, ...]:
+    if quarters and quarters[-1].quarter == new.quarter:
+        last = quarters[-1]
+        both = Quarter(new.quarter, last.requests + new.requests, last.tokens + new.tokens)
+        return (*quarters[:-1], both)
+    return (*quarters, new)
 
 
 def _changed(flying: tuple[tuple[int, int], ...], at: int, by: int) -> tuple[tuple[int, int], ...]:

@@ -116,7 +116,7 @@ def _row(one: Held) -> Mapping[str, Any]:
         "number": one.number,
         "provider": one.provider,
         "key": one.key,
-        "second": one.taken.second,
+        "second": one.taken.quarter,  # as the column was first called
         "expires": one.taken.expires,
         "tokens": one.taken.tokens,
         "usd": str(one.taken.usd),
@@ -133,7 +133,7 @@ def held(row: sa.Row[Any]) -> Held:
         provider=row.provider,
         key=row.key,
         taken=Taken(
-            second=row.second, expires=row.expires, tokens=row.tokens, usd=Decimal(row.usd)
+            quarter=row.second, expires=row.expires, tokens=row.tokens, usd=Decimal(row.usd)
         ),
         holder=Holder(host=row.host, pid=row.pid, started=row.started, user=""),
     )
