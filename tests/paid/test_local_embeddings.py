@@ -168,6 +168,33 @@ def test_plan_and_dry_run_ask_a_local_model_without_leave(local):
     assert set(local.rows().values()) == {(None, None)}
 
 
+def test_a_dry_run_raises_in_the_function_what_a_run_does(local):
+    """A text that is too long can be caught, although it is another process that asks."""
+    local.write(EMBED.replace("    (vector,) = await", CAUGHT))
+    local.configure(model='"local:wordllama"', **ALONE | {"max_input": 1})
+    tried = local.proctor("dry-run", "about", "--json")
+    assert tried.code == 0, tried.said
+    assert tried.json["counts"] == {"read": 20, "skipped": 20}
+    ended = local.run()
+    assert ended.json["buckets"]["skipped"] == 40
+
+
+CAUGHT = """    from proctor import Skip, Unanswered
+    try:
+        await ctx.embed(song["title"])
+    except Unanswered as none:
+        return Skip("too long" if "too long" in str(none) else "odd")
+    (vector,) = await"""
+
+
+def test_a_paid_sample_of_a_local_model_pays_nothing(local):
+    """And says so; the function's own time is in the forecast."""
+    planned = local.proctor("plan", "about", "--paid-sample", "5")
+    assert planned.code == 0, planned.said
+    assert "asked no provider that is paid" in planned.said
+    assert kept(local) == (0, 0)
+
+
 def test_an_unknown_local_model_is_told_with_those_there_are(local):
     local.configure(model='"local:all-minilm"', **ALONE)
     ended = local.run()

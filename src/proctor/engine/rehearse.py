@@ -85,7 +85,7 @@ async def rehearse(
         env=site.env,
         previews=previews(page, settled, spec, tried.columns),
         counts={k: v for k, v in counts.items() if v},
-        per_row=None if tried.unasked or paid else tried.per_row,
+        per_row=None if tried.unasked or (paid and paid.providers) else tried.per_row,
         existing=_existing(page if page.keys else found),
         warnings=(*_short(found), *_unpaid(tried), *_bounds(paid)),
         unasked=len(tried.unasked),
@@ -157,7 +157,10 @@ def _unpaid(tried: Rehearsed) -> Iterator[str]:
 def _bounds(paid: Foresight | None) -> Iterator[str]:
     """That there was nothing to pay, or that the budget will not do."""
     if paid is not None and not paid.providers:
-        yield f"the function asked no provider for the {plural(paid.rows, 'row')} of the sample"
+        yield (
+            f"the function asked no provider that is paid for the {plural(paid.rows, 'row')} of "
+            "the sample"
+        )
     for one in paid.providers if paid is not None else ():
         if one.left_usd is not None and one.to_pay > one.left_usd:
             yield (
