@@ -45,5 +45,4 @@ def test_the_mean_of_the_same_vector_is_that_vector(vector, times):
 
 def test_vectors_that_cancel_out_have_no_mean():
     """What rounding leaves of them is no direction."""
-    one = [0.1, 0.7, -0.3]
-    assert mean([one, [-number for number in one]], [1, 1]) == [0.0, 0.0, 0.0]
+    assert mean([[0.1, 0.7], [0.2, 0.1], [-0.3, -0.8]], [1, 1, 1]) == [0.0, 0.0]
