@@ -11,12 +11,20 @@ import pytest
 from proctor import backfill
 from proctor.config import load
 from proctor.config.paid import PriceDraft, ProviderDraft
-from proctor.config.schema import Draft, EnvDraft, RunDefaults, SignalDraft, Throttle, Window
+from proctor.config.schema import (
+    AnswersDraft,
+    Draft,
+    EnvDraft,
+    RunDefaults,
+    SignalDraft,
+    Throttle,
+    Window,
+)
 from proctor.config.service import ServiceDraft
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "configuration.md").read_text(encoding="utf-8")
-SECTIONS = {"run", "throttle", "window", "env", "signal", "providers"}
+SECTIONS = {"answers", "run", "throttle", "window", "env", "signal", "providers"}
 TABLES = {
     "At the top": Draft,
     "`[env.NAME]`": EnvDraft,
@@ -24,6 +32,7 @@ TABLES = {
     "`[throttle]`": Throttle,
     "`[[throttle.signal]]`": SignalDraft,
     "`[window]`": Window,
+    "`[answers]`": AnswersDraft,
     "`[providers.NAME]`": ProviderDraft,
     "`price`": PriceDraft,
     "`[providers.NAME]` with a `url`": ServiceDraft,

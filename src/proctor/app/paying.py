@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from proctor.adapters.ledger import open_purse
 from proctor.app.serving import service_desk, service_seen
+from proctor.authoring import Backfill
 from proctor.config import Config, Services, Setups
 from proctor.engine.answers import Answers, Asker
 from proctor.engine.desk import Desk
@@ -20,7 +21,7 @@ from proctor.engine.site import dice, holder, is_dead, new_id
 from proctor.engine.trips import Trips
 from proctor.errors import ProctorError
 from proctor.model import Ask, Limits, Price, ProviderSeen, Reply, Spending
-from proctor.ports import Asking, Clock, Provider
+from proctor.ports import Asking, Clock, Provider, Purse
 
 if TYPE_CHECKING:
     from proctor.adapters.providers.local import LocalProvider
@@ -139,12 +140,24 @@ class Counter:
     stops: list[Callable[[], int]] = field(default_factory=list)
     """The stop words of those who asked."""
 
-    async def asking(self, run: str, stopped: Callable[[], int]) -> Asking | None:
+    async def asking(
+        self, run: str, backfill: Backfill, stopped: Callable[[], int]
+    ) -> Asking | None:
         """What a run's functions ask through; None where proctor.toml names no provider."""
         if not self._limits:
             return None
         self.stops.append(stopped)
-        return Asker(answers=await self._opened(), run=run, stopped=stopped)
+        return Asker(
+            answers=await self._opened(),
+            run=run,
+            backfill=backfill.name,
+            sensitive=bool(backfill.spec.sensitive),
+            stopped=stopped,
+        )
+
+    async def purse(self) -> Purse:
+        """The answers that are kept, also where no provider is named any more."""
+        return (await self._opened()).purse
 
     async def sampling(self, paying: bool) -> Sampler | None:  # noqa: FBT001 - as the site types it
         """What the functions of plans and dry runs ask through; needs no key while nobody pays."""

@@ -19,6 +19,7 @@ from proctor.app.stamping import defined
 from proctor.app.terms import terms_of
 from proctor.authoring import Watch
 from proctor.config import Config, Env, UserSignal
+from proctor.core.keeping import Keep
 from proctor.core.windows import parse_window
 from proctor.engine.events import Events
 from proctor.engine.site import Settings, Site, Source, Told
@@ -66,6 +67,8 @@ async def open_app(
             providers=counter.seen,
             terms=lambda: terms_of(config),
             detect=detect,
+            purse=counter.purse,
+            keep=Keep(age=config.answers.age, most_bytes=config.answers.most_bytes),
             listen=lambda watches: tuple(_told(watch, store, clock) for watch in watches),
         )
         yield App(config=config, env=env, site=site, backfills=backfills)

@@ -15,7 +15,7 @@ from proctor.config.document import Document, Place, read
 from proctor.config.environ import fill, names_in
 from proctor.config.faults import explain
 from proctor.config.paid import Setups, check_fallbacks, key_env
-from proctor.config.schema import Draft, EnvDraft, RunDefaults, SignalDraft, Throttle
+from proctor.config.schema import AnswersDraft, Draft, EnvDraft, RunDefaults, SignalDraft, Throttle
 from proctor.config.secret import LONG, Redactor, Secret, looks_private, mask_url, secrets_of_url
 from proctor.config.service import Services, models_of, services_of
 from proctor.errors import ConfigError
@@ -89,6 +89,11 @@ class Config:
     def envs(self) -> Mapping[str, Env]:
         """Every environment by name; each is resolved when it is taken out."""
         return _Envs(self)
+
+    @property
+    def answers(self) -> AnswersDraft:
+        """How long paid answers are kept, and how much of them."""
+        return self._draft.answers
 
     @property
     def providers(self) -> Setups:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from datetime import timedelta
 from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -113,6 +114,25 @@ class RunDefaults(Section):
     log_file: str | None = None
 
 
+class AnswersDraft(Section):
+    """`[answers]`: for how long paid answers are kept, and how much of them."""
+
+    keep_for: Annotated[str, Field(pattern=r"^\d{1,5}[hdw]$")] | None = None
+    most_mb: Above | None = None
+
+    @property
+    def age(self) -> timedelta | None:
+        """`keep_for` as a length of time."""
+        units = {"h": "hours", "d": "days", "w": "weeks"}
+        text = self.keep_for
+        return None if text is None else timedelta(**{units[text[-1]]: int(text[:-1])})
+
+    @property
+    def most_bytes(self) -> int | None:
+        """`most_mb` in bytes."""
+        return None if self.most_mb is None else int(self.most_mb * 1_000_000)
+
+
 class Window(Section):
     """`[window]`: when nothing may be written."""
 
@@ -140,6 +160,7 @@ class Draft(Section):
     throttle: Throttle = Throttle()
     window: Window = Window()
     run: RunDefaults = RunDefaults()
+    answers: AnswersDraft = AnswersDraft()
     providers: dict[Annotated[str, Field(pattern=r"^[A-Za-z][\w-]*$")], AnyDraft] = Field(
         default_factory=dict, repr=False
     )
@@ -150,6 +171,7 @@ _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "signal": SignalDraft,
     "window": Window,
     "run": RunDefaults,
+    "answers": AnswersDraft,
     "price": PriceDraft,
 }
 
@@ -174,6 +196,7 @@ def known_keys(table: tuple[str | int, ...], *, service: bool = False) -> list[s
 
 
 __all__ = [
+    "AnswersDraft",
     "Draft",
     "EnvDraft",
     "RunDefaults",

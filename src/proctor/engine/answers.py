@@ -69,6 +69,9 @@ class Asker:
 
     answers: Answers
     run: str = ""
+    backfill: str = ""
+    sensitive: bool = False
+    """Its rows have sensitive fields: what is answered may repeat them."""
     stopped: Callable[[], int] = lambda: 0
     """1 where the run was told to stop: nothing new is asked. 2: nobody waits for replies."""
     paying: bool = True
@@ -328,6 +331,8 @@ class Answers:
                 cost=price.of(reply.usage),
                 run=who.run,
                 at=self.clock.now(),
+                backfill=who.backfill,
+                sensitive=who.sensitive,
             )
             for ask, reply in zip(asks, replies, strict=True)
         ]

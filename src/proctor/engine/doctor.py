@@ -84,9 +84,28 @@ async def _store(site: Site) -> list[Finding]:
 
 async def _providers(site: Site) -> list[Finding]:
     try:
-        return [_provider(seen) for seen in await site.providers()]
+        found = [_provider(seen) for seen in await site.providers()]
+        return [*found, await _answers(site)] if found else []
     except ProctorError as error:
         return [_bad("providers", error)]
+
+
+async def _answers(site: Site) -> Finding:
+    """How much of paid answers is kept, and whether it is more than it should be."""
+    stocks, keep = await (await site.purse()).stock(), site.keep
+    size, count = sum(s.size for s in stocks), sum(s.answers for s in stocks)
+    oldest = min((s.oldest for s in stocks), default=None)
+    bounds = [f"kept for {keep.age.days:,} days" if keep.age else ""]
+    bounds += [f"at most {keep.most_bytes / 1e6:,.1f} MB" if keep.most_bytes else ""]
+    over = keep.most_bytes is not None and size > keep.most_bytes
+    over |= keep.age is not None and oldest is not None and oldest < site.clock.now() - keep.age
+    words = [
+        f"{_plural(count, 'answer')} kept, {size / 1e6:,.1f} MB",
+        f"since {oldest:%Y-%m-%d}" if oldest else "",
+        ", ".join(bound for bound in bounds if bound) or "kept for good",
+        "more than that: proctor answers prune" if over else "",
+    ]
+    return Finding(subject="paid answers", ok=True, detail="; ".join(w for w in words if w))
 
 
 def _provider(seen: ProviderSeen) -> Finding:

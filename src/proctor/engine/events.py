@@ -48,6 +48,8 @@ EVENTS: dict[str, bool] = {
     "rollback.stopped": True,
     "script.written": True,
     "images.pruned": True,
+    "answers.exported": True,
+    "answers.pruned": True,
 }
 """Every event, and whether the ledger keeps it (chunks are kept in the target already)."""
 

@@ -13,7 +13,7 @@ async def let_ask(site: Site, kit: Kit) -> None:
     backfill = kit.backfill
     if not may_ask(backfill):
         return
-    kit.asking = await site.asking(kit.run.id, kit.stopped)
+    kit.asking = await site.asking(kit.run.id, backfill, kit.stopped)
     if kit.asking is not None:
         kit.pacing.questions = kit.asking.waits
         together = backfill.concurrency * (backfill.batch or 1)

@@ -24,13 +24,22 @@ class Sampler:
     limits: Mapping[str, Limits]
     run: str
     """What new answers are kept under, beside the runs that asked others."""
+    backfill: str = ""
+    sensitive: bool = False
     paying: bool = False
     asked: list[Asked] = field(default_factory=list)
 
     async def serve(self, question: Question) -> Said:
         """What comes of a question; whatever goes wrong is raised in the author's function."""
         heard: list[Answer] = []
-        who = Asker(answers=self.answers, run=self.run, paying=self.paying, heard=heard.append)
+        who = Asker(
+            answers=self.answers,
+            run=self.run,
+            backfill=self.backfill,
+            sensitive=self.sensitive,
+            paying=self.paying,
+            heard=heard.append,
+        )
         said = Said(number=question.number)
         try:
             if question.body is not None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from proctor.authoring import Backfill, Watch
 from proctor.core.checks import Detect
+from proctor.core.keeping import Keep
 from proctor.core.sizing import Sizing
 from proctor.core.windows import Window
 from proctor.engine.events import Events
@@ -21,7 +22,7 @@ from proctor.engine.pacing import Pacing
 from proctor.engine.sampling import Sampler
 from proctor.errors import UsageError
 from proctor.model import Holder, ProviderSeen, Run, RunState, Signal
-from proctor.ports import Asking, Clock, Store
+from proctor.ports import Asking, Clock, Purse, Store
 
 Source = Callable[[], Awaitable[Signal]]
 """Asks a throttle signal for its latest value."""
@@ -64,8 +65,12 @@ class Settings:
     """Rows a second that this kind of store usually takes: for forecasts only."""
 
 
-async def _nobody(_run: str, _stopped: Callable[[], int]) -> Asking | None:
+async def _nobody(_run: str, _of: Backfill, _stopped: Callable[[], int]) -> Asking | None:
     return None
+
+
+async def _no_purse() -> Purse:
+    raise UsageError("no answers are kept here")
 
 
 async def _none_seen() -> Sequence[ProviderSeen]:
@@ -98,8 +103,11 @@ class Site:
     """The kind of store, for the advice in reports: sqlite or postgres."""
     signals: tuple[Told, ...] = ()
     """Throttle signals that proctor.toml wants watched in every run."""
-    asking: Callable[[str, Callable[[], int]], Awaitable[Asking | None]] = _nobody
+    asking: Callable[[str, Backfill, Callable[[], int]], Awaitable[Asking | None]] = _nobody
     """Opens what the functions of a run ask providers through, by the run and its stop word."""
+    purse: Callable[[], Awaitable[Purse]] = _no_purse
+    """Opens the answers that are kept; needs no provider."""
+    keep: Keep = field(default_factory=Keep)
     sampling: Callable[[bool], Awaitable[Sampler | None]] = _no_sampler
     """The same for plans and dry runs, by whether they may pay."""
     providers: Callable[[], Awaitable[Sequence[ProviderSeen]]] = _none_seen
@@ -141,6 +149,9 @@ class Site:
         """
         asks = may_ask(backfill)
         found = await self.sampling(paying) if asks else None
+        if found is not None:
+            found.backfill = backfill.name
+            found.sensitive = bool(backfill.spec.sensitive)
         if paying and found is None:
             raise UsageError(
                 f"there is nothing to pay for {backfill.name}",

@@ -107,6 +107,10 @@ class Answer:
     cost: Decimal
     run: str
     at: datetime
+    backfill: str = ""
+    """Whose function asked first; empty where that was not noted."""
+    sensitive: bool = False
+    """It was asked for rows with sensitive fields, which it may repeat: no face shows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +210,19 @@ class Spent:
 
     reason: str
     until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stock:
+    """The answers that are kept of one run."""
+
+    run: str
+    backfill: str
+    answers: int
+    size: int
+    """Bytes of their replies, about."""
+    oldest: datetime
+    newest: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

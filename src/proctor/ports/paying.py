@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -17,6 +18,7 @@ from proctor.model import (
     Reply,
     Spending,
     Spent,
+    Stock,
     Wait,
     Want,
 )
@@ -115,6 +117,17 @@ class Purse(Protocol):
 
         The first answer to a key stands, and a hold is settled once: again changes nothing.
         """
+
+    async def kept(
+        self, *, after: str = "", run: str = "", backfill: str = "", most: int = 500
+    ) -> Sequence[Answer]:
+        """Answers in order of their keys, those after a key; of a run or a backfill if named."""
+
+    async def stock(self) -> Sequence[Stock]:
+        """How many answers are kept, and how much they take, by run, the newest last."""
+
+    async def forget(self, run: str, before: datetime | None = None) -> int:
+        """Forget the answers of a run, those from before a moment if it is given; how many."""
 
     async def spending(self) -> Sequence[Spending]:
         """What each provider was asked so far and what is held."""

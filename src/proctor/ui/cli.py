@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import click
 
-from proctor.ui.commands import back, begin, check, foresee, look, steer, work
+from proctor.ui.commands import back, begin, check, foresee, keep, look, steer, work
 from proctor.ui.commands.teaching import Sections
 from proctor.ui.options import Wish, wishes
 
@@ -45,7 +45,7 @@ cli.take("Look ahead", foresee.plan, foresee.dry_run)
 cli.take("Run", work.run, work.resume, work.ensure, work.failures)
 cli.take("Look", look.status, look.watch, look.verify, check.check, look.report)
 cli.take("Steer", steer.pause, steer.cancel, steer.tune)
-cli.take("Take back", back.rollback, back.prune)
+cli.take("Take back", back.rollback, back.prune, keep.answers)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -222,6 +222,18 @@ async def test_a_state_that_cannot_be_read_stops_everybody(url):
             await one(purse)
 
 
+def older(url):
+    """The ledger as the Proctor left it that first kept answers."""
+    execute(url, "DROP INDEX proctor_ledger.proctor_ledger_answers_run")
+    for table, name in (
+        *(("holds", name) for name in ("host", "pid", "started")),
+        *(("answers", name) for name in ("backfill", "sensitive")),
+    ):
+        execute(url, f"ALTER TABLE proctor_ledger.proctor_ledger_{table} DROP COLUMN {name}")
+    execute(url, "DROP TABLE proctor_ledger.proctor_ledger_asked")
+    execute(url, "UPDATE proctor_ledger.proctor_ledger_version SET version_num = '0002'")
+
+
 async def test_settled_holds_leave_nothing_behind(url):
     """A million calls are a million answers, and no more."""
     async with opened(url) as purse:
@@ -235,14 +247,22 @@ async def test_holds_of_an_older_proctor_stay_spent_and_wait_for_their_time(url)
     """Nobody noted whose they are: it may live."""
     limits = {"p": Limits(concurrency=1, budget_usd=Decimal(1))}
     async with opened(url, limits) as purse:
+        await purse.settle([ended(await one(purse), answer=answer(1))])
         await one(purse, usd="0.60")
-    for name in ("host", "pid", "started"):
-        execute(url, f"ALTER TABLE proctor_ledger.proctor_ledger_holds DROP COLUMN {name}")
-    execute(url, "DROP TABLE proctor_ledger.proctor_ledger_asked")
-    execute(url, "UPDATE proctor_ledger.proctor_ledger_version SET version_num = '0002'")
+    older(url)
     async with opened(url, limits, holder=process(1), is_gone=lambda _: True) as purse:
         assert [type(await one(purse)) for _ in range(3)] == [Wait, Wait, Wait]
         assert (await told(purse)).held_usd == Decimal("0.60")
+
+
+async def test_answers_of_an_older_proctor_are_used_and_never_shown(url):
+    """Nobody noted whether they repeat a sensitive field."""
+    async with opened(url) as purse:
+        await purse.settle([ended(await one(purse), answer=answer(1))])
+    older(url)
+    async with opened(url) as purse:
+        (found,) = (await purse.answers([answer(1).key])).values()
+    assert found == replace(answer(1), sensitive=True)
 
 
 async def test_what_is_spent_is_spent_for_smaller_budgets_too(url):

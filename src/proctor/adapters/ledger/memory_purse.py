@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from proctor.adapters.clock import SystemClock
 from proctor.adapters.ledger.till import NOBODY, Held, Till, never
 from proctor.core.allowance import HOLD_FOR
 from proctor.core.allowed import State
-from proctor.model import Answer, Hints, Holder, Limits, Spending, Want
+from proctor.model import Answer, Hints, Holder, Limits, Spending, Stock, Want
 from proctor.ports import Clock, Settlement, Word
 
 
@@ -80,6 +82,47 @@ class MemoryPurse:
                 # Headers are of the moment: no purse keeps them.
                 plain = replace(answer, reply=replace(answer.reply, hints=Hints()))
                 self.pocket.answers.setdefault(answer.key, plain)
+
+    async def kept(
+        self, *, after: str = "", run: str = "", backfill: str = "", most: int = 500
+    ) -> Sequence[Answer]:
+        """Answers in order of their keys, those after a key."""
+        found = (
+            answer
+            for key, answer in sorted(self.pocket.answers.items())
+            if key > after and run in ("", answer.run) and backfill in ("", answer.backfill)
+        )
+        return list(itertools.islice(found, most))
+
+    async def stock(self) -> Sequence[Stock]:
+        """How many answers are kept, and how much they take, by run."""
+        runs: dict[tuple[str, str], list[Answer]] = {}
+        for answer in self.pocket.answers.values():
+            runs.setdefault((answer.run, answer.backfill), []).append(answer)
+        found = (
+            Stock(
+                run=run,
+                backfill=backfill,
+                answers=len(some),
+                size=sum(len(answer.reply.raw) for answer in some),
+                oldest=min(answer.at for answer in some),
+                newest=max(answer.at for answer in some),
+            )
+            for (run, backfill), some in runs.items()
+        )
+        return sorted(found, key=lambda one: (one.newest, one.run))
+
+    async def forget(self, run: str, before: datetime | None = None) -> int:
+        """Forget the answers of a run; how many."""
+        kept = self.pocket.answers
+        gone = [
+            key
+            for key, answer in kept.items()
+            if answer.run == run and (before is None or answer.at < before)
+        ]
+        for key in gone:
+            del kept[key]
+        return len(gone)
 
     async def spending(self) -> Sequence[Spending]:
         """What each provider was asked so far and what is held."""

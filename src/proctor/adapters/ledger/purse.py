@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 
 from sqlalchemy.dialects import postgresql, sqlite
 
 from proctor.adapters.clock import SystemClock
+from proctor.adapters.ledger import shelf
 from proctor.adapters.ledger.connected import Connected
 from proctor.adapters.ledger.flights import (
     Lookout,
@@ -29,8 +29,10 @@ from proctor.adapters.ledger.till import NOBODY, Held, Till, never
 from proctor.core.allowance import HOLD_FOR
 from proctor.core.allowed import State
 from proctor.errors import ConfigError, ProctorError
-from proctor.model import Answer, Finish, Holder, Kind, Limits, Reply, Spending, Usage, Want
+from proctor.model import Answer, Holder, Limits, Spending, Stock, Want
 from proctor.ports import Clock, Settlement, Word
+
+T = TypeVar("T")
 
 _AMONG: Final[sa.BindParameter[Any]] = sa.bindparam("among", expanding=True)
 _ANSWERED: Final = sa.select(ANSWERS).where(ANSWERS.c.key.in_(_AMONG))
@@ -91,7 +93,7 @@ class SqlPurse(Connected):
     async def answers(self, keys: Sequence[str]) -> Mapping[str, Answer]:
         """Those of the answers that are kept."""
         rows = await self._in_thread(lambda: self._answered(sorted(set(keys))))
-        return {row.key: _answer(row) for row in rows}
+        return {row.key: shelf.answer(row) for row in rows}
 
     async def reserve(self, wants: Sequence[Want]) -> list[Word]:
         """Ask for calls to be let through, in order; one word for each.
@@ -115,6 +117,21 @@ class SqlPurse(Connected):
         """
         if settlements:
             await self._in_thread(lambda: self._repeated(lambda: self._settle(settlements)))
+
+    async def kept(
+        self, *, after: str = "", run: str = "", backfill: str = "", most: int = 500
+    ) -> Sequence[Answer]:
+        """Answers in order of their keys, those after a key."""
+        told = {"after": after, "run": self._redact(run), "backfill": backfill}
+        return await self._in_thread(lambda: self._read(lambda c: shelf.page(c, most=most, **told)))
+
+    async def stock(self) -> Sequence[Stock]:
+        """How many answers are kept, and how much they take, by run."""
+        return await self._in_thread(lambda: self._read(shelf.stock))
+
+    async def forget(self, run: str, before: datetime | None = None) -> int:
+        """Forget the answers of a run; how many."""
+        return await self._in_thread(lambda: self._forget(run, before))
 
     async def spending(self) -> Sequence[Spending]:
         """What each provider was asked so far and what is held, in order of name."""
@@ -171,7 +188,7 @@ class SqlPurse(Connected):
             if kept:
                 connection.execute(
                     self._insert(ANSWERS).on_conflict_do_nothing(),
-                    [self._kept(kept[key]) for key in sorted(kept)],
+                    [shelf.row_of(kept[key], self._redact) for key in sorted(kept)],
                 )
 
     @contextlib.contextmanager
@@ -213,6 +230,14 @@ class SqlPurse(Connected):
                 for row in connection.execute(_ANSWERED, {"among": page})
             ]
 
+    def _read(self, read: Callable[[sa.Connection], T]) -> T:
+        with self._engine.connect() as connection:
+            return read(connection)
+
+    def _forget(self, run: str, before: datetime | None) -> int:
+        with self._writing() as connection:
+            return shelf.forget(connection, run, before)
+
     def _spending(self) -> list[Spending]:
         with self._engine.connect() as connection:
             rows = connection.execute(sa.select(LIMITS)).all()
@@ -225,24 +250,6 @@ class SqlPurse(Connected):
         at: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
         return at
 
-    def _kept(self, answer: Answer) -> dict[str, Any]:
-        reply = answer.reply
-        return {
-            "key": answer.key,
-            "kind": answer.kind.value,
-            "provider": answer.provider,
-            "model": answer.model,
-            "raw": _storable(reply.raw),
-            "finish": reply.finish.value,
-            "input_tokens": reply.usage.input_tokens,
-            "output_tokens": reply.usage.output_tokens,
-            "cached_tokens": reply.usage.cached_tokens,
-            "answered_by": _storable(reply.model),
-            "cost": str(answer.cost),
-            "run": _storable(self._redact(answer.run)),
-            "at": answer.at.astimezone(UTC).isoformat(timespec="microseconds"),
-        }
-
 
 def _state(row: sa.Row[Any]) -> State:
     try:
@@ -252,29 +259,6 @@ def _state(row: sa.Row[Any]) -> State:
             f"the ledger's limits of the provider {row.provider} cannot be read",
             fix="use the newest Proctor that wrote them; what was spent stands in this row alone",
         ) from None
-
-
-def _answer(row: sa.Row[Any]) -> Answer:
-    usage = Usage(
-        input_tokens=row.input_tokens,
-        output_tokens=row.output_tokens,
-        cached_tokens=row.cached_tokens,
-    )
-    return Answer(
-        key=row.key,
-        kind=Kind(row.kind),
-        provider=row.provider,
-        model=row.model,
-        reply=Reply(raw=row.raw, finish=Finish(row.finish), usage=usage, model=row.answered_by),
-        cost=Decimal(row.cost),
-        run=row.run,
-        at=datetime.fromisoformat(row.at),
-    )
-
-
-def _storable(text: str) -> str:
-    """The same JSON without what databases refuse: a NUL, a lone surrogate."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\u0000")
 
 
 __all__ = ["SqlPurse"]

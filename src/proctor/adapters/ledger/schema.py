@@ -54,6 +54,8 @@ ANSWERS: Final = sa.Table(
     sa.Column("cost", sa.Text, nullable=False),
     sa.Column("run", sa.Text, nullable=False),
     sa.Column("at", sa.Text, nullable=False),
+    sa.Column("backfill", sa.Text, nullable=False),
+    sa.Column("sensitive", sa.Integer, nullable=False),
 )
 LIMITS: Final = sa.Table(
     "proctor_ledger_limits",

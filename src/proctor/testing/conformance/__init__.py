@@ -25,6 +25,7 @@ pytest.register_assert_rewrite(
     "proctor.testing.conformance.holding",
     "proctor.testing.conformance.ledger",
     "proctor.testing.conformance.purse",
+    "proctor.testing.conformance.shelving",
 )
 
 from proctor.testing.conformance.harness import Harness  # noqa: E402 (after the registration)

@@ -101,6 +101,7 @@ def granted(words: Sequence[Word]) -> int:
 
 
 __all__ = [
+    "AT",
     "OVER",
     "ZERO",
     "Purses",

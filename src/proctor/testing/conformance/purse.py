@@ -27,9 +27,10 @@ from proctor.testing.conformance.paying import (
     told,
     want,
 )
+from proctor.testing.conformance.shelving import Shelving
 
 
-class PurseConformance(Holding):
+class PurseConformance(Holding, Shelving):
     """Hold, settle, keep. Subclasses give the fixture `purses` on new, shared data."""
 
     # Limits
