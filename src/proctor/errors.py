@@ -27,6 +27,13 @@ ProctorError
     └── Overloaded           a provider does not answer now: try again
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
 
 class ProctorError(Exception):
     """Something that a person or the engine must act on.
@@ -136,6 +143,15 @@ class IllegalMove(HeldError):
 
 class OutOfQuota(HeldError):
     """Money or a daily quota is used up; says until when."""
+
+    provider = ""
+    """Whose."""
+    until: datetime | None = None
+    """When it begins anew; None where only a person can change it."""
+    of_today = False
+    """Whether it is the quota of a day, in the vendor's own words."""
+    retry_after: float | None = None
+    """Seconds after which the vendor wants to be asked again, where it said so."""
 
 
 class EngineError(ProctorError):

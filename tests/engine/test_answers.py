@@ -11,8 +11,10 @@ import pytest
 from proctor.adapters.ledger import MemoryPurse, Pocket
 from proctor.adapters.providers import open_provider
 from proctor.authoring import Unanswered
-from proctor.engine.answers import FIRST_TRIES, TRIES, Answers, Asker
+from proctor.engine.answers import FIRST_TRIES, TRIES, Answers
+from proctor.engine.asker import Asker
 from proctor.engine.desk import Desk
+from proctor.engine.stopping import AskedToStop
 from proctor.errors import OutOfQuota, ProviderRefused, UsageError
 from proctor.model import Hold, Holder, Limits, Price, ProviderSettings, Want
 from proctor.testing.clock import FakeClock
@@ -247,7 +249,7 @@ async def test_nobody_waits_for_a_turn_once_the_run_is_told_to_stop(asker_of):
     await text(asker, "the first of a slow minute")
     waiting = asyncio.create_task(text(asker, "the second of a slow minute"))
     told.append("stop")
-    with pytest.raises(OutOfQuota, match="told to stop"):
+    with pytest.raises(AskedToStop, match="told to stop"):
         await waiting
 
 

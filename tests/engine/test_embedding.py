@@ -12,7 +12,8 @@ from proctor.adapters.providers import most_input, open_provider, sends_dimensio
 from proctor.authoring import Unanswered
 from proctor.core.lengths import pieces
 from proctor.core.vectors import mean
-from proctor.engine.answers import Answers, Asker
+from proctor.engine.answers import Answers
+from proctor.engine.asker import Asker
 from proctor.engine.desk import Desk
 from proctor.engine.embedding import counting
 from proctor.model import Limits, Price, ProviderSettings

@@ -106,7 +106,7 @@ def test_no_more_calls_are_in_flight_than_allowed(songs):
 def test_a_daily_quota_pauses_and_says_until_when(songs):
     """Ours: known before the call is made."""
     songs.configure(daily=25, resets_at='"00:00 America/Los_Angeles"')
-    ended = songs.run()
+    ended = songs.run("--no-wait")
     assert (ended.code, ended.json["state"]) == (3, "paused"), ended.said
     assert songs.books.calls == 25
     assert "25 of 25 requests of the day are made" in ended.json["reason"]
@@ -121,7 +121,7 @@ def test_a_daily_quota_pauses_and_says_until_when(songs):
 def test_a_daily_quota_of_the_vendor_pauses_too(songs):
     """Theirs: found out by the first reply that says so, and by few more."""
     songs.vendor.limit("gpt-5-mini", daily=25)
-    ended = songs.run()
+    ended = songs.run("--no-wait")
     assert (ended.code, ended.json["state"]) == (3, "paused"), ended.said
     assert "today's quota is used up" in ended.json["reason"]
     assert songs.books.calls == 25
@@ -136,7 +136,7 @@ def test_answers_in_the_air_when_a_run_pauses_are_kept(songs):
     """They are paid: the resumed run does not ask for them again."""
     songs.vendor.limit("gpt-5-mini", latency_s=0.3)
     songs.configure(daily=25)
-    ended = songs.run()
+    ended = songs.run("--no-wait")
     assert ended.code == 3
     songs.configure()
     accepted = ("--accept-changes", "providers")

@@ -17,7 +17,8 @@ from paid.songs import Songs, until
 from proctor.adapters.ledger import MemoryPurse
 from proctor.adapters.providers.service import open_service
 from proctor.authoring import Context, Unanswered
-from proctor.engine.answers import Answers, Asker
+from proctor.engine.answers import Answers
+from proctor.engine.asker import Asker
 from proctor.engine.desk import Desk
 from proctor.model import Limits, Price, ServiceSettings
 from proctor.testing.clock import FakeClock

@@ -37,6 +37,8 @@ STATUS_FIELDS = {
     ),
     *("eta_seconds", "chunks_applied", "chunks_undone", "chunk_rows", "workers", "throttle"),
     "throttle_reason",
+    "waits_for",
+    "paid",
 }
 
 

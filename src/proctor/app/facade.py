@@ -142,6 +142,7 @@ class App:
             resume=options.resume,
             lanes=options.workers,
             until=deadline(until, datetime.now().astimezone()) if until else None,
+            patient=options.wait,
             keys_of=await self._failed_keys(options.retry_failures_of),
             stop=options.stop,
         )
@@ -205,11 +206,16 @@ class App:
         store, now = self.site.store, self.site.clock.now()
         if run is None:
             mine = [r for r in await store.runs() if r.env == self.env]
-            return [await self._seen(r, now) for r in mine]
+            return await self._billed([await self._seen(r, now) for r in mine])
         found = await store.run(run)
         chunks = await store.chunks(found.id)
         seen = await self._seen(found, now, chunks)
-        return [replace(seen, chunks_undone=sum(c.undone for c in chunks))]
+        return await self._billed([replace(seen, chunks_undone=sum(c.undone for c in chunks))])
+
+    async def _billed(self, seen: list[Snapshot]) -> list[Snapshot]:
+        from proctor.engine.accounts import billed
+
+        return await billed(self.site, seen)
 
     async def _shown(self, run: Run) -> Run:
         """A run as a person may see it: without sensitive columns in the keys it was given."""

@@ -21,6 +21,8 @@ class RunOptions:
     workers: int | None = None
     processes: int = 1
     until: str | None = None
+    wait: bool = True
+    """Whether a daily quota that is used up may be waited for."""
     accept: tuple[str, ...] = ()
     restart: bool = False
     resume: str | None = None

@@ -14,13 +14,15 @@ from proctor.adapters.ledger import open_purse
 from proctor.app.serving import service_desk, service_seen
 from proctor.authoring import Backfill
 from proctor.config import Config, Services, Setups
-from proctor.engine.answers import Answers, Asker
+from proctor.engine.answers import Answers
+from proctor.engine.asker import Asker
+from proctor.engine.billing import Tell
 from proctor.engine.desk import Desk
 from proctor.engine.sampling import Sampler
 from proctor.engine.site import dice, holder, is_dead, new_id
 from proctor.engine.trips import Trips
 from proctor.errors import ProctorError
-from proctor.model import Ask, Limits, Price, ProviderSeen, Reply, Spending
+from proctor.model import Account, Ask, Limits, Price, ProviderSeen, Reply, Spending
 from proctor.ports import Asking, Clock, Provider, Purse
 
 if TYPE_CHECKING:
@@ -115,6 +117,7 @@ class Desks(Mapping[str, Desk]):
                 dimensions=settings.dimensions,
                 sends_dimensions=sends_dimensions(settings),
                 most_input=most_input(settings),
+                resets_at=settings.limits.resets_at,
             )
         return self.made[name]
 
@@ -135,6 +138,9 @@ class Counter:
     config: Config
     ledger: str
     clock: Clock
+    limits_clock: Clock | None = None
+    """What limits go by; None for the ledger's own time."""
+    tell: Tell = lambda _near, _run: None
     answers: Answers | None = None
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     stops: list[Callable[[], int]] = field(default_factory=list)
@@ -172,6 +178,28 @@ class Counter:
             paying=paying,
         )
 
+    async def accounts(self, runs: Sequence[str]) -> dict[str, list[Account]]:
+        """What each of the runs has asked of providers; needs no key, and asks none."""
+        if not (self._limits and runs):
+            return {}
+        setups, services = self.config.providers, self.config.services
+        answers = await self._opened()
+        await answers.note()
+        bills = await answers.purse.bills(runs)
+        spent = {one.provider: one for one in await answers.purse.spending()} if bills else {}
+        found: dict[str, list[Account]] = {}
+        for bill in bills:
+            name = bill.provider
+            model = setups.terms(name).model if name in setups else ""
+            account = Account(
+                model=services.model(name) if name in services else model,
+                bill=bill,
+                spent=spent.get(name, Spending(provider=name)),
+                limits=self._limits.get(name, Limits()),
+            )
+            found.setdefault(bill.run, []).append(account)
+        return found
+
     async def seen(self) -> list[ProviderSeen]:
         """Every provider, as far as it can be looked at without asking it."""
         setups, services = self.config.providers, self.config.services
@@ -199,6 +227,7 @@ class Counter:
                     hold_for=longest + LONGER,
                     holder=holder(""),
                     is_gone=is_dead,
+                    clock=self.limits_clock,
                 )
                 self.answers = Answers(
                     purse,
@@ -206,6 +235,7 @@ class Counter:
                     self.clock,
                     dice,
                     services=frozenset(services),
+                    tell=self.tell,
                 )
         return self.answers
 

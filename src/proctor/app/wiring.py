@@ -21,6 +21,7 @@ from proctor.authoring import Watch
 from proctor.config import Config, Env, UserSignal
 from proctor.core.keeping import Keep
 from proctor.core.windows import parse_window
+from proctor.engine.billing import tells
 from proctor.engine.events import Events
 from proctor.engine.site import Settings, Site, Source, Told
 from proctor.errors import ConfigError
@@ -29,10 +30,11 @@ from proctor.ports import Clock, Manners, Store
 
 @contextlib.asynccontextmanager
 async def open_app(
-    config: Config, env: str = "local", *, who: str | None = None
+    config: Config, env: str = "local", *, who: str | None = None, clock: Clock | None = None
 ) -> AsyncIterator[App]:
     """Wire one environment and give everything back at the end.
 
+    clock: another time than the machine's, also for the limits of providers: for tests.
     Raises ConfigError for an unknown environment or URL, DefinitionError for a backfill that is
     wrong, Unreachable or Denied for a database that does not let us in.
     """
@@ -46,16 +48,23 @@ async def open_app(
         stack.push_async_callback(ledger.aclose)
         store = await store_of(environment, url, dialect)
         stack.push_async_callback(store.aclose)
-        clock = SystemClock()
-        counter = Counter(config=config, ledger=environment.ledger.reveal(), clock=clock)
-        stack.push_async_callback(counter.aclose)
         name = who or os.environ.get("PROCTOR_USER") or getpass.getuser()
+        given, clock = clock, clock or SystemClock()
+        events = Events(ledger=ledger, clock=clock, env=env, who=name)
+        counter = Counter(
+            config=config,
+            ledger=environment.ledger.reveal(),
+            clock=clock,
+            limits_clock=given,
+            tell=tells(events),
+        )
+        stack.push_async_callback(counter.aclose)
         site = Site(
             env=env,
             protected=environment.protected,
             root=config.root,
             store=store,
-            events=Events(ledger=ledger, clock=clock, env=env, who=name),
+            events=events,
             clock=clock,
             who=name,
             settings=wished,
@@ -64,6 +73,7 @@ async def open_app(
             signals=tuple(_configured(signal, store, clock) for signal in environment.signals),
             asking=counter.asking,
             sampling=counter.sampling,
+            accounts=counter.accounts,
             providers=counter.seen,
             terms=lambda: terms_of(config),
             detect=detect,
@@ -127,6 +137,7 @@ def settings(config: Config, env: Env, dialect: str) -> Settings:
         write_target=timedelta(milliseconds=50 if lite else 500),
         first_rows=run.chunk_rows or 500,
         pause=timedelta(seconds=run.pause_s),
+        patient=run.when_quota_spent == "wait",
         undo_for=timedelta(days=run.retention_days),
         duty=throttle.duty or (0.5 if lite else 1.0),
         limits=throttle.limits,

@@ -110,6 +110,8 @@ class RunDefaults(Section):
     statement_timeout_s: Above = 30.0
     retention_days: Above = 30.0
     """For how long before- and after-images are kept."""
+    when_quota_spent: Literal["wait", "pause"] = "wait"
+    """Whether a run waits for a provider's daily quota to begin anew, or leaves."""
     reports: str = ".proctor/reports"
     log_file: str | None = None
 

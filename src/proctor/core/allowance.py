@@ -147,6 +147,9 @@ def succeeded(state: State, limits: Limits, taken: Taken, now: datetime) -> Stat
 def spending(provider: str, state: State, limits: Limits, now: datetime) -> Spending:
     """What the provider was asked so far."""
     state = _moved(state, limits, now)
+    # The least that can be asked for: whatever keeps that waiting keeps everybody waiting.
+    _, word = admit(state, limits, Hold(), now)
+    minute = [q for q in state.quarters if q.quarter > (state.at - WINDOW) * QUARTERS]
     return Spending(
         provider=provider,
         calls=state.calls,
@@ -154,7 +157,17 @@ def spending(provider: str, state: State, limits: Limits, now: datetime) -> Spen
         usd=state.spent,
         held_usd=state.held,
         today=state.counted,
+        minute=sum(q.requests for q in minute),
+        minute_tokens=sum(q.tokens for q in minute),
+        flying=sum(n for _, n in state.flying),
+        waits=word.reason if isinstance(word, Wait) else "",
+        until=word.until if isinstance(word, Spent) else None,
     )
+
+
+def neared(used: Decimal | int, before: Decimal | int, of: Decimal | int | None) -> bool:
+    """Whether four fifths of a limit were passed just now: once, whoever shares it."""
+    return of is not None and before * 5 < of * 4 <= used * 5
 
 
 def _moved(state: State, limits: Limits, now: datetime) -> State:
@@ -325,6 +338,7 @@ __all__ = [
     "admit",
     "hinted",
     "limited",
+    "neared",
     "settled",
     "spending",
     "succeeded",

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from proctor.authoring import Unanswered
 from proctor.core.retry import Do, next_step
-from proctor.engine.blame import gave_up, told
-from proctor.engine.desk import FRAME, Desk
+from proctor.engine.billing import Notes, Tell
+from proctor.engine.desk import Desk
 from proctor.engine.elsewhere import Elsewheres, Theirs, Tries
-from proctor.engine.embedding import embed
-from proctor.engine.serving import ask_of, value_of
+from proctor.engine.stopping import AskedToStop, for_today, gave_up, spent, told
 from proctor.engine.trips import Trips
 from proctor.engine.waits import Waits
 from proctor.errors import (
@@ -34,18 +33,20 @@ from proctor.model import (
     Answer,
     Ask,
     Elsewhere,
+    Ending,
     Granted,
     Hints,
     Hold,
     Kind,
     Price,
-    Reply,
     Spent,
     Wait,
     Want,
-    canonical,
 )
-from proctor.ports import Clock, Purse, Settlement, TooLong, Word
+from proctor.ports import Clock, Purse, Settlement, Word
+
+if TYPE_CHECKING:
+    from proctor.engine.asker import Asker
 
 TRIES: Final = 5
 """Calls of one question that may break; what is only limited waits on."""
@@ -63,72 +64,6 @@ class Unpaid(Exception):
     """A question whose answer is not kept, asked by somebody who may not pay for it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asker:
-    """One run that asks; implements ports.Asking for its functions."""
-
-    answers: Answers
-    run: str = ""
-    backfill: str = ""
-    sensitive: bool = False
-    """Its rows have sensitive fields: what is answered may repeat them."""
-    stopped: Callable[[], int] = lambda: 0
-    """1 where the run was told to stop: nothing new is asked. 2: nobody waits for replies."""
-    paying: bool = True
-    """Whether calls may be made; else only answers that are kept are given, or Unpaid raised."""
-    heard: Callable[[Answer], None] = lambda _answer: None
-    """Told of every answer, kept or new."""
-
-    async def chat(self, provider: str | None, body: Mapping[str, Any]) -> Reply:
-        """See the port."""
-        desk = self.answers.desk(provider)
-        told = body.get("max_tokens")
-        cap = desk.most_output if told is None else told
-        if cap is None:
-            raise ProviderRefused(
-                "a call without a cap on its output could cost anything",
-                found=f"neither ctx.llm(…, max_tokens=…) nor [providers.{desk.name}] max_tokens",
-                fix=f"[providers.{desk.name}] max_tokens = 500",
-            )
-        sent = canonical({**body, "max_tokens": cap})
-        ask = Ask(
-            kind=Kind.CHAT,
-            provider=desk.name,
-            model=desk.model,
-            sent=sent,
-            most_input=len(sent.encode()) + FRAME,
-            most_output=cap,
-        )
-        (answer,) = await self.answers.ask_all([ask], self)
-        self.heard(answer)
-        return answer.reply
-
-    async def embed(
-        self, provider: str | None, texts: Sequence[str], too_long: TooLong = "fail"
-    ) -> list[list[float]]:
-        """See the port."""
-        desk = self.answers.desk(provider)
-
-        async def ask(texts: Sequence[str]) -> list[list[float]]:
-            answers = await self.answers.ask_all([desk.vector_of(t) for t in texts], self)
-            for answer in answers:
-                self.heard(answer)
-            return [json.loads(a.reply.raw) for a in answers]
-
-        return await embed(desk, texts, too_long, ask)
-
-    def waits(self) -> str:
-        """See the port."""
-        return self.answers.waits.told(self.answers.clock.monotonic())
-
-    async def http(self, provider: str | None, values: Mapping[str, Any]) -> Any:
-        """See the port."""
-        desk = self.answers.desk(provider, Kind.HTTP)
-        (answer,) = await self.answers.ask_all([ask_of(desk, values)], self)
-        self.heard(answer)
-        return value_of(desk, answer.reply)
-
-
 @dataclass(slots=True)
 class Answers:
     """The way of every paid question of one process."""
@@ -143,6 +78,8 @@ class Answers:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     closing: bool = False
     waits: Waits = field(default_factory=Waits)
+    notes: Notes = field(default_factory=Notes)
+    tell: Tell = lambda _near, _run: None
     looks: Trips[str, Answer | None] = field(init=False)
     reservations: Trips[Want, Word] = field(init=False)
     settlements: Trips[Settlement, None] = field(init=False)
@@ -167,7 +104,19 @@ class Answers:
             task = loop.create_task(self._fly(list(fresh.values()), who))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
-        return await asyncio.gather(*(asyncio.shield(flight) for flight in mine))
+        answers = await asyncio.gather(*(asyncio.shield(flight) for flight in mine))
+        self._kept(asks, who, len(asks) - len(fresh))
+        return answers
+
+    def _kept(self, asks: Sequence[Ask], who: Asker, count: int) -> None:
+        """Count answers for nothing; of a look without money nothing is left behind."""
+        if asks and who.paying:
+            self.notes.add(who.run, asks[0].provider, kept=count)
+
+    async def note(self) -> None:
+        """Put on the bills what waits for that."""
+        if self.notes.waiting:
+            await self._settle([])
 
     async def aclose(self, *, hurry: Callable[[], bool] = lambda: False) -> None:
         """Wait for what is in the air, which is paid already; errors have nobody to go to.
@@ -181,11 +130,13 @@ class Answers:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+        with contextlib.suppress(ProctorError):  # they cost nothing
+            await self.note()
 
     async def _fly(self, asks: Sequence[Ask], who: Asker) -> None:
         """Find each of the answers, or ask for it; every flight ends with one or an error."""
         try:
-            missing = await self._unanswered(asks)
+            missing = await self._unanswered(asks, who)
         except ProctorError as error:
             self._landed(asks, error)
             return
@@ -207,16 +158,17 @@ class Answers:
         await Elsewheres(
             pay=lambda asks: self._pay(asks, who, tries),
             wait=lambda seconds: self._wait(seconds, who),
-            unanswered=self._unanswered,
+            unanswered=lambda asks: self._unanswered(asks, who),
             landed=self._landed,
         ).settle(asks)
 
-    async def _unanswered(self, asks: Sequence[Ask]) -> list[Ask]:
+    async def _unanswered(self, asks: Sequence[Ask], who: Asker) -> list[Ask]:
         """Look for answers and end their flights; the questions that have none."""
         found = await asyncio.gather(*(self.looks.send(a.key) for a in asks))
         for ask, kept in zip(asks, found, strict=True):
             if kept is not None:
                 self._landed([ask], [kept])
+                self._kept([ask], who, 1)
         return [ask for ask, kept in zip(asks, found, strict=True) if kept is None]
 
     def _landed(self, asks: Sequence[Ask], ended: Sequence[Answer] | BaseException) -> None:
@@ -240,7 +192,7 @@ class Answers:
         answered = desk.answered
         while True:
             first, *more = (ask.key for ask in asks)
-            want = Want(provider=desk.name, key=first, more=tuple(more), hold=hold)
+            want = Want(provider=desk.name, key=first, more=tuple(more), hold=hold, run=who.run)
             async with desk.line:
                 number = await self._turn(want, who)
             try:
@@ -266,20 +218,15 @@ class Answers:
             self.waits.heard(want.provider, word, self.clock.monotonic())
             match word:
                 case Granted():
+                    if word.neared is not None:
+                        self.tell(word.neared, who.run)
                     return word.number
                 case Wait():
                     await self._wait(word.seconds, who)
                 case Elsewhere():
                     raise Theirs(word)
                 case Spent():
-                    raise OutOfQuota(
-                        f"provider {want.provider} may not be asked any more: {word.reason}",
-                        found=f"until {word.until:%Y-%m-%d %H:%M} UTC" if word.until else "",
-                        fix="resume the run after that"
-                        if word.until
-                        else f"raise budget_usd of [providers.{want.provider}] and resume with "
-                        "--accept-changes providers, or stop here",
-                    )
+                    raise spent(want.provider, word)
 
     async def _wait(self, left: float, who: Asker) -> None:
         while left > 0:
@@ -309,16 +256,20 @@ class Answers:
                 requests_left=error.requests_left,
                 tokens_left=error.tokens_left,
             )
-            await self.settlements.send(replace(nothing, limited=True, hints=hints))
+            ended = replace(nothing, limited=True, hints=hints, ended=Ending.LIMITED)
+            await self.settlements.send(ended)
             raise
         except (Overloaded, ProviderRefused) as error:
-            await self.settlements.send(all_of_it if error.may_be_paid else nothing)
+            ended = all_of_it if error.may_be_paid else nothing
+            how = Ending.BROKEN if isinstance(error, Overloaded) else Ending.REJECTED
+            await self.settlements.send(replace(ended, ended=how))
             raise
-        except OutOfQuota:
-            await self.settlements.send(nothing)
-            raise
+        except OutOfQuota as error:
+            await self.settlements.send(replace(nothing, ended=Ending.REJECTED))
+            raise for_today(error, desk, self.clock.now()) from None
         except BaseException:
-            await asyncio.shield(self.settlements.send(all_of_it))
+            lost = replace(all_of_it, ended=Ending.LOST)
+            await asyncio.shield(self.settlements.send(lost))
             raise
         desk.gauge.timed(self.clock.monotonic() - began)
         answers = [
@@ -346,6 +297,7 @@ class Answers:
                 cost=sum((a.cost for a in answers), start=Decimal(0)),
                 answers=tuple(a for a in answers if desk.keeps(a)),
                 hints=replies[-1].hints,
+                replies=tuple(replies),
             )
         )
         return answers
@@ -378,19 +330,19 @@ class Answers:
 
     async def _settle(self, settlements: Sequence[Settlement]) -> list[None]:
         """Keep what was paid for, however long the ledger is busy: else it is paid again."""
-        attempt = 1
+        attempt, more = 1, self.notes.take()
         while True:
             try:
-                await self.purse.settle(settlements)
+                near = await self.purse.settle(settlements, more)
             except (EngineError, Unreachable) as error:
                 step = next_step(error, attempt, self.dice())
                 if step.do is not Do.AGAIN:
+                    self.notes.back(more)
                     raise
                 await self.clock.sleep(step.wait)
                 attempt += 1
             else:
+                for one in near:
+                    paid = (a.run for s in settlements for a in s.answers)
+                    self.tell(one, next(paid, ""))
                 return [None] * len(settlements)
-
-
-class AskedToStop(OutOfQuota):
-    """Nothing new is asked any more: the run was told to stop, or its time here is over."""

@@ -34,6 +34,8 @@ class Desk:
     model: str
     most_output: int | None = None
     """Tokens of a reply where the function gives no cap of its own."""
+    resets_at: str = "00:00 UTC"
+    """When a daily quota begins anew."""
     gauge: Gauge = field(default_factory=Gauge)
     here: Here | None = None
     """Where its model runs in this process: nothing is paid then, held or kept."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from proctor.engine.stopping import AskedToStop
 from proctor.model import Answer, Ask, Elsewhere
 
 
@@ -69,7 +70,7 @@ class Elsewheres:
 
     def _failed(self, asks: Sequence[Ask], error: BaseException) -> None:
         self.landed(asks, error)
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception | AskedToStop):
             raise error
 
 

@@ -36,6 +36,20 @@ class Stop:
         return self.level
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """A daily quota is used up: nobody can be asked before `until`."""
+
+    provider: str
+    until: datetime
+    why: str
+
+    @property
+    def said(self) -> str:
+        """In the words of every face."""
+        return f"the daily quota of {self.provider} until {self.until:%Y-%m-%d %H:%M} UTC"
+
+
 @dataclass(slots=True)
 class Kit:
     """Everything that processing one chunk needs; one for each process and run."""
@@ -85,6 +99,10 @@ class Kit:
     """Why no further chunk may be claimed; set once, by whoever finds out first."""
     held: bool = False
     """Money or a quota is used up: a person must decide, or a day must pass."""
+    patient: bool = True
+    """Whether a daily quota that is used up is waited for; else the run pauses."""
+    rest: Rest | None = None
+    """What is waited for: nothing is begun meanwhile, and the run goes on by itself."""
     first: bool = True
     """No page of this run was settled yet: a bug in every answer is the author's, at once."""
     notes: Notes = field(default_factory=Notes)
@@ -143,9 +161,19 @@ class Kit:
         """0 while questions may be asked, 1 when none may be begun, 2 when all is dropped."""
         return max(int(self.idle), self.stop.level)
 
+    def resting(self, rest: Rest) -> None:
+        """Begin nothing new before then: of several such rests the longest counts."""
+        if self.rest is None or self.rest.until < rest.until:
+            self.rest = rest
+
     @property
     def idle(self) -> bool:
         """Whether nothing new may be begun."""
+        return self.ending or self.rest is not None
+
+    @property
+    def ending(self) -> bool:
+        """Whether that is for good, as far as this process goes."""
         if self.stop.level:
             self.halting(self.stop.reason)
         return bool(self.halt) or (self.until is not None and self.clock.now() >= self.until)

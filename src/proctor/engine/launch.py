@@ -16,6 +16,7 @@ from proctor.authoring import Backfill
 from proctor.core.budget import is_spent
 from proctor.core.lifecycle import ACTIVE, OCCUPYING
 from proctor.core.sizing import fitted
+from proctor.engine.accounts import Books
 from proctor.engine.approval import (
     Approval,
     differences,
@@ -62,6 +63,8 @@ class Request:
     resume: str | None = None
     lanes: int | None = None
     until: datetime | None = None
+    patient: bool = True
+    """Whether a daily quota that is used up may be waited for."""
     keys_of: tuple[Any, ...] = ()
     """Keys already in the store's form: those of failed rows to try again."""
     stop: Stop = field(default_factory=Stop)
@@ -322,6 +325,7 @@ async def _kit(
         lanes=request.lanes or settings.lanes,
         until=request.until,
         stop=request.stop,
+        patient=request.patient and settings.patient,
         began=run.outcome,
         first=run.outcome.read == 0,
     )
@@ -332,17 +336,19 @@ async def _kit(
 @contextlib.asynccontextmanager
 async def _shown(site: Site, kit: Kit, on: Callable[[Snapshot], None]) -> AsyncIterator[None]:
     """Hand a snapshot to the face a few times a second, and once at the very end."""
-    stretch = await Stretch.of(site, kit.run)
+    stretch, books = await Stretch.of(site, kit.run), Books(site=site, run=kit.run.id)
 
     def show() -> None:
         run = replace(kit.run, outcome=kit.seen)
         now, pacing = site.clock.now(), kit.pacing
         seen = snapshot(run, now, pace=kit.pace, chunks=kit.chunks, pacing=pacing, lanes=kit.lanes)
-        on(replace(seen, elapsed=stretch.until(now)))
+        on(books.on(replace(seen, elapsed=stretch.until(now)), kit.rest))
 
     async def ticks() -> None:
         while True:
             show()
+            if kit.asking is not None:
+                await books.look()
             await site.clock.sleep(LOOK_EVERY)
 
     task = asyncio.create_task(ticks())
@@ -351,6 +357,8 @@ async def _shown(site: Site, kit: Kit, on: Callable[[Snapshot], None]) -> AsyncI
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        if kit.asking is not None:
+            await books.look(at_once=True)
         show()
 
 

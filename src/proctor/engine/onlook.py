@@ -8,7 +8,9 @@ from datetime import datetime
 
 from proctor.authoring import Backfill, Watch
 from proctor.core.pace import Pace
+from proctor.engine.accounts import Books, resting
 from proctor.engine.heart import BEAT_EVERY
+from proctor.engine.kit import Rest
 from proctor.engine.pacing import Pacing
 from proctor.engine.show import snapshot
 from proctor.engine.site import Site, as_it_is
@@ -57,6 +59,8 @@ class Onlooker:
     chunks: tuple[int, int, int] = (0, 0, 0)
     """Chunks applied, chunks undone and rows undone."""
     stretch: Stretch | None = None
+    books: Books | None = None
+    rest: Rest | None = None
 
     @classmethod
     def of(cls, site: Site, watches: Sequence[Watch] = ()) -> Onlooker:
@@ -80,7 +84,8 @@ class Onlooker:
         )
         # The size of chunks is known to the run's own process alone.
         seen = replace(seen, chunk_rows=run.tuning.chunk_rows, chunks_undone=undone)
-        return replace(seen, eta=self._left(run, rows)) if rolling else seen
+        seen = replace(seen, eta=self._left(run, rows)) if rolling else seen
+        return self.books.on(seen, self.rest) if self.books else seen
 
     def _left(self, run: Run, rows: int) -> Estimate | None:
         eta = self.pace.eta(max(0, run.outcome.written - rows))
@@ -89,6 +94,9 @@ class Onlooker:
     async def _ask(self, run: Run) -> None:
         """At most once a second, as the run itself does; what cannot be had now stays as it was."""
         self.asked_at = self.site.clock.monotonic()
+        self.books = self.books or Books(site=self.site, run=run.id)
+        await self.books.look()
+        self.rest = await resting(self.site, run) if self.books.accounts else None
         try:
             await self.pacing.watch(await self.site.store.health())
             records = await self.site.store.chunks(run.id)

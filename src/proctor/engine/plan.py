@@ -9,6 +9,7 @@ from datetime import timedelta
 from proctor.authoring import Backfill
 from proctor.core.forecast import chunk_count, duration, log_bytes
 from proctor.core.windows import closed_until
+from proctor.engine.accounts import on_record
 from proctor.engine.approval import Approval
 from proctor.engine.changed import facts_of
 from proctor.engine.counting import COUNTED, counted
@@ -110,7 +111,8 @@ async def make_plan(
         paid=dry.paid,
         checks=dry.checks,
     )
-    site.events.emit("plan.made", backfill=backfill.name, digest=approval.digest)
+    told = on_record(dry.paid)
+    site.events.emit("plan.made", backfill=backfill.name, digest=approval.digest, foreseen=told)
     return plan, approval
 
 

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from proctor.core.answer import Answered
 from proctor.core.budget import Verdict, Word, judge_errors
 from proctor.core.settle import settle
-from proctor.engine.answers import AskedToStop
 from proctor.engine.compute import compute
 from proctor.engine.embedding import counting, note_shortened
 from proctor.engine.first import settle_first
 from proctor.engine.judging import note, reviewed
 from proctor.engine.kit import Kit
 from proctor.engine.pacing import Shut
+from proctor.engine.quota import spent
 from proctor.engine.show import shown_key
+from proctor.engine.stopping import AskedToStop
 from proctor.engine.turns import Turn
 from proctor.errors import AnswerError, OutOfQuota
 from proctor.model import Applied, Bucket, Issue, Lease, Outcome, Page, Settled, Spec
@@ -71,10 +72,11 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
                 seats=kit.seats,
                 begun=None if kit.first else place.give,
             )
-        except OutOfQuota as spent:
-            # What was answered is kept: the chunk is done anew, and asks only for the rest.
-            kit.held = kit.held or not isinstance(spent, AskedToStop)
-            pause = Verdict(Word.PAUSE, str(spent))
+        # What was answered is kept: the chunk is done anew, and asks only for the rest.
+        except (OutOfQuota, AskedToStop) as why:
+            if isinstance(why, OutOfQuota):
+                spent(kit, why)
+            pause = Verdict(Word.PAUSE, str(why))
             return Processed(applied=None, verdict=pause, page=page)
         seen = await reviewed(kit.backfill, page, answers, kit.spec, kit.detect)
         settled = await _settled(page, seen.answers, kit)

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from proctor.core.budget import is_spent
 from proctor.core.same import text_of
+from proctor.engine.accounts import Books, planned
 from proctor.engine.columns import named_in_sql, on_record
 from proctor.engine.groups import grouped
 from proctor.engine.hints import pasteable, with_params
@@ -50,16 +51,18 @@ async def make_report(site: Site, run: Run) -> Report:
     told = await site.events.ledger.events(run=run.id)
     now = site.clock.now()
     elapsed = worked(run, now, told, [c.applied for c in chunks if c.applied is not None])
-    books = run.outcome
-    good = books.written + books.unchanged
+    ended = run.outcome
+    good = ended.written + ended.unchanged
+    books = Books(site=site, run=run.id)
+    await books.look()
     seconds = elapsed.total_seconds()
     return Report(
         run=shown_run(run, spec),
         made=now,
         expected=run.expected,
         elapsed=elapsed,
-        success_rate=good / books.read if books.read else None,
-        rows_per_second=books.read / seconds if seconds > 0 and books.read else None,
+        success_rate=good / ended.read if ended.read else None,
+        rows_per_second=ended.read / seconds if seconds > 0 and ended.read else None,
         chunks=tuple(_chunk(c, spec) for c in chunks),
         issues=tuple(replace(i, key=shown_key(i.key, spec)) for i in issues[:SHOWN_ISSUES]),
         issues_total=len(issues),
@@ -75,6 +78,9 @@ async def make_report(site: Site, run: Run) -> Report:
         ),
         rollback=await _rollback(site, spec, run, chunks),
         missed=await missed(site, spec, run, issues),
+        paid=books.accounts,
+        paid_unknown=books.unknown,
+        planned=await planned(site, run, told) if books.accounts else None,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from proctor.engine.heart import beating
 from proctor.engine.kit import Kit
+from proctor.engine.quota import ready
 from proctor.engine.worker import Tally, patiently, refused
 from proctor.errors import (
     AuthorError,
@@ -76,8 +77,10 @@ async def _passes(kit: Kit, work: Worker, *, sweeps: bool) -> Mapping[str, int] 
     a big table it is not taken twice.
     """
     idle, swept = 0, kit.run.sweep
-    while not kit.idle:
+    while await ready(kit):
         tally = await work(kit)
+        if kit.rest is not None:
+            continue
         if kit.idle:
             return None
         idle = 0 if tally.chunks else idle + 1

@@ -10,7 +10,8 @@ from decimal import Decimal
 
 from proctor.authoring import Unanswered
 from proctor.core.foresee import foresee
-from proctor.engine.answers import Answers, Asker, Unpaid
+from proctor.engine.answers import Answers, Unpaid
+from proctor.engine.asker import Asker
 from proctor.engine.relay import Question, Said
 from proctor.errors import ProctorError
 from proctor.model import Answer, Asked, Foresight, Known, Limits, Spending

@@ -21,7 +21,7 @@ from proctor.engine.events import Events
 from proctor.engine.pacing import Pacing
 from proctor.engine.sampling import Sampler
 from proctor.errors import UsageError
-from proctor.model import Holder, ProviderSeen, Run, RunState, Signal
+from proctor.model import Account, Holder, ProviderSeen, Run, RunState, Signal
 from proctor.ports import Asking, Clock, Purse, Store
 
 Source = Callable[[], Awaitable[Signal]]
@@ -55,6 +55,8 @@ class Settings:
     duty: float = 1.0
     pause: timedelta = timedelta(0)
     attempts: int = 3
+    patient: bool = True
+    """Whether a daily quota that is used up is waited for."""
     limits: Mapping[str, float] = field(default_factory=dict)
     own_limits: tuple[tuple[str, float], ...] = ()
     """The user's own signals with theirs, which are approved like the others."""
@@ -71,6 +73,10 @@ async def _nobody(_run: str, _of: Backfill, _stopped: Callable[[], int]) -> Aski
 
 async def _no_purse() -> Purse:
     raise UsageError("no answers are kept here")
+
+
+async def _no_accounts(_runs: Sequence[str]) -> Mapping[str, Sequence[Account]]:
+    return {}
 
 
 async def _none_seen() -> Sequence[ProviderSeen]:
@@ -110,6 +116,8 @@ class Site:
     keep: Keep = field(default_factory=Keep)
     sampling: Callable[[bool], Awaitable[Sampler | None]] = _no_sampler
     """The same for plans and dry runs, by whether they may pay."""
+    accounts: Callable[[Sequence[str]], Awaitable[Mapping[str, Sequence[Account]]]] = _no_accounts
+    """What runs have asked of providers, by run; of those that asked nothing there is nothing."""
     providers: Callable[[], Awaitable[Sequence[ProviderSeen]]] = _none_seen
     """Looks at the providers of proctor.toml without asking them."""
     terms: Callable[[], Mapping[str, str]] = _no_terms

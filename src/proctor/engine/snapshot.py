@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from proctor.model import (
+    Account,
     Bucket,
     Checked,
     ChunkRecord,
@@ -56,6 +58,12 @@ class Snapshot:
     """Of the run, where one run was asked for."""
     silent_for: timedelta | None = None
     """Since the last heartbeat of an active run, by this machine's clock."""
+    paid: tuple[Account, ...] = ()
+    """What it has asked of providers, one by one."""
+    paid_unknown: str = ""
+    """Why that cannot be told; empty where it can."""
+    paid_waits: tuple[str, ...] = ()
+    """What keeps its questions waiting at this moment, by provider."""
     lease_left: timedelta | None = None
     """After how much more silence another process may take an active run over."""
 
@@ -228,6 +236,20 @@ class Rollback:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What a plan foresaw of a run's paid answers: what was left to pay after its sample."""
+
+    made: datetime
+    sample: int
+    """Rows that it had made paid calls for."""
+    rows: int
+    calls: int
+    usd: Decimal
+    usd_low: Decimal
+    usd_high: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Everything that the report of a run shows, in every format."""
 
@@ -255,6 +277,12 @@ class Report:
     rollback: Undone | None = None
     missed: Missed | None = None
     """None where no keys were given."""
+    paid: tuple[Account, ...] = ()
+    """What it has asked of providers, one by one."""
+    paid_unknown: str = ""
+    """Why that cannot be told; empty where it can."""
+    planned: Planned | None = None
+    """What was foreseen of it; None where no plan had a paid sample."""
 
 
 __all__ = [
@@ -264,6 +292,7 @@ __all__ = [
     "IssueGroup",
     "Missed",
     "Plan",
+    "Planned",
     "Preview",
     "Report",
     "Rollback",

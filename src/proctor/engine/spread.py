@@ -64,6 +64,8 @@ def _landed(kit: Kit, future: asyncio.Future[Tally], failed: int) -> tuple[Tally
     error = future.exception()
     if error is None:
         tally = future.result()
+        if tally.rest is not None:
+            kit.resting(tally.rest)
         if tally.halt and not tally.halt.startswith("fenced"):
             kit.held = kit.held or tally.held
             kit.halting(tally.halt)  # the next slice would find out the same, and so on for ever

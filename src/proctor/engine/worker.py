@@ -13,7 +13,7 @@ from typing import TypeVar
 from proctor.core.retry import Do, next_step
 from proctor.engine.calm import calm
 from proctor.engine.heart import beat, hear
-from proctor.engine.kit import Kit
+from proctor.engine.kit import Kit, Rest
 from proctor.engine.process import Processed, process
 from proctor.engine.turns import Turn
 from proctor.errors import ConnectionLost, EngineError, Fenced, Unreachable
@@ -38,7 +38,9 @@ class Tally:
     halt: str = ""
     """Why the run must not go on, where the slice found that out."""
     held: bool = False
-    """That is for a person, or for another day."""
+    """That is for a person: money is used up."""
+    rest: Rest | None = None
+    """A daily quota that the slice found to be used up."""
 
 
 @dataclass(slots=True)
@@ -337,4 +339,5 @@ async def work(kit: Kit) -> Tally:
         exhausted=slice_.exhausted,
         halt=kit.halt,
         held=kit.held,
+        rest=kit.rest,
     )

@@ -1,5 +1,6 @@
 """The nouns: frozen values that pass between rooms, and nothing that does anything."""
 
+from proctor.model.bill import Account, Bill, Ending
 from proctor.model.checked import Checked, Level, Ruling
 from proctor.model.foresight import Asked, Foreseen, Foresight, Known
 from proctor.model.key import ABSENT, Absent, Image, Key, Row, Scalar
@@ -13,6 +14,7 @@ from proctor.model.paid import (
     Hold,
     Kind,
     Limits,
+    Neared,
     Price,
     Reply,
     Spending,
@@ -58,10 +60,12 @@ __all__ = [
     "OUTCOME_FIELDS",
     "SAFE",
     "Absent",
+    "Account",
     "Answer",
     "Applied",
     "Ask",
     "Asked",
+    "Bill",
     "Bucket",
     "Chain",
     "Checked",
@@ -70,6 +74,7 @@ __all__ = [
     "ChunkState",
     "Column",
     "Elsewhere",
+    "Ending",
     "Event",
     "Finish",
     "Foreseen",
@@ -90,6 +95,7 @@ __all__ = [
     "Lease",
     "Level",
     "Limits",
+    "Neared",
     "Outcome",
     "Page",
     "Price",

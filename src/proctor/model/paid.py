@@ -168,6 +168,8 @@ class Want:
     hold: Hold
     more: tuple[str, ...] = ()
     """Keys of the other questions that go in the same call."""
+    run: str = ""
+    """Whose bill it stands on."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -176,10 +178,23 @@ class Want:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Neared:
+    """Four fifths of a limit are used: said once, by whose call it was."""
+
+    provider: str
+    limit: str
+    """`daily` or `budget_usd`, as in proctor.toml."""
+    used: str
+    of: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Granted:
     """The call may be made; `hold` is the number to settle it under."""
 
     number: int
+    neared: Neared | None = None
+    """Of the day's requests four fifths are made, with this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +250,15 @@ class Spending:
     usd: Decimal = Decimal(0)
     held_usd: Decimal = Decimal(0)
     today: int = 0
+    minute: int = 0
+    """Calls that were let through within the last 60 seconds."""
+    minute_tokens: int = 0
+    flying: int = 0
+    """Calls in flight, as far as anybody knows."""
+    waits: str = ""
+    """Why a call would have to wait at this moment, with numbers; empty when it would not."""
+    until: datetime | None = None
+    """When the daily quota begins anew, where that is used up."""
 
 
 def canonical(body: Any) -> str:

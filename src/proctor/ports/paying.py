@@ -11,9 +11,12 @@ from typing import Any, Literal, Protocol, TypeAlias
 from proctor.model import (
     Answer,
     Ask,
+    Bill,
     Elsewhere,
+    Ending,
     Granted,
     Hints,
+    Neared,
     Price,
     Reply,
     Spending,
@@ -68,6 +71,10 @@ class Settlement:
     answers: tuple[Answer, ...] = ()
     limited: bool = False
     hints: Hints | None = None
+    replies: tuple[Reply, ...] = ()
+    """What came back, also what is not worth keeping: its tokens are paid."""
+    ended: Ending = Ending.ANSWERED
+    """What it counts as on the bill of its run."""
 
 
 class Asking(Protocol):
@@ -112,11 +119,18 @@ class Purse(Protocol):
         is answered: its word is Elsewhere.
         """
 
-    async def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Keep answers and give back what was held too much, in one transaction.
+    async def settle(
+        self, settlements: Sequence[Settlement], more: Sequence[Bill] = ()
+    ) -> Sequence[Neared]:
+        """Keep answers, give back what was held too much, and bill it, in one transaction.
 
         The first answer to a key stands, and a hold is settled once: again changes nothing.
+        `more` is what else stands on bills from now on, such as answers for nothing. Returns the
+        budgets of which four fifths are spent from now on.
         """
+
+    async def bills(self, runs: Sequence[str]) -> Sequence[Bill]:
+        """What those runs have asked, by run and provider, with what they hold."""
 
     async def kept(
         self, *, after: str = "", run: str = "", backfill: str = "", most: int = 500

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import time
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -92,4 +93,31 @@ class FakeClock:
             await asyncio.sleep(0)
 
 
-__all__ = ["FakeClock"]
+class AheadClock:
+    """The machine's time, moved forward where a test wants tomorrow; as ports.Clock.
+
+    Who sleeps until a moment should look at the clock now and then, as Proctor's own waits do.
+    """
+
+    def __init__(self) -> None:
+        """Begin with the machine's own time."""
+        self.ahead = timedelta(0)
+
+    def advance(self, seconds: float) -> None:
+        """Let that much time have gone by."""
+        self.ahead += timedelta(seconds=seconds)
+
+    def now(self) -> datetime:
+        """Aware UTC."""
+        return datetime.now(UTC) + self.ahead
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return time.monotonic() + self.ahead.total_seconds()
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, in real seconds."""
+        await asyncio.sleep(seconds)
+
+
+__all__ = ["AheadClock", "FakeClock"]

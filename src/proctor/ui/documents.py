@@ -7,15 +7,16 @@ import enum
 import json
 import math
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from proctor.engine.snapshot import Estimate, Rollback, Snapshot, Unwritten, Verification
 from proctor.errors import ProctorError
-from proctor.model import ABSENT, Outcome, Run, Undone
+from proctor.model import ABSENT, Account, Outcome, Run, Undone
 
 
 def plain(value: Any) -> Any:
@@ -99,6 +100,34 @@ def snapshot(seen: Snapshot) -> dict[str, Any]:
         "workers": seen.workers,
         "throttle": [plain(s) | {"load": s.load} for s in seen.throttle],
         "throttle_reason": seen.throttle_reason,
+        "waits_for": list(seen.paid_waits),
+        "paid": paid(seen.paid, seen.paid_unknown, seen.run.outcome.written),
+    }
+
+
+def paid(accounts: Sequence[Account], unknown: str, written: int) -> dict[str, Any]:
+    """What a run has asked of providers; money as text, for it is exact."""
+    total = None if unknown else sum((one.bill.most_usd for one in accounts), Decimal(0))
+    return {
+        "usd": plain(total),
+        "usd_per_row": plain(total / written if total is not None and written else None),
+        "unknown": unknown,
+        "providers": [_account(one, written) for one in accounts],
+    }
+
+
+def _account(one: Account, written: int) -> dict[str, Any]:
+    bill = plain(one.bill)
+    return {
+        "provider": one.name,
+        "model": one.model,
+        **{name: bill[name] for name in bill if name not in ("run", "provider")},
+        "usd_per_row": plain(one.a_row(written)),
+        "left_usd": plain(one.left_usd),
+        "minute": {"calls": one.spent.minute, "rpm": one.limits.rpm}
+        | {"tokens": one.spent.minute_tokens, "tpm": one.limits.tpm},
+        "today": {"calls": one.spent.today, "daily": one.limits.daily}
+        | {"begins_anew": plain(one.waits_until)},
     }
 
 

@@ -13,7 +13,7 @@ from typing import Final, Protocol, Self, TextIO
 
 from proctor.engine.snapshot import Snapshot
 from proctor.model import RunState
-from proctor.ui import words
+from proctor.ui import bills, words
 
 LINE_EVERY: Final = timedelta(seconds=3)
 
@@ -111,6 +111,10 @@ def line(seen: Snapshot) -> str:
         parts.append(f"tuned to {tuned}")
     if seen.throttle_reason:
         parts.append(f"waiting: {words.visible(seen.throttle_reason)}")
+    parts += [bills.line(one, seen.run.outcome.written) for one in seen.paid]
+    if seen.paid_unknown:
+        parts.append(f"paid answers: {bills.all_in_one((), seen.paid_unknown, 0)}")
+    parts += [f"waiting for {words.visible(said)}" for said in seen.paid_waits]
     if seen.run.reason:
         parts.append(words.visible(seen.run.reason))
     return "; ".join(parts)

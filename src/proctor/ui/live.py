@@ -18,7 +18,7 @@ from rich.text import Text
 
 from proctor.engine.snapshot import Estimate, Snapshot, Undoing
 from proctor.model import Bucket, RunState
-from proctor.ui import lines, words
+from proctor.ui import bills, lines, words
 
 COLOURS: Final = {
     Bucket.WRITTEN: "green",
@@ -198,11 +198,27 @@ def panel(seen: Snapshot) -> RenderableType:
     rows: list[RenderableType] = [head, _bar(seen), _buckets(seen), _pace(seen)]
     if seen.throttle:
         rows.append(Text(" · ".join(words.gauge(s) for s in seen.throttle), style="dim"))
+    rows += _paid(seen)
     if run.reason:
         rows.append(Text(words.visible(run.reason), style="yellow"))
     if unended := words.unended(run):
         rows.append(Text(unended, style="yellow"))
     return Group(*rows)
+
+
+def _paid(seen: Snapshot) -> list[RenderableType]:
+    """What providers were asked, what that has cost, and what is waited for."""
+    if seen.paid_unknown:
+        return [Text(f"paid answers: {bills.all_in_one((), seen.paid_unknown, 0)}", style="yellow")]
+    drawn: list[RenderableType] = []
+    for one in seen.paid:
+        drawn.append(Text(bills.line(one, seen.run.outcome.written)))
+        if minute := bills.minute(one):
+            drawn.append(Text(f"  this minute {minute}", style="dim"))
+        drawn += [Text(f"  {said}", style="yellow") for said in bills.warnings(one)]
+    for said in seen.paid_waits:
+        drawn.append(Text(f"waiting for {words.visible(said)}", style="yellow"))
+    return drawn
 
 
 def _bar(seen: Snapshot) -> RenderableType:

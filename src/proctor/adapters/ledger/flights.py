@@ -123,6 +123,7 @@ def _row(one: Held) -> Mapping[str, Any]:
         "host": one.holder.host,
         "pid": one.holder.pid,
         "started": one.holder.started,
+        "run": one.run,
     }
 
 
@@ -136,6 +137,7 @@ def held(row: sa.Row[Any]) -> Held:
             quarter=row.second, expires=row.expires, tokens=row.tokens, usd=Decimal(row.usd)
         ),
         holder=Holder(host=row.host, pid=row.pid, started=row.started, user=""),
+        run=row.run,
     )
 
 

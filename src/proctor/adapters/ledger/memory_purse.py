@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from proctor.adapters.clock import SystemClock
-from proctor.adapters.ledger.till import NOBODY, Held, Till, never
+from proctor.adapters.ledger.till import NOBODY, Held, Till, held_bill, never, together
 from proctor.core.allowance import HOLD_FOR
 from proctor.core.allowed import State
-from proctor.model import Answer, Hints, Holder, Limits, Spending, Stock, Want
+from proctor.model import Answer, Bill, Hints, Holder, Limits, Neared, Spending, Stock, Want
 from proctor.ports import Clock, Settlement, Word
 
 
@@ -23,6 +23,7 @@ class Pocket:
     answers: dict[str, Answer] = field(default_factory=dict)
     states: dict[str, State] = field(default_factory=dict)
     holds: dict[int, Held] = field(default_factory=dict)
+    bills: list[Bill] = field(default_factory=list)
 
 
 class MemoryPurse:
@@ -68,12 +69,15 @@ class MemoryPurse:
         self.pocket.holds |= {held.number: held for held in holds}
         return words
 
-    async def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Keep answers and give back what was held too much."""
+    async def settle(
+        self, settlements: Sequence[Settlement], more: Sequence[Bill] = ()
+    ) -> Sequence[Neared]:
+        """Keep answers, give back what was held too much, and bill it."""
         numbers = {told.hold for told in settlements}
         holds = {n: self.pocket.holds[n] for n in numbers if n in self.pocket.holds}
         states = self._states(held.provider for held in holds.values())
-        self._till.settle(states, settlements, holds, self._clock.now())
+        bills, near = self._till.settle(states, settlements, holds, self._clock.now())
+        self.pocket.bills = together([*self.pocket.bills, *bills, *more])
         self.pocket.states |= states
         for number in holds:
             del self.pocket.holds[number]
@@ -82,6 +86,12 @@ class MemoryPurse:
                 # Headers are of the moment: no purse keeps them.
                 plain = replace(answer, reply=replace(answer.reply, hints=Hints()))
                 self.pocket.answers.setdefault(answer.key, plain)
+        return near
+
+    async def bills(self, runs: Sequence[str]) -> Sequence[Bill]:
+        """What those runs have asked, by run and provider, with what they hold."""
+        held = map(held_bill, self.pocket.holds.values())
+        return together(b for b in (*self.pocket.bills, *held) if b.run in runs)
 
     async def kept(
         self, *, after: str = "", run: str = "", backfill: str = "", most: int = 500

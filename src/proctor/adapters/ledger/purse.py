@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from proctor.adapters.clock import SystemClock
 from proctor.adapters.ledger import shelf
+from proctor.adapters.ledger.billing import add_bills, bills_of
 from proctor.adapters.ledger.connected import Connected
 from proctor.adapters.ledger.flights import (
     Lookout,
@@ -29,7 +30,7 @@ from proctor.adapters.ledger.till import NOBODY, Held, Till, never
 from proctor.core.allowance import HOLD_FOR
 from proctor.core.allowed import State
 from proctor.errors import ConfigError, ProctorError
-from proctor.model import Answer, Holder, Limits, Spending, Stock, Want
+from proctor.model import Answer, Bill, Holder, Limits, Neared, Spending, Stock, Want
 from proctor.ports import Clock, Settlement, Word
 
 T = TypeVar("T")
@@ -109,14 +110,24 @@ class SqlPurse(Connected):
             self._unclaimed |= {one.number: one.provider for one in held}
             raise
 
-    async def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Keep answers and give back what was held too much, in one transaction.
+    async def settle(
+        self, settlements: Sequence[Settlement], more: Sequence[Bill] = ()
+    ) -> Sequence[Neared]:
+        """Keep answers, give back what was held too much and bill it, in one transaction.
 
         Goes on to its end when it is cancelled, and is done again when the connection breaks: a
         hold that is settled already is left alone.
         """
-        if settlements:
-            await self._in_thread(lambda: self._repeated(lambda: self._settle(settlements)))
+        near: list[Neared] = []
+        if settlements or more:
+            await self._in_thread(
+                lambda: self._repeated(lambda: self._settle(settlements, more, near))
+            )
+        return near
+
+    async def bills(self, runs: Sequence[str]) -> Sequence[Bill]:
+        """What those runs have asked, by run and provider, with what they hold."""
+        return await self._in_thread(lambda: self._bills(runs))
 
     async def kept(
         self, *, after: str = "", run: str = "", backfill: str = "", most: int = 500
@@ -142,7 +153,7 @@ class SqlPurse(Connected):
         if self._unclaimed:
             # At worst it stays spent: that is never too much.
             with contextlib.suppress(ProctorError, RuntimeError):
-                await self._in_thread(lambda: self._settle([]))
+                await self._in_thread(lambda: self._settle([], [], []))
         await super().aclose()
 
     def _prepare(self) -> None:
@@ -179,12 +190,15 @@ class SqlPurse(Connected):
         self._lookout.heard(words)
         return till.told(words, wants, self._lookout.flying)
 
-    def _settle(self, settlements: Sequence[Settlement]) -> None:
+    def _settle(
+        self, settlements: Sequence[Settlement], more: Sequence[Bill], near: list[Neared]
+    ) -> None:
         numbers = sorted({told.hold for told in settlements})
         kept = {a.key: a for told in reversed(settlements) for a in reversed(told.answers)}
-        with self._deciding((), numbers) as (connection, states, now):
+        with self._deciding({b.provider for b in more}, numbers) as (connection, states, now):
             holds = let_go(connection, numbers)
-            self._till.settle(states, settlements, holds, now)
+            bills, near[:] = self._till.settle(states, settlements, holds, now)
+            add_bills(connection, [*bills, *more], self._insert)
             if kept:
                 connection.execute(
                     self._insert(ANSWERS).on_conflict_do_nothing(),
@@ -243,6 +257,10 @@ class SqlPurse(Connected):
             rows = connection.execute(sa.select(LIMITS)).all()
             now = self._now(connection)
         return self._till.spending({row.provider: _state(row) for row in rows}, now)
+
+    def _bills(self, runs: Sequence[str]) -> list[Bill]:
+        with self._engine.connect() as connection:
+            return [bill for page in pages(runs) for bill in bills_of(connection, page)]
 
     def _now(self, connection: sa.Connection) -> datetime:
         if self._clock is not None:

@@ -76,12 +76,20 @@ HOLDS: Final = sa.Table(
     sa.Column("host", sa.Text, nullable=False),
     sa.Column("pid", sa.BigInteger, nullable=False),
     sa.Column("started", sa.Text, nullable=False),
+    sa.Column("run", sa.Text, nullable=False, server_default=""),
 )
 ASKED: Final = sa.Table(
     "proctor_ledger_asked",
     metadata,
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("number", sa.BigInteger, nullable=False),
+)
+BILLS: Final = sa.Table(
+    "proctor_ledger_bills",
+    metadata,
+    sa.Column("run", sa.Text, primary_key=True),
+    sa.Column("provider", sa.Text, primary_key=True),
+    sa.Column("counts", sa.Text, nullable=False),
 )
 
 _ALEMBIC: Final = threading.Lock()
@@ -153,6 +161,7 @@ def _migrate(connection: sa.Connection) -> None:
 __all__ = [
     "ANSWERS",
     "ASKED",
+    "BILLS",
     "EVENTS",
     "HEAD",
     "HOLDS",

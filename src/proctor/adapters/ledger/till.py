@@ -19,13 +19,26 @@ from proctor.core.allowance import (
     admit,
     hinted,
     limited,
+    neared,
     settled,
     spending,
     succeeded,
 )
 from proctor.core.allowed import State, Taken
 from proctor.errors import ConfigError
-from proctor.model import Elsewhere, Granted, Holder, Limits, Spending, Wait, Want
+from proctor.model import (
+    Bill,
+    Elsewhere,
+    Ending,
+    Finish,
+    Granted,
+    Holder,
+    Limits,
+    Neared,
+    Spending,
+    Wait,
+    Want,
+)
 from proctor.ports import Settlement, Word
 
 NOBODY: Final = Holder(host="", pid=0, started="", user="")
@@ -50,6 +63,7 @@ class Held:
     more: tuple[str, ...] = ()
     """Keys of the other questions of the same call."""
     holder: Holder = NOBODY
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,24 +105,24 @@ class Till:
                 words.append(_elsewhere({key: known[key] for key in theirs}))
                 continue
             limits = self.limits[want.provider]
-            states[want.provider], word = admit(
-                states[want.provider], limits, want.hold, now, hold_for=self.hold_for
-            )
+            name, before = want.provider, states[want.provider]
+            states[name], word = admit(before, limits, want.hold, now, hold_for=self.hold_for)
             if isinstance(word, Taken):
                 # Dice, for a number must never be given again: it might be settled twice. 53
                 # bits, for faces show it, and JavaScript has no larger whole numbers.
                 number = secrets.randbits(53)
                 held = Held(
                     number=number,
-                    provider=want.provider,
+                    provider=name,
                     key=want.key,
                     taken=word,
                     more=want.more,
                     holder=self.mine,
+                    run=want.run,
                 )
                 known |= dict.fromkeys(want.keys, held)
                 holds.append(held)
-                words.append(Granted(number=number))
+                words.append(Granted(number=number, neared=_day(name, states[name], limits)))
             else:
                 words.append(word)
         return words, holds
@@ -119,16 +133,24 @@ class Till:
         settlements: Sequence[Settlement],
         holds: Mapping[int, Held],
         now: datetime,
-    ) -> None:
-        """What calls really took, of those that are still held; `states` are changed in place."""
-        left = dict(holds)
+    ) -> tuple[list[Bill], list[Neared]]:
+        """What calls really took, of those that are still held; `states` are changed in place.
+
+        What stands on the bills of their runs from now on, and the budgets that are nearly spent.
+        """
+        left, bills, near = dict(holds), list[Bill](), list[Neared]()
         for told in settlements:
             held = left.pop(told.hold, None)
             if held is not None:
-                limits = self.limits.get(held.provider, Limits())
-                states[held.provider] = _settled(
-                    states[held.provider], limits, held.taken, told, now
-                )
+                name, limits = held.provider, self.limits.get(held.provider, Limits())
+                before = states[name]
+                states[name] = _settled(before, limits, held.taken, told, now)
+                bills.append(_billed(held, told))
+                budget, spent = limits.budget_usd, states[name].spent
+                if neared(spent, before.spent, budget):
+                    used, of = f"{spent:f}", f"{budget:f}"
+                    near.append(Neared(provider=name, limit="budget_usd", used=used, of=of))
+        return bills, near
 
     def gone(self, holds: Iterable[Held]) -> list[Held]:
         """Those whose process is certainly gone: their calls are in flight for nobody."""
@@ -198,6 +220,49 @@ def _name(holder: Holder) -> str:
     return f"pid {holder.pid} on host {holder.host}" if holder != NOBODY else "another process"
 
 
+def held_bill(held: Held) -> Bill:
+    """What a call that nobody has settled stands for on its run's bill."""
+    return Bill(run=held.run, provider=held.provider, flying=1, held_usd=held.taken.usd)
+
+
+def together(bills: Iterable[Bill]) -> list[Bill]:
+    """One bill for each run and provider, in their order."""
+    sums: dict[tuple[str, str], Bill] = {}
+    for bill in bills:
+        name = (bill.run, bill.provider)
+        sums[name] = sums[name] + bill if name in sums else bill
+    return [sums[name] for name in sorted(sums)]
+
+
+def _day(provider: str, state: State, limits: Limits) -> Neared | None:
+    """Said with the very call that passes four fifths: the next day's is another."""
+    if not neared(state.counted, state.counted - 1, limits.daily):
+        return None
+    used, of = str(state.counted), str(limits.daily)
+    return Neared(provider=provider, limit="daily", used=used, of=of)
+
+
+def _billed(held: Held, told: Settlement) -> Bill:
+    """How a call stands on its run's bill. Tokens that no reply counts are guesses: none."""
+    replies = told.replies or tuple(answer.reply for answer in told.answers)
+    ends = [reply.finish for reply in replies]
+    return Bill(
+        run=held.run,
+        provider=held.provider,
+        calls=1,
+        input_tokens=sum(reply.usage.input_tokens for reply in replies),
+        output_tokens=sum(reply.usage.output_tokens for reply in replies),
+        usd=told.cost,
+        refused=ends.count(Finish.REFUSED),
+        filtered=ends.count(Finish.FILTERED),
+        cut_off=ends.count(Finish.LENGTH),
+        limited=int(told.ended is Ending.LIMITED),
+        broken=int(told.ended is Ending.BROKEN),
+        rejected=int(told.ended is Ending.REJECTED),
+        lost=int(told.ended is Ending.LOST),
+    )
+
+
 def _settled(state: State, limits: Limits, taken: Taken, told: Settlement, now: datetime) -> State:
     state = settled(state, limits, taken, tokens=told.tokens, cost=told.cost, now=now)
     if told.hints is not None:
@@ -207,4 +272,4 @@ def _settled(state: State, limits: Limits, taken: Taken, told: Settlement, now: 
     return succeeded(state, limits, taken, now) if told.answers else state
 
 
-__all__ = ["NOBODY", "Held", "Till", "never"]
+__all__ = ["NOBODY", "Held", "Till", "held_bill", "never", "together"]

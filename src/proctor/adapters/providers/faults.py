@@ -64,13 +64,16 @@ def _out_of_quota(case: _Case) -> OutOfQuota:
 
 
 def _limited(case: _Case) -> Limited | OutOfQuota:
+    hints = hints_of(case.trace.headers, case.fault.retry_after)
     if _A_DAY.search(case.found):
-        return OutOfQuota(
+        spent = OutOfQuota(
             f"the provider {case.name} says that today's quota is used up",
             found=case.found,
             fix="resume the run after the reset; daily and resets_at let it be foreseen",
         )
-    hints = hints_of(case.trace.headers, case.fault.retry_after)
+        spent.of_today, wait = True, hints.retry_after
+        spent.retry_after = None if wait is None else wait.total_seconds()
+        return spent
     limited = Limited(f"the provider {case.name} was asked too often", found=case.found)
     wait = hints.retry_after
     limited.retry_after = None if wait is None else wait.total_seconds()

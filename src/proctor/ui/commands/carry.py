@@ -127,6 +127,9 @@ def _answer(wish: Wish, done: Worked) -> None:
         "reports": done.files,
         "next_steps": done.report.next_steps,
         "keys_missed": documents.plain(done.report.missed),
+        "paid": documents.paid(
+            done.report.paid, done.report.paid_unknown, done.report.run.outcome.written
+        ),
         "exit_code": done.exit_code,
         "exit_reason": done.why,
     }
@@ -138,7 +141,7 @@ def _answer(wish: Wish, done: Worked) -> None:
 
 
 async def _work(app: App, what: Callable[[App], Awaitable[tuple[str, RunOptions]]]) -> Worked:
-    from proctor.ui import lines, out
+    from proctor.ui import bills, lines, out
     from proctor.ui.session import listening
 
     name, options = await what(app)
@@ -149,6 +152,12 @@ async def _work(app: App, what: Callable[[App], Awaitable[tuple[str, RunOptions]
         if event.name == "run.resumed":
             resumed.append(event.run)
             view.tell(f"resuming run {event.run}, which was {event.data.get('was')}")
+        elif event.name == "limit.neared":
+            view.tell(bills.neared(event))
+        elif event.name == "quota.spent" and event.data["waits"]:
+            view.tell(bills.rests(event))
+        elif event.name == "quota.renewed":
+            view.tell(f"the daily quota of {event.data['provider']} begins anew: going on")
 
     app.site.events.hear.append(hear)
     with view, listening(options.stop, view.say):
@@ -161,7 +170,7 @@ async def _work(app: App, what: Callable[[App], Awaitable[tuple[str, RunOptions]
         ended = await app.run(name, options, show)
         # The snapshots were taken while it ran; what stands on the screen is how it ended.
         for seen in last:
-            view(replace(seen, run=ended.run, eta=None, throttle_reason=""))
+            view(replace(seen, run=ended.run, eta=None, throttle_reason="", paid_waits=()))
     from proctor.ui.reports.files import keep  # after the rows: they need not wait for it
 
     report = await app.report(ended.run.id)

@@ -74,6 +74,11 @@ RUN_WRITES = (
 )
 @click.option("--until", metavar="T", help="Stop claiming at this time, such as 06:00; resumable.")
 @click.option(
+    "--no-wait",
+    is_flag=True,
+    help="Pause where a provider's daily quota is used up, instead of waiting for the next.",
+)
+@click.option(
     "--accept-changes",
     "accept",
     metavar="PART,…",
@@ -98,6 +103,7 @@ def run(
     stop: str | None,
     max_rows: int | None,
     until: str | None,
+    no_wait: bool,
     accept: str | None,
     restart: bool,
     yes: bool,
@@ -120,6 +126,7 @@ def run(
         workers=workers,
         processes=processes,
         until=until,
+        wait=not no_wait,
         accept=accepted(accept),
         restart=restart,
         confirmed=permitted(wish, name, typed, asked=not (yes or plan_file)),
@@ -141,6 +148,11 @@ def run(
 @click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Chunks at once.")
 @click.option("--until", metavar="T", help="Stop claiming at this time, such as 06:00.")
 @click.option(
+    "--no-wait",
+    is_flag=True,
+    help="Pause where a provider's daily quota is used up, instead of waiting for the next.",
+)
+@click.option(
     "--accept-changes",
     "accept",
     metavar="PART,…",
@@ -156,6 +168,7 @@ def resume(
     *,
     workers: int | None,
     until: str | None,
+    no_wait: bool,
     accept: str | None,
     yes: bool,
 ) -> int:
@@ -168,6 +181,7 @@ def resume(
     options = RunOptions(
         workers=workers,
         until=until,
+        wait=not no_wait,
         accept=accepted(accept),
         resume=run,
         confirmed=permitted(wish, name, Typed(), asked=not yes),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from proctor.engine.snapshot import Report
+from proctor.model import ChunkRecord
 from proctor.ui import documents
 
 
@@ -37,28 +38,12 @@ def document(report: Report) -> dict[str, Any]:
             "by_reason": documents.plain(report.issues_by_reason),
             "listed": documents.plain(report.issues),
         },
-        "chunks": [
-            {
-                "number": c.chunk.number,
-                "after": documents.plain(c.chunk.after),
-                "upto": documents.plain(c.chunk.upto),
-                "sweep": c.chunk.sweep,
-                "attempt": c.chunk.attempt,
-                "state": c.state.value,
-                "worker": c.worker,
-                "applied": documents.plain(c.applied),
-                "took_seconds": documents.plain(c.took),
-                "read": c.outcome.read,
-                "buckets": documents.buckets(c.outcome),
-                "undone": c.undone,
-                "has_undo": c.has_undo,
-            }
-            for c in report.chunks
-        ],
+        "chunks": [_chunk(c) for c in report.chunks],
         "rates": [
             {"at": documents.plain(at), "rows_per_second": value} for at, value in report.rates
         ],
         "throttle": [{"at": documents.plain(at), "reason": why} for at, why in report.throttle],
+        **_paid(report),
         "sample": documents.plain(report.sample),
         "actions": [
             {"at": documents.plain(at), "who": who, "what": what, "change": change}
@@ -67,6 +52,33 @@ def document(report: Report) -> dict[str, Any]:
         "warnings": list(report.warnings),
         "next_steps": list(report.next_steps),
         "rollback": documents.undone(report.rollback) if report.rollback else None,
+    }
+
+
+def _chunk(c: ChunkRecord) -> dict[str, Any]:
+    return {
+        "number": c.chunk.number,
+        "after": documents.plain(c.chunk.after),
+        "upto": documents.plain(c.chunk.upto),
+        "sweep": c.chunk.sweep,
+        "attempt": c.chunk.attempt,
+        "state": c.state.value,
+        "worker": c.worker,
+        "applied": documents.plain(c.applied),
+        "took_seconds": documents.plain(c.took),
+        "read": c.outcome.read,
+        "buckets": documents.buckets(c.outcome),
+        "undone": c.undone,
+        "has_undo": c.has_undo,
+    }
+
+
+def _paid(report: Report) -> dict[str, Any]:
+    """What providers were asked, beside what a plan foresaw of it."""
+    written = report.run.outcome.written
+    return {
+        "paid": documents.paid(report.paid, report.paid_unknown, written),
+        "foreseen": documents.plain(report.planned),
     }
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from proctor.engine.hints import pasteable
 from proctor.engine.snapshot import Preview, Report
 from proctor.model import Bucket, ChunkState
-from proctor.ui import words
+from proctor.ui import bills, words
 
 CUT: Final = 120
 """Characters of a value in a table cell."""
@@ -27,6 +27,7 @@ def render(report: Report) -> str:
         _failures(report),
         _chunks(report),
         _waits(report),
+        _paid(report),
         _sample(report.sample),
         _actions(report),
         _rollback(report),
@@ -134,6 +135,21 @@ def _waits(report: Report) -> str:
         return _section("Throttle", "The run never waited for the database.")
     rows = [(words.moment(at), cell(why)) for at, why in report.throttle]
     return _section("Throttle", table(("When", "Why it waited"), rows))
+
+
+def _paid(report: Report) -> str:
+    """What each provider was asked, one column each; the plan's forecast beside it."""
+    if report.paid_unknown:
+        return _section("Paid answers", f"{words.UNKNOWN}: {cell(report.paid_unknown)}")
+    if not report.paid:
+        return ""
+    written = report.run.outcome.written
+    heads = ("", *(cell(f"{one.name} {one.model}") for one in report.paid))
+    rows = [(name, *map(cell, told)) for name, told in bills.columns(report.paid, written)]
+    planned = bills.foreseen(report.planned, report.paid, written)
+    return _section(
+        "Paid answers", table(heads, rows) + (f"\n\nForeseen: {planned}." if planned else "")
+    )
 
 
 def _sample(sample: Sequence[Preview]) -> str:

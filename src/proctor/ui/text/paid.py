@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import RenderableType
 from rich.text import Text
 
 from proctor.engine.show import money
 from proctor.engine.snapshot import Estimate
-from proctor.model import Foreseen, Foresight
-from proctor.ui import words
+from proctor.model import Account, Foreseen, Foresight
+from proctor.ui import bills, words
 from proctor.ui.text.blocks import facts, heading, table
 
 
@@ -38,6 +40,17 @@ def forecast(seen: Foresight) -> list[RenderableType]:
     ]
 
 
+def accounts(seen: Sequence[Account], unknown: str, written: int) -> list[RenderableType]:
+    """What a run has asked of each provider so far, and what is left."""
+    if unknown:
+        return [facts((("paid answers", bills.all_in_one((), unknown, written)),))]
+    drawn: list[RenderableType] = []
+    for one in seen:
+        drawn += [Text(), heading(f"  {words.visible(one.name)}", words.visible(one.model))]
+        drawn.append(facts(bills.facts(one, written)))
+    return drawn
+
+
 def per_provider(seen: Foresight) -> RenderableType:
     """What is asked of each, a row and for the run."""
     return table(
@@ -65,4 +78,4 @@ def paid(seen: Foresight) -> str:
     return f"{money(seen.paid)} for {words.plural(seen.paid_calls, 'call')}"
 
 
-__all__ = ["forecast", "paid", "per_provider"]
+__all__ = ["accounts", "forecast", "paid", "per_provider"]

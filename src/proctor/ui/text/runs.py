@@ -14,8 +14,9 @@ from rich.text import Text
 from proctor.engine.hints import pasteable
 from proctor.engine.snapshot import Report, Rollback, Snapshot, Verification
 from proctor.model import Bucket, Run, RunState, Tuning
-from proctor.ui import words
+from proctor.ui import bills, words
 from proctor.ui.live import STATE_COLOURS
+from proctor.ui.text import paid
 from proctor.ui.text.blocks import Fitting, facts, heading, listing, table
 
 SILENT: Final = timedelta(seconds=5)
@@ -58,6 +59,11 @@ def runs(seen: Sequence[Snapshot]) -> list[RenderableType]:
         f"  {s.run.id}: it waits: {words.visible(s.throttle_reason)}"
         for s in seen[:LISTED]
         if s.throttle_reason
+    ]
+    told += [
+        f"  {s.run.id}: it waits for {words.visible(said)}"
+        for s in seen[:LISTED]
+        for said in s.paid_waits
     ]
     told += [f"  {s.run.id}: {said}" for s in seen[:LISTED] if (said := _stopped(s.run))]
     drawn += [Text(line, style="yellow") for line in told]
@@ -108,9 +114,11 @@ def one(seen: Snapshot) -> list[RenderableType]:
                 ("held by", words.visible(str(run.holder)) if run.holder else "nobody"),
                 ("heartbeat", _heartbeat(seen)),
                 ("waits", words.visible(seen.throttle_reason)),
+                ("waits for", words.visible("; ".join(seen.paid_waits))),
                 ("attention", silence(seen)),
             )
         ),
+        *paid.accounts(seen.paid, seen.paid_unknown, run.outcome.written),
     ]
 
 
@@ -174,6 +182,8 @@ def ended(report: Report, files: Mapping[str, Path], *, why: str = "") -> list[R
                 ("rows read", f"{_of(run)} in {worked}{_unended(run)}"),
                 ("buckets", words.buckets(run.outcome)),
                 ("failed", words.visible(_failures(report))),
+                ("paid", bills.all_in_one(report.paid, report.paid_unknown, run.outcome.written)),
+                ("foreseen", bills.foreseen(report.planned, report.paid, run.outcome.written)),
                 ("keys missed", words.missed(report.missed)),
                 ("still eligible", words.visible(words.still_eligible(run))),
                 ("exit code 1", words.visible(why)),
