@@ -24,6 +24,14 @@ except OutOfQuota as spent:
     return {"emotions": f"none from {spent.provider}", "confidence": "low"}
 return {"emotions": said.emotions, "confidence": said.confidence}
 """
+TOGETHER = """
+async with asyncio.TaskGroup() as several:
+    asked = several.create_task(
+        ctx.llm(f"What does {song['title']} feel like?", output=Song)
+    )
+said = asked.result()
+return {"emotions": said.emotions, "confidence": said.confidence}
+"""
 IMPORTED = "from proctor import OutOfQuota"
 
 
@@ -88,6 +96,21 @@ async def test_a_function_may_go_on_without_the_answer(days):
     without = [title for title, (said, _) in days.rows().items() if said == "none from writer"]
     assert (len(without), days.books.calls) == (20, DAILY)
     assert "quota.spent" not in told
+
+
+async def test_a_quota_is_heard_through_a_group_of_questions(days):
+    """Several asked at once, as asyncio.TaskGroup does: the run waits, and no row has failed."""
+    days.sql("DELETE FROM songs WHERE id > ?", DAILY + 20)
+    days.says(TOGETHER, more="import asyncio")
+
+    def hear(event):
+        if event.name == "quota.spent":
+            days.tomorrow()
+
+    end = await ended(days, hear)
+    assert end.run.state is RunState.SUCCEEDED, end
+    assert end.run.outcome.written == DAILY + 20
+    assert not days.wrong()
 
 
 async def test_whoever_catches_it_does_not_catch_a_stop(days):

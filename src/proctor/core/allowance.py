@@ -149,7 +149,7 @@ def spending(provider: str, state: State, limits: Limits, now: datetime) -> Spen
     state = _moved(state, limits, now)
     # The least that can be asked for: whatever keeps that waiting keeps everybody waiting.
     _, word = admit(state, limits, Hold(), now)
-    minute = [q for q in state.quarters if q.quarter > (state.at - WINDOW) * QUARTERS]
+    minute = [q for q in state.quarters if q.quarter > (state.at - 60) * QUARTERS]
     return Spending(
         provider=provider,
         calls=state.calls,

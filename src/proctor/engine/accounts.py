@@ -42,6 +42,12 @@ class Books:
             return
         self.accounts, self.unknown = tuple(found.get(self.run, ())), ""
 
+    async def keep_looking(self) -> None:
+        """Look again and again, until it is cancelled."""
+        while True:
+            await self.look()
+            await self.site.clock.sleep(EVERY)
+
     def on(self, seen: Snapshot, rest: Rest | None = None) -> Snapshot:
         """The snapshot with what is known of them, and what the run waits for."""
         return replace(

@@ -288,6 +288,7 @@ class Caller:
 
     def failure(self, error: BaseException, i: int) -> Failure | Refuse:
         """What is kept of an exception; what Proctor raised goes on its way."""
+        error = _told_apart(error)
         if isinstance(error, ProctorError):
             # From None: the cause would show what was just taken out.
             raise self._quiet(error) from None
@@ -346,6 +347,14 @@ class Caller:
                 name = getattr(check, "__name__", type(check).__name__)
                 return Refuse(self.discreet(word or f"refused by the check {name}", i, answer))
         return answer
+
+
+def _told_apart(error: BaseException) -> BaseException:
+    """Of several questions that were asked at once, the error that is not the row's."""
+    if isinstance(error, BaseExceptionGroup):
+        found, _ = error.split((ProctorError, Declined))
+        return error if found is None else _first(found)
+    return error
 
 
 def _halves(at: slice, spare: bytes) -> Iterator[tuple[slice, list[Row]]]:

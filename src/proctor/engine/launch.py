@@ -347,16 +347,17 @@ async def _shown(site: Site, kit: Kit, on: Callable[[Snapshot], None]) -> AsyncI
     async def ticks() -> None:
         while True:
             show()
-            if kit.asking is not None:
-                await books.look()
             await site.clock.sleep(LOOK_EVERY)
 
-    task = asyncio.create_task(ticks())
+    tasks = [asyncio.create_task(ticks())]
+    if kit.asking is not None:
+        tasks.append(asyncio.create_task(books.keep_looking()))  # a busy ledger stops no picture
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if kit.asking is not None:
             await books.look(at_once=True)
         show()

@@ -44,6 +44,7 @@ def want(
     provider: str = "p",
     tokens: int = 0,
     usd: str = "0",
+    run: str = "run-1",
 ) -> Want:
     """A call of the suite that asks to be let through: for a question of its own, or for these."""
     return Want(
@@ -51,6 +52,7 @@ def want(
         key=f"{next(KEYS) if n is None else n:064}",
         more=tuple(f"{one:064}" for one in more),
         hold=Hold(tokens=tokens, usd=Decimal(usd)),
+        run=run,
     )
 
 
