@@ -141,7 +141,7 @@ class App:
             restart=options.restart,
             resume=options.resume,
             lanes=options.workers,
-            until=deadline(until, datetime.now().astimezone()) if until else None,
+            until=deadline(until, self.site.clock.now().astimezone()) if until else None,
             patient=options.wait,
             keys_of=await self._failed_keys(options.retry_failures_of),
             stop=options.stop,

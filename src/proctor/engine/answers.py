@@ -16,7 +16,7 @@ from proctor.core.retry import Do, next_step
 from proctor.engine.billing import Notes, Tell
 from proctor.engine.desk import Desk
 from proctor.engine.elsewhere import Elsewheres, Theirs, Tries
-from proctor.engine.stopping import AskedToStop, for_today, gave_up, spent, told
+from proctor.engine.stopping import AskedToStop, ending_of, for_today, gave_up, spent, told
 from proctor.engine.trips import Trips
 from proctor.engine.waits import Waits
 from proctor.errors import (
@@ -256,20 +256,18 @@ class Answers:
                 requests_left=error.requests_left,
                 tokens_left=error.tokens_left,
             )
-            ended = replace(nothing, limited=True, hints=hints, ended=Ending.LIMITED)
-            await self.settlements.send(ended)
+            less = replace(nothing, limited=True, hints=hints, ended=Ending.LIMITED)
+            await self.settlements.send(less)
             raise
         except (Overloaded, ProviderRefused) as error:
-            ended = all_of_it if error.may_be_paid else nothing
-            how = Ending.BROKEN if isinstance(error, Overloaded) else Ending.REJECTED
-            await self.settlements.send(replace(ended, ended=how))
+            took = all_of_it if error.may_be_paid else nothing
+            await self.settlements.send(replace(took, ended=ending_of(error)))
             raise
         except OutOfQuota as error:
             await self.settlements.send(replace(nothing, ended=Ending.REJECTED))
             raise for_today(error, desk, self.clock.now()) from None
         except BaseException:
-            lost = replace(all_of_it, ended=Ending.LOST)
-            await asyncio.shield(self.settlements.send(lost))
+            await asyncio.shield(self.settlements.send(replace(all_of_it, ended=Ending.LOST)))
             raise
         desk.gauge.timed(self.clock.monotonic() - began)
         answers = [

@@ -111,8 +111,9 @@ async def make_plan(
         paid=dry.paid,
         checks=dry.checks,
     )
-    told = on_record(dry.paid)
-    site.events.emit("plan.made", backfill=backfill.name, digest=approval.digest, foreseen=told)
+    site.events.emit(
+        "plan.made", backfill=backfill.name, digest=approval.digest, foreseen=on_record(dry.paid)
+    )
     return plan, approval
 
 

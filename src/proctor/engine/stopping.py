@@ -8,7 +8,7 @@ from proctor.authoring import Unanswered
 from proctor.core.resets import next_reset
 from proctor.engine.desk import Desk
 from proctor.errors import OutOfQuota, Overloaded, ProviderRefused
-from proctor.model import Spent
+from proctor.model import Ending, Spent
 
 
 class AskedToStop(BaseException):
@@ -54,9 +54,14 @@ def gave_up(error: Overloaded, tries: int, *, down: bool) -> Exception:
     return Unanswered(f"{tries} tries broke: {told(error)}")
 
 
+def ending_of(error: ProviderRefused | Overloaded) -> Ending:
+    """What a call that raised counts as on its run's bill."""
+    return Ending.BROKEN if isinstance(error, Overloaded) else Ending.REJECTED
+
+
 def told(error: ProviderRefused | Overloaded) -> str:
     """An error in a row's reason."""
     return f"{error.what}: {error.found}" if error.found else error.what
 
 
-__all__ = ["AskedToStop", "for_today", "gave_up", "spent", "told"]
+__all__ = ["AskedToStop", "ending_of", "for_today", "gave_up", "spent", "told"]

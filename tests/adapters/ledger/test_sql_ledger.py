@@ -15,7 +15,16 @@ import psycopg
 import pytest
 
 from proctor.adapters.ledger import open_ledger
-from proctor.adapters.ledger.schema import ANSWERS, ASKED, EVENTS, HEAD, HOLDS, LIMITS, NEWEST
+from proctor.adapters.ledger.schema import (
+    ANSWERS,
+    ASKED,
+    BILLS,
+    EVENTS,
+    HEAD,
+    HOLDS,
+    LIMITS,
+    NEWEST,
+)
 from proctor.errors import Busy, ConfigError, Denied, ProctorError, Unreachable
 from proctor.model import Event
 from proxy import FaultProxy
@@ -94,7 +103,7 @@ async def test_the_migrations_make_the_tables_that_the_code_uses(url):
 
         schema = None if url.startswith("sqlite") else "proctor_ledger"
         found = sa.inspect(ledger._engine)
-        for table in (EVENTS, HEAD, ANSWERS, ASKED, LIMITS, HOLDS):
+        for table in (EVENTS, HEAD, ANSWERS, ASKED, BILLS, LIMITS, HOLDS):
             columns = found.get_columns(table.name, schema=schema)
             assert [(c["name"], c["nullable"]) for c in columns] == [
                 (c.name, c.nullable) for c in table.columns
@@ -117,7 +126,7 @@ async def test_a_ledger_of_an_older_proctor_is_upgraded_with_its_events(url):
     """As the one that had only events left it."""
     async with opened(url) as ledger:
         await ledger.append([event(n=1)])
-    tables = ("answers", "limits", "holds", "asked")
+    tables = ("answers", "limits", "holds", "asked", "bills")
     execute(
         url,
         *(f"DROP TABLE proctor_ledger.proctor_ledger_{table}" for table in tables),
