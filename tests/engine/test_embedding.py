@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from proctor.adapters.ledger import MemoryPurse
-from proctor.adapters.providers import most_input, open_provider, sends_dimensions
+from proctor.adapters.providers import most_input, most_tokens, open_provider, sends_dimensions
 from proctor.authoring import Unanswered
 from proctor.core.lengths import pieces
 from proctor.core.vectors import mean
@@ -137,6 +137,20 @@ async def test_average_asks_each_piece_once_and_gives_their_mean_by_length(asker
     assert calls() == 1
 
 
+async def test_texts_go_in_as_many_calls_as_their_tokens_want(asker, calls):
+    """A vendor refuses a request that is too large as a whole, and no minute lets it through."""
+    desk = asker.answers.desk(None)
+    desk.most_tokens = 60
+    texts = [f"seven words about the sea, number {n}" for n in range(9)]
+    each = desk.gauge.tokens(desk.vector_of(texts[0]))
+    assert 15 < each <= 30
+    vectors = await asker.embed(None, texts)
+    assert [v[0] for v in vectors] == [
+        pytest.approx(right_vector(text, DIMENSIONS)[0], abs=1e-6) for text in texts
+    ]
+    assert calls() == -(-9 // (60 // each))
+
+
 async def test_an_empty_text_has_no_vector(asker, calls):
     """A vendor would refuse all that travel with it."""
     with pytest.raises(Unanswered, match="empty text"):
@@ -171,3 +185,6 @@ def test_what_is_known_of_a_model(vendor, model, most, sends):
     assert sends_dimensions(settings) is sends
     assert most_input(replace(settings, max_input=500)) == 500
     assert not sends_dimensions(replace(settings, dimensions=None))
+    tight = replace(settings, limits=Limits(tpm=40_000))
+    assert most_tokens(settings) == (300_000 if vendor == "openai" else None)
+    assert most_tokens(tight) == 10_000

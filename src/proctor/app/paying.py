@@ -105,7 +105,7 @@ class Desks(Mapping[str, Desk]):
         if name not in self.made and name in self.services:
             self.made[name] = service_desk(self.services, name)
         if name not in self.made:
-            from proctor.adapters.providers import most_input, sends_dimensions
+            from proctor.adapters.providers import most_input, most_tokens, sends_dimensions
 
             settings, late = self.setups.settings(name), Late(self.setups, name)
             self.made[name] = Desk(
@@ -118,6 +118,7 @@ class Desks(Mapping[str, Desk]):
                 sends_dimensions=sends_dimensions(settings),
                 most_input=most_input(settings),
                 resets_at=settings.limits.resets_at,
+                most_tokens=most_tokens(settings),
             )
         return self.made[name]
 

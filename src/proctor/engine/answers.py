@@ -143,15 +143,13 @@ class Answers:
         if missing and not who.paying:
             self._landed(missing, Unpaid())
         elif missing:
-            size = self._together(missing[0])
-            lots = [missing[at : at + size] for at in range(0, len(missing), size)]
-            await asyncio.gather(*(self._settled(lot, who) for lot in lots))
+            await asyncio.gather(*(self._settled(lot, who) for lot in self._lots(missing)))
 
-    def _together(self, ask: Ask) -> int:
+    def _lots(self, asks: Sequence[Ask]) -> list[list[Ask]]:
         try:
-            return self.desks[ask.provider].together(ask.kind)
+            return self.desks[asks[0].provider].lots(asks)
         except ProctorError:
-            return 1  # it is raised where each of them is asked
+            return [[ask] for ask in asks]  # it is raised where each of them is asked
 
     async def _settled(self, asks: Sequence[Ask], who: Asker) -> None:
         tries = Tries()

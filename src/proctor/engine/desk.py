@@ -49,6 +49,8 @@ class Desk:
     """What is sent, where it is an HTTP service and no model."""
     pick: Callable[[Any], Any] | None = None
     """Takes the wanted part out of a service's reply; LookupError where it is not there."""
+    most_tokens: int | None = None
+    """Tokens of all texts of one call; None where there is no bound."""
     answered: int = 0
     """Calls that were answered: while it rises, a question that breaks is at fault itself."""
     line: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IN_FRONT))
@@ -74,6 +76,21 @@ class Desk:
         if answer.kind is not Kind.EMBED:
             return True
         return not fault(json.loads(answer.reply.raw), self.dimensions)
+
+    def lots(self, asks: Sequence[Ask]) -> list[list[Ask]]:
+        """Questions by the calls that they go in, in their order: each as large as may be."""
+        size, most = self.together(asks[0].kind), self.most_tokens
+        lots: list[list[Ask]] = [[]]
+        tokens = 0
+        for ask in asks:
+            more = self.gauge.tokens(ask)
+            full = len(lots[-1]) >= size or (most is not None and tokens + more > most)
+            if full and lots[-1]:
+                lots.append([])
+                tokens = 0
+            lots[-1].append(ask)
+            tokens += more
+        return lots
 
     def together(self, kind: Kind) -> int:
         """How many questions go in one call."""

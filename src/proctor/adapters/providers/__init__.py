@@ -1,6 +1,13 @@
 """Providers of paid answers: chat and embeddings of any vendor through one seam."""
 
-from proctor.adapters.providers.embedders import most_input, sends_dimensions
+from proctor.adapters.providers.embedders import most_input, most_tokens, sends_dimensions
 from proctor.adapters.providers.open import list_price, open_local, open_provider
 
-__all__ = ["list_price", "most_input", "open_local", "open_provider", "sends_dimensions"]
+__all__ = [
+    "list_price",
+    "most_input",
+    "most_tokens",
+    "open_local",
+    "open_provider",
+    "sends_dimensions",
+]

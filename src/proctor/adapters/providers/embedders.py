@@ -17,6 +17,10 @@ _LONGEST: Final[Mapping[str, int]] = {
     "text-embedding-004": 2048,
 }
 """Model to tokens of the longest text, as the vendors write. Google cuts without a word."""
+_OPENAIS_MOST: Final = 300_000
+"""Tokens of all texts of one request."""
+PARTS: Final = 4
+"""Into so many calls goes what may be asked in a minute: more at once would be let through late."""
 _LONGEST_HERE: Final = 32_768
 """The same of a model of this process: it has no limit but memory, a kilobyte or more a token."""
 _FLEXIBLE: Final = re.compile(r"(?:^|/)(?:text-embedding-3|gemini-embedding-|text-embedding-004)")
@@ -33,9 +37,17 @@ def most_input(settings: ProviderSettings) -> int | None:
     return next((most for name, most in _LONGEST.items() if bare.startswith(name)), None)
 
 
+def most_tokens(settings: ProviderSettings) -> int | None:
+    """Tokens of all texts of one request; a part of what may be asked in a minute, at most."""
+    tpm = settings.limits.tpm
+    bounds = [_OPENAIS_MOST] if settings.vendor == "openai" else []
+    bounds += [] if tpm is None else [max(1, tpm // PARTS)]
+    return min(bounds, default=None)
+
+
 def sends_dimensions(settings: ProviderSettings) -> bool:
     """Whether its vendor is told the dimensions: others would refuse the word."""
     return settings.dimensions is not None and bool(_FLEXIBLE.search(settings.model))
 
 
-__all__ = ["most_input", "sends_dimensions"]
+__all__ = ["most_input", "most_tokens", "sends_dimensions"]
