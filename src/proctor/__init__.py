@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         Context,
         Declined,
         ErrorBudget,
+        Grid,
         Query,
         Refuse,
         Skip,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         Watch,
         backfill,
         checks,
+        grid,
         query,
         table,
     )
@@ -62,6 +64,7 @@ __all__ = [
     "Denied",
     "EngineError",
     "ErrorBudget",
+    "Grid",
     "HeldError",
     "IllegalMove",
     "NotConfirmed",
@@ -83,6 +86,7 @@ __all__ = [
     "__version__",
     "backfill",
     "checks",
+    "grid",
     "query",
     "table",
 ]

@@ -19,7 +19,7 @@ def project(tmp_path):
     tests = [block for block in BLOCKS if "def test_" in block]
     backfills = [block for block in BLOCKS if "def test_" not in block]
     assert len(tests) == 1
-    assert len(backfills) == 2
+    assert len(backfills) == 3
     (tmp_path / "backfills.py").write_text("\n\n".join(backfills), encoding="utf-8")
     (tmp_path / "test_backfills.py").write_text(tests[0], encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\n", encoding="utf-8")

@@ -11,8 +11,9 @@ from uuid import UUID
 import pydantic
 import pytest
 
-from proctor.authoring import Refuse, Skip, backfill, query, table
+from proctor.authoring import Refuse, Skip, backfill, grid, query, table
 from proctor.errors import AnswerError, UsageError
+from proctor.model import Outcome
 from proctor.testing import assert_idempotent, assert_only_declared_fields, run_backfill
 
 T = table("wardrobe", key="id")
@@ -225,3 +226,20 @@ def test_the_fixtures_are_found_by_pytest(tmp_path):
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_rows_that_units_emit_can_be_looked_at():
+    """A grid's function is tried as any other: units in, and the rows of its table out."""
+
+    @backfill(grid(month=(1, 2, 3)), emits=table("works", key="isbn"), fills="title")
+    def books(unit, ctx):
+        """Two of three months have a book, one of them a known one."""
+        ctx.record(asked=1)
+        return [{"isbn": str(unit["month"]), "title": "T"}] if unit["month"] < 3 else []
+
+    done = run_backfill(
+        books, [{"month": n} for n in (1, 2, 3)], target=[{"isbn": "1", "title": "T", "n": 7}]
+    )
+    assert done.outcome == Outcome(read=3, written=1, unchanged=2)
+    assert done.target == [{"isbn": "1", "title": "T", "n": 7}, {"isbn": "2", "title": "T"}]
+    assert_idempotent(books, [{"month": 1}])

@@ -13,6 +13,7 @@ from proctor import (
     Backfill,
     Context,
     ErrorBudget,
+    Grid,
     Query,
     Refuse,
     Skip,
@@ -21,6 +22,7 @@ from proctor import (
     Watch,
     backfill,
     checks,
+    grid,
     query,
     table,
 )
@@ -39,7 +41,15 @@ def short(row: dict[str, Any], answer: Mapping[str, Any]) -> bool | str:
 
 
 wardrobe = assert_type(table("wardrobe", key=("year", "-month"), columns=["style"]), Table)
+months = assert_type(grid(year=range(2000, 2025), month=[1, 2], order="-year"), Grid)
 songs = assert_type(query("SELECT 1 AS id", key="id", guard="target"), Query)
+
+
+@backfill(months, emits=table("works", key="isbn"), fills="title")
+def unit_function(unit: dict[str, Any], ctx: Context) -> Answer:
+    """Give rows, and keep numbers."""
+    ctx.record(books=1, variant="x")
+    return [{"isbn": str(unit["year"]), "title": "x"}]
 
 
 @backfill(wardrobe, fills="style", version="1.0")

@@ -42,6 +42,7 @@ from proctor.engine.snapshot import (
     Unwritten,
     Verification,
 )
+from proctor.engine.units import units_seen
 from proctor.engine.worker import work
 from proctor.errors import NotConfirmed, UsageError
 from proctor.model import Bucket, ChunkRecord, ChunkState, Event, Issue, Run, RunState
@@ -210,7 +211,9 @@ class App:
         found = await store.run(run)
         chunks = await store.chunks(found.id)
         seen = await self._seen(found, now, chunks)
-        return await self._billed([replace(seen, chunks_undone=sum(c.undone for c in chunks))])
+        units = await units_seen(self.site, found, await store.spec_of(found.id))
+        undone = sum(c.undone for c in chunks)
+        return await self._billed([replace(seen, chunks_undone=undone, units=units)])
 
     async def _billed(self, seen: list[Snapshot]) -> list[Snapshot]:
         from proctor.engine.accounts import billed
@@ -337,7 +340,8 @@ class App:
             clock=self.site.clock,
             pacing=self.site.pacing(backfill.signals if backfill else ()),
             dice=dice,
-            lanes=self.site.settings.lanes,
+            # Two units may have emitted one row: then only newest first gives it back.
+            lanes=1 if spec.emits else self.site.settings.lanes,
             approved=approved.digest if approved else None,
             shown=lambda span: shown_span(span, spec),
             stop=options.stop,

@@ -3,6 +3,7 @@
 from proctor.authoring import checks
 from proctor.authoring.asking import Declined, Unanswered
 from proctor.authoring.definition import Backfill, Check, backfill
+from proctor.authoring.grids import Grid, grid
 from proctor.authoring.registry import REGISTRY, load
 from proctor.authoring.sources import Query, Table, query, table
 from proctor.authoring.words import Context, ErrorBudget, Watch
@@ -18,6 +19,7 @@ __all__ = [
     "Declined",
     "ErrorBudget",
     "Failure",
+    "Grid",
     "Query",
     "Refuse",
     "Skip",
@@ -26,6 +28,7 @@ __all__ = [
     "Watch",
     "backfill",
     "checks",
+    "grid",
     "load",
     "query",
     "table",

@@ -13,12 +13,13 @@ from typing import Any
 
 from proctor.authoring.calling import Call, examine
 from proctor.authoring.given import condition, names, short, text
+from proctor.authoring.grids import Grid, check_grid, guard_of
 from proctor.authoring.placeholders import placeholders
 from proctor.authoring.sources import Query, Table
 from proctor.authoring.words import ErrorBudget, Watch
 from proctor.core.checks import Ready
 from proctor.errors import DefinitionError
-from proctor.model import Guard, Source, Spec
+from proctor.model import Source, Spec
 
 RIGHT = '@backfill(table("wardrobe", key="id"), fills="normalized", version="1.0")'
 NAME = re.compile(r"[^\W\d][\w.-]{0,99}")
@@ -59,6 +60,7 @@ class Given:
     fills: Any
     sql: Any
     into: Any
+    emits: Any
     version: Any
     missing: Any
     stamp: Any
@@ -128,19 +130,21 @@ def _name(name: Any, function: Any, place: Place) -> str:
 
 def _source(given: Given, no: Refusal) -> None:
     source = given.source
-    if not isinstance(source, Table | Query):
+    if not isinstance(source, Table | Query | Grid):
         bare = callable(source)
         raise no(
-            "the first argument is where the rows come from: table(…) or query(…)",
+            "the first argument is where the rows come from: table(…), query(…) or grid(…)",
             "@backfill without parentheses" if bare else short(repr(source)),
             RIGHT,
         )
-    if isinstance(source, Query) and given.into is None:
+    if isinstance(source, Query) and given.into is None and given.emits is None:
         raise no(
             "the rows of a query cannot be written, so it needs another table to write to",
             "query(…) without into=",
             'add the table: into=table("song_aboutness", key="song_id")',
         )
+    if isinstance(source, Grid) or given.emits is not None:
+        check_grid(given, no)
     if given.into is None:
         return
     into = given.into
@@ -159,7 +163,7 @@ def _source(given: Given, no: Refusal) -> None:
 
 
 def _spec(given: Given, name: str, no: Refusal) -> Spec:
-    source, into = given.source, given.into
+    source, into = given.source, given.emits or given.into
     fills = _fills(given, no)
     stamp = None if given.stamp is None else text("stamp", given.stamp, 'stamp="style_version"')
     version = given.version
@@ -179,10 +183,12 @@ def _spec(given: Given, name: str, no: Refusal) -> Spec:
         into=into.name if into is not None else None,
         into_key=tuple(part.column for part in into.key) if into is not None else (),
         sql=_sql(given.sql, fills, no),
-        guard=source.guard if isinstance(source, Query) else Guard.ROWS,
+        guard=guard_of(source),
         preserve=_optional("preserve", given.preserve, 'preserve="updated_at"'),
         sensitive=_optional("sensitive", given.sensitive, 'sensitive=("email",)'),
         row_version=source.row_version if isinstance(source, Query) else None,
+        attempts=source.attempts if isinstance(source, Grid) else 0,
+        emits=given.emits is not None,
     )
     _apart(spec, no)
     return spec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 
 from collections.abc import Callable
@@ -93,11 +94,12 @@ class Context:
     params: the validated parameters, an instance of the model given as `params=`, or None.
     now: when the run began, aware UTC; the same for every row of the run, also after a resume.
     key: the row's key; for a list function that of the first row of the group.
+    record: keeps numbers of your own with a unit of a grid.
     llm, embed, http: models and services of proctor.toml, under their limits and budgets.
     random: a random.Random seeded by that key: the same dice for the same row, always.
     """
 
-    __slots__ = ("_asking", "_awaits", "_random", "key", "now", "params")
+    __slots__ = ("_asking", "_awaits", "_random", "_record", "key", "now", "params")
 
     def __init__(
         self,
@@ -107,6 +109,7 @@ class Context:
         key: Key,
         asking: Asking | None = None,
         awaits: bool = True,
+        record: dict[str, Any] | None = None,
     ) -> None:
         self.params = params
         self.now = now
@@ -114,6 +117,7 @@ class Context:
         self._random: random.Random | None = None
         self._asking = asking
         self._awaits = awaits
+        self._record = record
 
     @property
     def random(self) -> random.Random:
@@ -121,6 +125,27 @@ class Context:
         if self._random is None:
             self._random = random.Random(json.dumps(self.key))  # noqa: S311 - repeatable, not secret
         return self._random
+
+    def record(self, **metrics: float | str | bool | None) -> None:
+        """Keep numbers and short texts of your own with a unit of a grid.
+
+        They stand beside its state, whatever becomes of it: `ctx.record(books_generated=20)`. A
+        name that is given again takes the new value; a new attempt begins without any.
+        """
+        if self._record is None:
+            raise DefinitionError(
+                "ctx.record() keeps numbers with a unit of a grid, and this is a row",
+                found=", ".join(metrics) or "nothing",
+                fix="give a field to fills=, or make the work a grid(…)",
+            )
+        for name, value in metrics.items():
+            finite = not isinstance(value, float) or math.isfinite(value)
+            if not (value is None or isinstance(value, bool | int | float | str)) or not finite:
+                raise TypeError(
+                    f"ctx.record({name}=…) takes a number, a text or a truth value, and "
+                    f"was given {'one that is not finite' if not finite else type(value).__name__}"
+                )
+            self._record[name] = value
 
     @property
     def llm(self) -> Llm:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -52,8 +52,8 @@ class Failure:
         return self.cause or self.reason
 
 
-Answer: TypeAlias = Mapping[str, Any] | Skip | Refuse
-"""What an author's function returns for one row."""
+Answer: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]] | Skip | Refuse
+"""What an author's function returns for one row; a list is the rows that a unit emits."""
 
-Answered: TypeAlias = Mapping[str, Any] | Skip | Refuse | Failure
+Answered: TypeAlias = Mapping[str, Any] | Sequence[Any] | Skip | Refuse | Failure
 """What the engine has for one row after the function was called."""

@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import Any
 
 from proctor.core.answer import Answered, Failure, Refuse, Skip
+from proctor.core.emit import Emitting, take_emitted
 from proctor.core.values import tidy
 from proctor.errors import AnswerError, EngineError
 from proctor.model import Bucket, Issue, Outcome, Page, Settled, Spec
@@ -41,6 +42,8 @@ def settle(
     if len(answers) != len(page.keys):
         raise EngineError("a page and its answers are not in step")
     faults: dict[int, Failure] = {}
+    if spec.emits:
+        return _settle_units(page, answers, spec, strict=strict)
     position, columns = _take(answers, spec.fills, faults)
     if position:
         position, columns = _without(position, columns, faults)
@@ -57,6 +60,23 @@ def settle(
         values=list(zip(*columns, *stamp, strict=True)),
         outcome=Outcome(read=sum(counts.values()), **counts),
         issues=tuple(issues),
+    )
+
+
+def _settle_units(page: Page, answers: Sequence[Answered], spec: Spec, *, strict: bool) -> Settled:
+    """The same where each answer is the rows that a unit gives."""
+    faults: dict[int, Failure] = {}
+    position, emitted = take_emitted(answers, spec, (Skip, Refuse), faults)
+    issues, counts = _issues(page, answers, faults)
+    if strict and faults:
+        _refuse(faults, len(page.keys), spec)
+    return Settled(
+        page=page,
+        index=position,
+        values=[()] * len(position),
+        outcome=Outcome(read=sum(counts.values()), **counts),
+        issues=tuple(issues),
+        emitted=emitted,
     )
 
 
@@ -146,13 +166,14 @@ def _refuse(faults: Mapping[int, Failure], rows: int, spec: Spec) -> None:
     What it raises may lie in the rows unless all raise alike; what it returns lies in its code.
     """
     odd = [failure for failure in faults.values() if not failure.cause]
+    right = Emitting(spec).right if spec.emits else spelling(spec.fills).right
     if 2 * len(odd) > rows:
         (reason, _), *others = Counter(failure.reason for failure in odd).most_common()
         of = f"{len(odd):,} of the {rows:,} rows" if rows > 1 else "the row"
         raise AnswerError(
             f"the function of {spec.backfill} returns what cannot be written for {of} it was given",
             found=f"most often: {reason}" if others else reason,
-            fix=f"for every row {spelling(spec.fills).right}, Skip(why) or Refuse(why)",
+            fix=f"for every row {right}, Skip(why) or Refuse(why)",
         )
     first = next(iter(faults.values()))
     if first.by_check:

@@ -17,7 +17,9 @@ from typing import Any
 from proctor.authoring import Backfill, Context, Declined
 from proctor.core.answer import Answered, Failure, Refuse, Skip
 from proctor.core.discreet import discreet
+from proctor.core.emit import Emitting
 from proctor.core.settle import spelling
+from proctor.engine.called import first, halves, kept, pass_on_cancelling, told_apart
 from proctor.engine.place import place_of
 from proctor.engine.turns import Gate
 from proctor.errors import AnswerError, OutOfQuota, ProctorError, ProviderRefused
@@ -26,6 +28,8 @@ from proctor.ports import Asking
 
 Redact = Callable[[str], str]
 """Takes the secrets of a configuration out of a text."""
+Records = dict[Key, dict[str, Any]]
+"""What a function said of each unit with `ctx.record`."""
 ROW: ContextVar[Key] = ContextVar("ROW")
 """Inside a function that may ask: the key of its row, or of the first that it was given."""
 SHOWN = 200
@@ -42,8 +46,11 @@ async def compute(
     asking: Asking | None = None,
     seats: Gate | None = None,
     begun: Callable[[], None] | None = None,
+    records: Records | None = None,
 ) -> list[Answered]:
     """One answer for each row, in step with the page; `redact` takes secrets out of reasons.
+
+    `records` takes what the function says of its units beside their answers.
 
     A synchronous function is called for the whole page in one other thread, so that claims
     and heartbeats go on. An exception of the author's becomes a Failure with its type,
@@ -55,7 +62,7 @@ async def compute(
     """
     if not page.keys:
         return []
-    call = Caller(backfill, page, params, now, redact, asking=asking)
+    call = Caller(backfill, page, params, now, redact, asking=asking, records=records)
     if backfill.is_async:
         return await _flown(call, seats, begun)
     return await asyncio.to_thread(_staying, call)
@@ -101,9 +108,10 @@ async def compute_async(
     now: datetime,
     redact: Redact = str,
     asking: Asking | None = None,
+    records: Records | None = None,
 ) -> list[Answered]:
     """The same for an asynchronous function, at most `concurrency` calls in flight."""
-    return await _flown(Caller(backfill, page, params, now, redact, asking=asking))
+    return await _flown(Caller(backfill, page, params, now, redact, asking=asking, records=records))
 
 
 async def _flown(
@@ -136,7 +144,7 @@ async def _flown(
             for _ in range(lanes):
                 tasks.create_task(lane())
     except BaseExceptionGroup as group:
-        raise _first(group) from None
+        raise first(group) from None
     return call.checked([answer for several in answers for answer in several])
 
 
@@ -156,6 +164,7 @@ class Caller:
     now: datetime
     redact: Redact = str
     asking: Asking | None = None
+    records: Records | None = None
     fruitless: bool = False
     """Halving a group has found no row that it could save: others are not worth as many calls."""
 
@@ -181,7 +190,7 @@ class Caller:
 
     def _one(self, row: Row, key: Key) -> Answered:
         try:
-            return _kept(self._call(row, key))
+            return kept(self._call(row, key))
         except Exception as error:  # noqa: BLE001 - as above
             return self.failure(error, self.page.keys.index(key))
 
@@ -189,9 +198,9 @@ class Caller:
         """One row of an asynchronous function."""
         try:
             (row,) = self.rows(slice(i, i + 1))
-            return _kept(await self._call(row, self.page.keys[i]))
+            return kept(await self._call(row, self.page.keys[i]))
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as above
-            _pass_on_cancelling(error)
+            pass_on_cancelling(error)
             return self.failure(error, i)
 
     def groups(self) -> Iterator[slice]:
@@ -210,7 +219,7 @@ class Caller:
             failed = self._all_failed(error, at)
         if spare is None:
             return failed
-        saved = [a for half, some in _halves(at, spare) for a in self.group(half, some)]
+        saved = [a for half, some in halves(at, spare) for a in self.group(half, some)]
         self._learn(saved)
         return saved
 
@@ -221,11 +230,11 @@ class Caller:
         try:
             return self._shared(await self._call(rows, self.page.keys[at.start]), at)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as above
-            _pass_on_cancelling(error)
+            pass_on_cancelling(error)
             failed = self._all_failed(error, at)
         if spare is None:
             return failed
-        saved = [a for h, some in _halves(at, spare) for a in await self.group_async(h, some)]
+        saved = [a for h, some in halves(at, spare) for a in await self.group_async(h, some)]
         self._learn(saved)
         return saved
 
@@ -263,15 +272,25 @@ class Caller:
                 key=key,
                 asking=self.asking,
                 awaits=self.backfill.is_async,
+                record=self._record(key),
             )
             return function(rows, context)
         return function(rows)
+
+    def _record(self, key: Key) -> dict[str, Any] | None:
+        """Where a unit's function keeps its numbers: an attempt begins without any."""
+        if not self.backfill.spec.attempts:
+            return None
+        kept: dict[str, Any] = {}
+        if self.records is not None:
+            self.records[key] = kept
+        return kept
 
     def _shared(self, given: Any, at: slice) -> list[Answered]:
         """A list function's answers, one for each row of the group, or the same failure for all."""
         wanted = at.stop - at.start
         if isinstance(given, list | tuple) and len(given) == wanted:
-            return [_kept(answer) for answer in given]
+            return [kept(answer) for answer in given]
         found = (
             f"{len(given):,} answers"
             if isinstance(given, list | tuple)
@@ -288,7 +307,7 @@ class Caller:
 
     def failure(self, error: BaseException, i: int) -> Failure | Refuse:
         """What is kept of an exception; what Proctor raised goes on its way."""
-        error = _told_apart(error)
+        error = told_apart(error)
         if isinstance(error, ProctorError):
             # From None: the cause would show what was just taken out.
             raise self._quiet(error) from None
@@ -333,11 +352,26 @@ class Caller:
                 answers[i] = answer if why == answer.why else type(answer)(why)
             elif isinstance(answer, Mapping) and checks:
                 answers[i] = self._check(answer, i)
+            elif isinstance(answer, list) and checks:
+                answers[i] = self._check_emitted(answer, i)
         return answers
 
     def _check(self, answer: Mapping[str, Any], i: int) -> Answered:
         if isinstance(spelling(self.backfill.spec.fills).read(answer), str):
             return answer  # it has not even the right fields: settling says so in better words
+        return self._judged(answer, i)
+
+    def _check_emitted(self, rows: list[Any], i: int) -> Answered:
+        """A unit's rows are judged one by one, and one that is refused refuses them all."""
+        if isinstance(Emitting(self.backfill.spec).read(rows), Failure):
+            return rows  # as above
+        for row in rows:
+            word = self._judged(row, i)
+            if isinstance(word, Refuse | Failure):
+                return word
+        return rows
+
+    def _judged(self, answer: Mapping[str, Any], i: int) -> Answered:
         for check in self.backfill.checks:
             try:
                 word = check(self.page.rows[i], answer)
@@ -347,42 +381,6 @@ class Caller:
                 name = getattr(check, "__name__", type(check).__name__)
                 return Refuse(self.discreet(word or f"refused by the check {name}", i, answer))
         return answer
-
-
-def _told_apart(error: BaseException) -> BaseException:
-    """Of several questions that were asked at once, the error that is not the row's."""
-    if isinstance(error, BaseExceptionGroup):
-        found, _ = error.split((ProctorError, Declined))
-        return error if found is None else _first(found)
-    return error
-
-
-def _halves(at: slice, spare: bytes) -> Iterator[tuple[slice, list[Row]]]:
-    """Both halves of a group, with their rows as they were read."""
-    rows: list[Row] = pickle.loads(spare)  # noqa: S301 - written by this object, a moment ago
-    middle = len(rows) // 2
-    yield slice(at.start, at.start + middle), rows[:middle]
-    yield slice(at.start + middle, at.stop), rows[middle:]
-
-
-def _kept(answer: Any) -> Answered:
-    """An answer as it was at this moment, of whatever type: settling judges that."""
-    kept: Answered = answer.copy() if type(answer) is dict else answer
-    return kept
-
-
-def _pass_on_cancelling(error: BaseException) -> None:
-    """Raise a cancellation that was meant for us; one inside the author's call is a failure."""
-    task = asyncio.current_task()
-    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-        raise error
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 __all__ = ["compute", "compute_async", "compute_now"]

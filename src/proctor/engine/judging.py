@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from proctor.authoring import Backfill
-from proctor.core.answer import Answered
+from proctor.core.answer import Answered, Failure
 from proctor.core.checks import Case, Detect, Reviewed, cases, judge, review
+from proctor.core.emit import Emitting
 from proctor.engine.events import Events
 from proctor.engine.show import shown_key
 from proctor.model import Checked, Event, Page, Spec
@@ -26,7 +27,45 @@ async def reviewed(
     """The page's answers without those that a check rejects; in a thread, for texts may be long."""
     if not backfill.ready:
         return Reviewed(answers=list(answers))
+    if spec.emits:
+        return await asyncio.to_thread(review_units, backfill, page, answers, spec, detect)
     return await asyncio.to_thread(review, backfill.ready, page, answers, spec.fills, detect=detect)
+
+
+def review_units(
+    backfill: Backfill,
+    page: Page,
+    answers: Sequence[Answered],
+    spec: Spec,
+    detect: Detect | None,
+) -> Reviewed:
+    """The same for units that emit: each row is judged, and one that is rejected fails its unit."""
+    seen = Reviewed(answers=list(answers))
+    for i in range(len(answers)):
+        unit = replace(page, keys=page.keys[i : i + 1], rows=page.rows[i : i + 1])
+        few, rows = emitted_rows(unit, answers[i : i + 1], spec)
+        one = review(backfill.ready, few, rows, spec.fills, detect=detect)
+        if bad := [a for a in one.answers if isinstance(a, Failure)]:
+            seen.answers[i] = bad[0]
+            continue
+        seen.warned.update(one.warned)
+        seen.unsure.update(one.unsure)
+    return seen
+
+
+def emitted_rows(
+    page: Page, answers: Sequence[Answered], spec: Spec
+) -> tuple[Page, list[Answered]]:
+    """The rows that units emit as answers of their own, each beside the unit that gave it."""
+    keys, units, rows = [], [], list[Answered]()
+    for i, answer in enumerate(answers):
+        if not isinstance(answer, list) or isinstance(Emitting(spec).read(answer), Failure):
+            continue  # settling says in better words what is wrong with it
+        rows += [{name: row[name] for name in spec.fills} for row in answer]
+        keys += [page.keys[i]] * len(answer)
+        units += [page.rows[i]] * len(answer)
+    nothing = [None] * len(rows)
+    return Page(keys=keys, rows=units, versions=nothing, images=nothing), rows
 
 
 async def verdicts(
@@ -39,6 +78,8 @@ async def verdicts(
     """What each check says of these answers together."""
     if not backfill.ready:
         return ()
+    if spec.emits:
+        page, answers = emitted_rows(page, answers, spec)
     rows: list[Case] = [case for case in cases(page, answers, spec.fills) if case is not None]
     found = await asyncio.to_thread(judge, backfill.ready, rows, detect=detect)
     return masked(found, spec)

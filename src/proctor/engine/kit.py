@@ -119,7 +119,17 @@ class Kit:
 
     def __post_init__(self) -> None:
         self.writing = Gate(lambda: self.lanes)
-        self.computing = Gate(lambda: 1 if self.first else self.lanes)
+        self.computing = Gate(lambda: 1 if self.first else self.at_once)
+
+    @property
+    def at_once(self) -> int:
+        """How many pages are computed at once: as many as lanes.
+
+        A page of units holds one, so those of an asynchronous function are as many as its calls.
+        """
+        if self.spec.attempts and self.backfill.is_async:
+            return max(self.lanes, self.backfill.concurrency)
+        return self.lanes
 
     @property
     def hands(self) -> int:
@@ -129,7 +139,7 @@ class Kit:
         """
         if self.spec.sql:
             return self.lanes
-        return self.lanes + (1 if self.seats is None else 2)
+        return self.at_once + (1 if self.seats is None else 2)
 
     @property
     def seen(self) -> Outcome:

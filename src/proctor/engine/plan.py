@@ -80,7 +80,7 @@ async def make_plan(
     pacing = site.pacing(backfill.signals)
     await pacing.watch(await site.store.health())
     settings = site.settings
-    chunks = chunk_count(survey, settings.first_rows)
+    chunks = chunk_count(survey, spec.chunk_rows(settings.first_rows))
     ends = shown_span(Span(start=survey.first, stop=survey.last), spec)
     logged = site.dialect == "postgres"
     plan = Plan(
@@ -99,8 +99,8 @@ async def make_plan(
         shape=shape,
         survey=replace(survey, first=ends.start, last=ends.stop),
         chunks=chunks,
-        chunk_rows=settings.first_rows,
-        duration=_time(site, survey, dry, chunks),
+        chunk_rows=spec.chunk_rows(settings.first_rows),
+        duration=_time(site, spec, survey, dry),
         wal_bytes=log_bytes(survey) if logged else None,
         dead_tuples=dead_tuples(survey, dry) if logged else None,
         sample=dry.previews,
@@ -117,14 +117,16 @@ async def make_plan(
     return plan, approval
 
 
-def _time(site: Site, survey: Survey, dry: DryRun, chunks: int) -> Estimate:
+def _time(site: Site, spec: Spec, survey: Survey, dry: DryRun) -> Estimate:
     """How long the run will take: what computes, writes and asks providers, and the pauses."""
     settings = site.settings
+    most = spec.chunk_rows(max(settings.first_rows, settings.most_rows))
+    chunks = tuple(chunk_count(survey, n) for n in (most, spec.chunk_rows(settings.first_rows)))
     low, high = duration(
         survey,
         per_row=dry.per_row or timedelta(0),
         rows_per_second=settings.usual_rate,
-        chunks=(chunk_count(survey, max(settings.first_rows, settings.most_rows)), chunks),
+        chunks=(chunks[0], chunks[1]),
         pause=settings.pause,
     )
     if dry.paid is not None:

@@ -7,12 +7,13 @@ import contextlib
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from proctor.core.answer import Answered
 from proctor.core.budget import Verdict, Word, judge_errors
 from proctor.core.settle import settle
-from proctor.engine.compute import compute
+from proctor.engine.compute import Records, compute
 from proctor.engine.embedding import counting, note_shortened
 from proctor.engine.first import settle_first
 from proctor.engine.judging import note, reviewed
@@ -23,7 +24,7 @@ from proctor.engine.show import shown_key
 from proctor.engine.stopping import AskedToStop
 from proctor.engine.turns import Turn
 from proctor.errors import AnswerError, OutOfQuota
-from proctor.model import Applied, Bucket, Issue, Lease, Outcome, Page, Settled, Spec
+from proctor.model import Applied, Bucket, Issue, Key, Lease, Outcome, Page, Settled, Spec, UnitNote
 from proctor.model.keytext import key_text
 
 WRONG = Verdict(Word.PAUSE, "the function gave wrong answers for the first page")
@@ -61,6 +62,8 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
             page = await kit.store.read(kit.spec, lease, answered=turn.give)
             await place.take()
         shortened = counting()
+        records: Records = {}
+        started = kit.clock.now()
         try:
             answers = await compute(
                 kit.backfill,
@@ -71,6 +74,7 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
                 asking=kit.asking,
                 seats=kit.seats,
                 begun=None if kit.first else place.give,
+                records=records,
             )
         # What was answered is kept: the chunk is done anew, and asks only for the rest.
         except (OutOfQuota, AskedToStop) as why:
@@ -80,6 +84,8 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
             return Processed(applied=None, verdict=pause, page=page)
         seen = await reviewed(kit.backfill, page, answers, kit.spec, kit.detect)
         settled = await _settled(page, seen.answers, kit)
+        if kit.spec.attempts:
+            settled = replace(settled, notes=_notes(page, started, records, kit))
         # What is to be written counts as written, or a few bad rows would be all that were read.
         verdict = judge(kit, settled.outcome.plus(Bucket.WRITTEN, len(settled.index)))
         if not verdict.go:
@@ -95,6 +101,16 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
     _let_go_later(answers, seen, settled)
     verdict = explained(judge(kit, applied.outcome), applied.issues, kit.spec)
     return Processed(applied=applied, verdict=verdict, page=page)
+
+
+def _notes(page: Page, started: datetime, records: Records, kit: Kit) -> dict[Key, UnitNote]:
+    """What the attempts at a page's units have to say, without the secrets of a configuration."""
+    notes = {}
+    for key in page.keys:
+        said = records.get(key, {})
+        metrics = {n: kit.redact(v) if isinstance(v, str) else v for n, v in said.items()}
+        notes[key] = UnitNote(started=started, metrics=metrics)
+    return notes
 
 
 def _let_go_later(*rows: object) -> None:

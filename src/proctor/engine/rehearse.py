@@ -12,12 +12,13 @@ from typing import Any, Final, TypeVar
 from proctor.authoring import Backfill
 from proctor.core.answer import Answered
 from proctor.engine.columns import named_in_sql
+from proctor.engine.emitted import emitted_previews
 from proctor.engine.first import settle_first
 from proctor.engine.guardrail import Rehearsed, guarded
 from proctor.engine.judging import reviewed, verdicts
 from proctor.engine.show import money, plural, previews
 from proctor.engine.site import Site
-from proctor.engine.snapshot import DryRun
+from proctor.engine.snapshot import DryRun, Preview
 from proctor.model import OUTCOME_FIELDS, Foresight, Page, Settled, Span, Spec
 
 T = TypeVar("T")
@@ -72,26 +73,36 @@ async def rehearse(
     counts = Counter({k: v for k, v in settled.outcome.as_dict().items() if k in OUTCOME_FIELDS})
     counts["written"] += len(settled.index)
     counts["read"] += len(settled.index)
+    shown, existing = await _shown(site, page if page.keys else found, settled, spec, tried)
     paid = None
     if sampler is not None and wanted.paid is not None and page.keys:
         paid = await sampler.foresight(
             rows=len(page.keys),
             units=math.ceil(len(page.keys) / (backfill.batch or 1)),
             eligible=len(page.keys) if wanted.eligible is None else wanted.eligible,
-            at_once=backfill.concurrency * site.settings.lanes,
+            at_once=backfill.concurrency * (1 if spec.attempts else site.settings.lanes),
         )
     return DryRun(
         backfill=backfill.name,
         env=site.env,
-        previews=previews(page, settled, spec, tried.columns),
+        previews=shown,
         counts={k: v for k, v in counts.items() if v},
         per_row=None if tried.unasked or (paid and paid.providers) else tried.per_row,
-        existing=_existing(page if page.keys else found),
+        existing=existing,
         warnings=(*_short(found), *_unpaid(tried), *_bounds(paid)),
         unasked=len(tried.unasked),
         paid=paid,
         checks=checked,
     )
+
+
+async def _shown(
+    site: Site, page: Page, settled: Settled, spec: Spec, tried: Rehearsed
+) -> tuple[tuple[Preview, ...], int]:
+    """Before and after of every row, and how many of those to be written exist."""
+    if spec.emits:
+        return await emitted_previews(site, settled.page, settled, spec, tried.columns)
+    return previews(settled.page, settled, spec, tried.columns), _existing(page)
 
 
 def _inside(site: Site, spec: Spec, page: Page, name: str) -> DryRun:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,10 +17,20 @@ from proctor.engine.groups import grouped
 from proctor.engine.hints import pasteable, with_params
 from proctor.engine.judging import noted
 from proctor.engine.part import missed
-from proctor.engine.show import images, in_key_order, inputs, plural, rates, shown_key, shown_run
+from proctor.engine.show import (
+    images,
+    in_key_order,
+    inputs,
+    plural,
+    rates,
+    shown_key,
+    shown_run,
+    shown_undone,
+)
 from proctor.engine.site import Site
 from proctor.engine.snapshot import Preview, Report
 from proctor.engine.undo import IN_PART, NOT_ALL, forgotten
+from proctor.engine.units import units_seen
 from proctor.engine.worked import worked
 from proctor.errors import ProctorError, TooSlow
 from proctor.model import (
@@ -81,6 +91,7 @@ async def make_report(site: Site, run: Run) -> Report:
         paid=books.accounts,
         paid_unknown=books.unknown,
         planned=await planned(site, run, told) if books.accounts else None,
+        units=await units_seen(site, run, spec),
     )
 
 
@@ -135,7 +146,7 @@ async def _rollback(
     books = sum((c.taken_back for c in chunks), forgotten(chunks))
     alone = await site.store.left_alone(run.id) if books.written > books.restored else {}
     left = [issue for issues in alone.values() for issue in issues][:SHOWN_ISSUES]
-    return replace(books, left=tuple(replace(i, key=shown_key(i.key, spec)) for i in left))
+    return shown_undone(replace(books, left=tuple(left)), spec)
 
 
 async def _sample(
@@ -159,6 +170,8 @@ async def _sample(
     rows = [row for number in sorted(found) for row in found[number]]
     if not rows:
         return ()
+    if spec.emits:
+        return tuple(_preview(row, {}, spec.written, frozenset()) for row in rows)
     page = await site.store.read_keys(spec, [row.key for row in rows])
     made_from = dict(zip(page.keys, page.rows, strict=True))
     names = {name for source in page.rows for name in source}
@@ -214,11 +227,7 @@ async def _next_steps(site: Site, spec: Spec, run: Run) -> tuple[str, ...]:
             f"emptied them since; `proctor verify {run.id}` lists them"
         )
     if left:
-        told = ", ".join(f"{n:,} {reason}" for reason, n in left.items())
-        steps.append(
-            f"{plural(sum(left.values()), 'row')} without the fill ({told}): `proctor failures "
-            f"{run.id}` lists them, and `missing=` or `where=` can leave them out for good"
-        )
+        steps.append(_left(run, spec, left))
     if not survey.eligible and not survey.estimated:
         steps += await _constrain(site, spec)
     if run.outcome.failed:
@@ -230,9 +239,25 @@ async def _next_steps(site: Site, spec: Spec, run: Run) -> tuple[str, ...]:
     return tuple(steps)
 
 
+def _left(run: Run, spec: Spec, left: Mapping[str, int]) -> str:
+    """What was read and is still to be done, by what became of it."""
+    told, count = ", ".join(f"{n:,} {reason}" for reason, n in left.items()), sum(left.values())
+    if spec.attempts:
+        return (
+            f"{plural(count, 'unit')} still to be done ({told}): the next run tries again; "
+            f"`proctor failures {run.id}` lists them"
+        )
+    return (
+        f"{plural(count, 'row')} without the fill ({told}): `proctor failures "
+        f"{run.id}` lists them, and `missing=` or `where=` can leave them out for good"
+    )
+
+
 async def _constrain(site: Site, spec: Spec) -> list[str]:
     """The safe way to make the fields mandatory, where the store has one and nothing forbids it."""
     columns = [f for f in spec.fills if "." not in f]
+    if spec.emits:  # of its rows nothing need be filled
+        return ["no unit is left to be done"]
     try:
         lacking = await site.store.lacking(spec) if _leaves_rows_out(spec) else ()
     except TooSlow:

@@ -149,7 +149,9 @@ def shown_run(run: Run, spec: Spec) -> Run:
 
 def shown_undone(books: Undone, spec: Spec) -> Undone:
     """The books of an undo as a person may see them."""
-    return replace(books, left=tuple(replace(i, key=shown_key(i.key, spec)) for i in books.left))
+    return replace(
+        books, left=tuple(replace(i, key=shown_key(i.key, spec.written)) for i in books.left)
+    )
 
 
 def in_key_order(issues: Iterable[Issue], spec: Spec) -> list[Issue]:
@@ -166,7 +168,7 @@ def in_key_order(issues: Iterable[Issue], spec: Spec) -> list[Issue]:
 def source_of(spec: Spec) -> str:
     """Where the rows come from; empty where that is the table that is filled."""
     if spec.kind is Source.QUERY:
-        return "a query"
+        return "a grid" if spec.attempts else "a query"
     return "" if spec.source == spec.target else spec.source
 
 

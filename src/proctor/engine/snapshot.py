@@ -22,6 +22,7 @@ from proctor.model import (
     Span,
     Survey,
     Undone,
+    Unit,
 )
 from proctor.ports import UndoTerms
 
@@ -56,6 +57,8 @@ class Snapshot:
     """Why the run waits at this moment, with numbers; empty when it does not."""
     chunks_undone: int = 0
     """Of the run, where one run was asked for."""
+    units: UnitsSeen | None = None
+    """Of its grid, where one run was asked for and its rows are units."""
     silent_for: timedelta | None = None
     """Since the last heartbeat of an active run, by this machine's clock."""
     paid: tuple[Account, ...] = ()
@@ -250,6 +253,17 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnitsSeen:
+    """The units of a grid as they stand, masked where they are sensitive."""
+
+    units: tuple[Unit, ...]
+    states: Mapping[str, int]
+    """How many stand in each state, of those in which any does."""
+    totals: Mapping[str, float]
+    """The author's numbers, each summed over all units."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Everything that the report of a run shows, in every format."""
 
@@ -283,6 +297,8 @@ class Report:
     """Why that cannot be told; empty where it can."""
     planned: Planned | None = None
     """What was foreseen of it; None where no plan had a paid sample."""
+    units: UnitsSeen | None = None
+    """None where the rows are rows."""
 
 
 __all__ = [
@@ -298,6 +314,7 @@ __all__ = [
     "Rollback",
     "Snapshot",
     "Undoing",
+    "UnitsSeen",
     "Unwritten",
     "Verification",
 ]

@@ -14,6 +14,7 @@ from proctor.core.settle import settle
 from proctor.engine.guardrail import guarded
 from proctor.engine.judging import reviewed
 from proctor.engine.rehearse import answered
+from proctor.engine.reworked import recompute_units
 from proctor.engine.show import plural, shown_key, shown_run, shown_undone
 from proctor.engine.site import Site
 from proctor.engine.snapshot import Verification
@@ -35,8 +36,12 @@ async def verify(
     different: tuple[Issue, ...] = ()
     recomputed = 0
     if backfill is not None and backfill.function is not None and sample:
-        keys = await _sample(site, run, sample, seed)
-        recomputed, different = await _recompute(site, run, backfill, spec, keys)
+        if spec.emits:
+            units = await _units(site, run, sample, seed)
+            recomputed, different = await recompute_units(site, run, backfill, spec, units)
+        else:
+            keys = await _sample(site, run, sample, seed)
+            recomputed, different = await _recompute(site, run, backfill, spec, keys)
     chunks = await site.store.chunks(run.id)
     verdict, reason = judge(held, recomputed, len(different), unseen=unseen(chunks))
     site.events.emit("run.verified", run.id, verdict=verdict, why=reason)
@@ -96,6 +101,13 @@ def judge(held: Undone, recomputed: int, different: int, *, unseen: str = "") ->
     words += f"; {unseen}" if unseen else ""
     bad = held.changed + held.blocked + held.gone + different
     return ("fail" if bad else "inconclusive" if "pruned" in unseen else "pass"), words
+
+
+async def _units(site: Site, run: Run, count: int, seed: int | None) -> list[ChunkRecord]:
+    """Chunks of units drawn at random: each holds one."""
+    pick = random.Random(seed)  # noqa: S311 - a sample, not a secret
+    records = [c for c in await site.store.chunks(run.id) if undoable(c)]
+    return pick.sample(records, min(count, len(records)))
 
 
 async def _sample(site: Site, run: Run, count: int, seed: int | None) -> list[Key]:

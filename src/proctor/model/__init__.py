@@ -40,6 +40,7 @@ from proctor.model.run import (
 )
 from proctor.model.service import HOLE, SAFE, ServiceSettings, address_of, names_in
 from proctor.model.spec import Column, Guard, KeyPart, Shape, Source, Span, Spec, Survey
+from proctor.model.unit import Emitted, Unit, UnitNote, UnitState
 from proctor.model.work import (
     OUTCOME_FIELDS,
     Applied,
@@ -74,6 +75,7 @@ __all__ = [
     "ChunkState",
     "Column",
     "Elsewhere",
+    "Emitted",
     "Ending",
     "Event",
     "Finish",
@@ -120,6 +122,9 @@ __all__ = [
     "Survey",
     "Tuning",
     "Undone",
+    "Unit",
+    "UnitNote",
+    "UnitState",
     "Usage",
     "Vendor",
     "Wait",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from proctor.model.key import Key, Scalar
 
@@ -60,6 +60,10 @@ class Spec:
     preserve: tuple[str, ...] = ()
     sensitive: tuple[str, ...] = ()
     row_version: str | None = None
+    attempts: int = 0
+    """For a grid, whose rows are units of work: how often one is tried. 0 for any other source."""
+    emits: bool = False
+    """A unit gives rows of `into`, with keys of their own; their key is not the unit's."""
     params: tuple[tuple[str, Scalar], ...] = ()
     """Named values for `:name` in `where`, `missing`, `sql` and a query, in order of name."""
 
@@ -72,6 +76,36 @@ class Spec:
     def writes(self) -> tuple[str, ...]:
         """The fills and the stamp: every field that Proctor writes, in the order of values."""
         return (*self.fills, self.stamp) if self.stamp else self.fills
+
+    def chunk_rows(self, rows: int) -> int:
+        """How many rows a chunk takes, of `rows` that it might.
+
+        A unit of work is a chunk of its own: it is claimed, written, tried
+        again and undone by itself, and its neighbours are not done twice for its sake.
+        """
+        return 1 if self.attempts else rows
+
+    @property
+    def written(self) -> Spec:
+        """The spec of the rows that are written: of a spec that emits, the target on its own.
+
+        The undo journal of emitted rows holds their keys, so this is what it is read under.
+        """
+        if not self.emits:
+            return self
+        return replace(
+            self,
+            kind=Source.TABLE,
+            source=self.target,
+            key=tuple(KeyPart(column=name) for name in self.into_key),
+            columns=(),
+            into=None,
+            into_key=(),
+            missing=None,
+            attempts=0,
+            emits=False,
+            params=(),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import enum
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from proctor.model.key import Image, Key, Row
+from proctor.model.unit import Emitted, UnitNote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +137,10 @@ class Settled:
     outcome: Outcome = field(default_factory=Outcome)
     issues: tuple[Issue, ...] = ()
     ready: object = field(default=None, repr=False, compare=False)
+    emitted: Sequence[Sequence[Emitted]] = field(default=(), repr=False)
+    """Where units emit rows: those of each unit to write, in the place of `values`."""
+    notes: Mapping[Key, UnitNote] = field(default_factory=dict, repr=False)
+    """What the attempts at the page's units had to say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

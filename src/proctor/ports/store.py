@@ -24,6 +24,7 @@ from proctor.model import (
     Survey,
     Tuning,
     Undone,
+    Unit,
 )
 from proctor.ports.terms import Opening, Terms, UndoTerms
 
@@ -262,6 +263,13 @@ class Watching(Protocol):
 
     async def issues(self, run: str, *, limit: int | None = None) -> list[Issue]:
         """Rows that were read and not written, with reasons; conflicted ones only while so."""
+
+    async def units(self, run: str) -> list[Unit]:
+        """Every unit of a run's grid as it stands now, in its order; empty for rows.
+
+        Units that no attempt was made at are pending, and those in a claimed chunk of the run are
+        being processed.
+        """
 
     async def journalled(self, run: Run, number: int, count: int) -> list[Journalled]:
         """Up to `count` rows of one chunk's journal, spread over it, undone or not.

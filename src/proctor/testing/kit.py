@@ -29,8 +29,9 @@ from proctor.core.answer import Answered
 from proctor.core.checks import review
 from proctor.core.settle import settle
 from proctor.engine.compute import compute
+from proctor.engine.judging import review_units
 from proctor.errors import UsageError
-from proctor.model import Issue, Key, Outcome, Page, Row, Spec
+from proctor.model import Issue, Key, Outcome, Page, Row, Settled, Spec
 from proctor.testing.snippets import evaluate
 
 NOW: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -85,22 +86,39 @@ def run_backfill(
         given: Sequence[Answered] = [memory.expressions(key) for key in keys]
     else:
         given = _waited(backfill, page, bound, now)
-        given = review(backfill.ready, page, given, spec.fills, detect=detect).answers
+        if spec.emits:
+            given = review_units(backfill, page, given, spec, detect).answers
+        else:
+            given = review(backfill.ready, page, given, spec.fills, detect=detect).answers
     settled = settle(page, given, spec, strict=strict)
-    written = {}
-    for i, values in zip(settled.index, settled.values, strict=True):
-        fields = dict(zip(spec.writes, values, strict=True))
-        if memory.write(keys[i], fields):
-            written[keys[i]] = fields
-    unchanged = len(settled.index) - len(written)
+    written, count = _written(memory, settled)
+    unchanged = len(settled.index) - count
     return KitResult(
         outcome=settled.outcome
-        + Outcome(read=len(settled.index), written=len(written), unchanged=unchanged),
+        + Outcome(read=len(settled.index), written=count, unchanged=unchanged),
         rows=list(memory.source.values()),
         target=list(memory.target.values()),
         issues=settled.issues,
         written=written,
     )
+
+
+def _written(memory: Memory, settled: Settled) -> tuple[dict[Key, dict[str, Any]], int]:
+    """Write what was settled: the fields by key of the row, and how many rows or units that is."""
+    spec, written = memory.spec, dict[Key, dict[str, Any]]()
+    if spec.emits:
+        units = 0
+        for rows in settled.emitted:
+            given = [(key, dict(zip(spec.writes, values, strict=True))) for key, values in rows]
+            done = [(key, fields) for key, fields in given if memory.upsert(key, fields)]
+            written |= dict(done)
+            units += bool(done)
+        return written, units
+    for i, values in zip(settled.index, settled.values, strict=True):
+        key, fields = settled.page.keys[i], dict(zip(spec.writes, values, strict=True))
+        if memory.write(key, fields):
+            written[key] = fields
+    return written, len(written)
 
 
 def assert_idempotent(
@@ -220,7 +238,7 @@ class Memory:
         if spec.where is not None and not evaluate(spec.where, row, self.params):
             return False
         target = self.target.get(key)
-        if target is None:
+        if target is None or spec.emits:  # what a unit will write is not known yet
             return True
         if spec.stamp is not None and look(target, spec.stamp) != spec.version:
             return True
@@ -251,6 +269,17 @@ class Memory:
         if row is None:
             values = [self.source[key][part.column] for part in self.spec.key]
             row = self.target[key] = dict(zip(self.spec.into_key, values, strict=True))
+        elif all(look(row, name) == value for name, value in fields.items()):
+            return False
+        for name, value in fields.items():
+            put(row, name, copy.deepcopy(value))
+        return True
+
+    def upsert(self, key: Key, fields: Mapping[str, Any]) -> bool:
+        """Insert or update a row that a unit gave; False where it stood there already."""
+        row = self.target.get(key)
+        if row is None:
+            row = self.target[key] = dict(zip(self.spec.into_key, key, strict=True))
         elif all(look(row, name) == value for name, value in fields.items()):
             return False
         for name, value in fields.items():

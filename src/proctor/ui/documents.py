@@ -96,6 +96,7 @@ def snapshot(seen: Snapshot) -> dict[str, Any]:
         "eta_seconds": _range(seen.eta),
         "chunks_applied": seen.chunks_applied,
         "chunks_undone": seen.chunks_undone,
+        "units": dict(seen.units.states) if seen.units else None,
         "chunk_rows": seen.chunk_rows,
         "workers": seen.workers,
         "throttle": [plain(s) | {"load": s.load} for s in seen.throttle],

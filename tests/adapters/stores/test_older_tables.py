@@ -21,12 +21,14 @@ from proctor.testing.conformance.acting import (
 )
 
 IN_SQLITE = [
+    "DROP TABLE proctor_units",
     *(f"ALTER TABLE proctor_chunks DROP COLUMN {n}" for n in ("undo_rows", "undo_books")),
     "ALTER TABLE proctor_chunks DROP COLUMN undo_left",
     "ALTER TABLE proctor_runs DROP COLUMN estimated",
     "UPDATE proctor_meta SET value = '1' WHERE key = 'version'",
 ]
 IN_POSTGRES = [
+    "DROP TABLE proctor.units",
     "ALTER TABLE proctor.chunks DROP COLUMN undo_books, DROP COLUMN undo_left",
     "ALTER TABLE proctor.runs DROP COLUMN estimated",
     "UPDATE proctor.meta SET version = 1",

@@ -3,10 +3,10 @@
 import pytest
 
 from pgcases import PostgresHarness
-from proctor.testing.conformance import StoreConformance
+from proctor.testing.conformance import GridConformance, StoreConformance
 
 
-class TestPostgresStore(StoreConformance):
+class TestPostgresStore(StoreConformance, GridConformance):
     @pytest.fixture
     async def harness(self, pg):
         harness = PostgresHarness(pg)

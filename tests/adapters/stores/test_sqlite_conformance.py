@@ -3,10 +3,10 @@
 import pytest
 
 from adapters.stores.sqlite_harness import SqliteHarness
-from proctor.testing.conformance import StoreConformance
+from proctor.testing.conformance import GridConformance, StoreConformance
 
 
-class TestSqlite(StoreConformance):
+class TestSqlite(StoreConformance, GridConformance):
     """In the mode that most files are in today."""
 
     journal_mode = "wal"

@@ -23,6 +23,8 @@ pytest.register_assert_rewrite(
         for name in ("permitting", "surveying", "undoing", "watching")
     ),
     "proctor.testing.conformance.holding",
+    "proctor.testing.conformance.emitting",
+    "proctor.testing.conformance.retracting",
     "proctor.testing.conformance.ledger",
     "proctor.testing.conformance.purse",
     "proctor.testing.conformance.shelving",
@@ -34,10 +36,14 @@ from proctor.testing.conformance.ledger import (  # noqa: E402
     LedgerConformance,
 )
 from proctor.testing.conformance.purse import PurseConformance  # noqa: E402
-from proctor.testing.conformance.store import StoreConformance  # noqa: E402
+from proctor.testing.conformance.store import (  # noqa: E402
+    GridConformance,
+    StoreConformance,
+)
 
 __all__ = [
     "DurableLedgerConformance",
+    "GridConformance",
     "Harness",
     "LedgerConformance",
     "PurseConformance",

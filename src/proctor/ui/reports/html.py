@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from proctor.engine.snapshot import Report
 from proctor.model import Bucket, ChunkState
-from proctor.ui import bills, words
+from proctor.ui import bills, units, words
 from proctor.ui.reports import charts
 
 TEMPLATES: Final = Path(__file__).with_name("templates")
@@ -47,6 +47,7 @@ def render(report: Report) -> str:
         style=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
         words=words,
         bills=bills,
+        units=units,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from proctor.engine.snapshot import Report
 from proctor.model import ChunkRecord
-from proctor.ui import documents
+from proctor.ui import documents, units
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -33,16 +33,14 @@ def document(report: Report) -> dict[str, Any]:
         "buckets": documents.buckets(books),
         "books_balance": books.balances,
         "still_eligible": documents.plain(report.run.still_eligible),
+        "units": units.document(report.units),
         "failures": {
             "total": report.issues_total,
             "by_reason": documents.plain(report.issues_by_reason),
             "listed": documents.plain(report.issues),
         },
         "chunks": [_chunk(c) for c in report.chunks],
-        "rates": [
-            {"at": documents.plain(at), "rows_per_second": value} for at, value in report.rates
-        ],
-        "throttle": [{"at": documents.plain(at), "reason": why} for at, why in report.throttle],
+        **_over_time(report),
         **_paid(report),
         "sample": documents.plain(report.sample),
         "actions": [
@@ -70,6 +68,16 @@ def _chunk(c: ChunkRecord) -> dict[str, Any]:
         "buckets": documents.buckets(c.outcome),
         "undone": c.undone,
         "has_undo": c.has_undo,
+    }
+
+
+def _over_time(report: Report) -> dict[str, Any]:
+    """How fast it went, and when and why it waited."""
+    return {
+        "rates": [
+            {"at": documents.plain(at), "rows_per_second": value} for at, value in report.rates
+        ],
+        "throttle": [{"at": documents.plain(at), "reason": why} for at, why in report.throttle],
     }
 
 

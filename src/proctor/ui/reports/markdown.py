@@ -8,7 +8,7 @@ from typing import Final
 from proctor.engine.hints import pasteable
 from proctor.engine.snapshot import Preview, Report
 from proctor.model import Bucket, ChunkState
-from proctor.ui import bills, words
+from proctor.ui import bills, units, words
 
 CUT: Final = 120
 """Characters of a value in a table cell."""
@@ -23,6 +23,7 @@ def render(report: Report) -> str:
     parts = [
         _head(report),
         _books(report),
+        _units(report),
         _section("Warnings", _bullets(report.warnings)),
         _failures(report),
         _chunks(report),
@@ -95,6 +96,23 @@ def _books(report: Report) -> str:
         f"{table(('Bucket', 'Rows', 'Share'), rows)}\n\n"
         f"Eligible at the start: {expected}. Still eligible at the end: {left}.",
     )
+
+
+def _units(report: Report) -> str:
+    """The units of a grid: by state, what their author counted, and those that want looking at."""
+    seen = report.units
+    if seen is None:
+        return ""
+    body = table(("State", "Units"), [(name, f"{n:,}") for name, n in seen.states.items()])
+    if said := units.totals(seen):
+        body += f"\n\nOver all units: {cell(said, KEY_CUT)}."
+    if listed := units.to_see(seen):
+        rows = [
+            (cell(words.key(u.key), KEY_CUT), u.state.value, f"{u.attempts:,}", cell(u.reason))
+            for u in listed[:LISTED]
+        ]
+        body += "\n\n" + table(("Unit", "State", "Attempts", "Why"), rows)
+    return _section("Units", body)
 
 
 def _failures(report: Report) -> str:

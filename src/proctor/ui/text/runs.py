@@ -14,7 +14,7 @@ from rich.text import Text
 from proctor.engine.hints import pasteable
 from proctor.engine.snapshot import Report, Rollback, Snapshot, Verification
 from proctor.model import Bucket, Run, RunState, Tuning
-from proctor.ui import bills, words
+from proctor.ui import bills, units, words
 from proctor.ui.live import STATE_COLOURS
 from proctor.ui.text import paid
 from proctor.ui.text.blocks import Fitting, facts, heading, listing, table
@@ -105,6 +105,8 @@ def one(seen: Snapshot) -> list[RenderableType]:
                 ("rows read", _of(run) + _unended(run)),
                 ("buckets", words.buckets(run.outcome)),
                 ("still eligible", words.visible(words.still_eligible(run))),
+                ("units", units.states(seen.units)),
+                ("they counted", units.totals(seen.units)),
                 ("undone", _undone(seen)),
                 ("parameters", words.visible(run.params if run.params not in ("", "{}") else "")),
                 ("knobs", knobs(run.tuning)),
@@ -186,6 +188,8 @@ def ended(report: Report, files: Mapping[str, Path], *, why: str = "") -> list[R
                 ("foreseen", bills.foreseen(report.planned, report.paid, run.outcome.written)),
                 ("keys missed", words.missed(report.missed)),
                 ("still eligible", words.visible(words.still_eligible(run))),
+                ("units", units.states(report.units)),
+                ("they counted", units.totals(report.units)),
                 ("exit code 1", words.visible(why)),
                 ("report", words.place(files["html"]) if "html" in files else ""),
                 ("statistics", words.place(files["json"]) if "json" in files else ""),

@@ -17,7 +17,7 @@ from proctor.adapters.stores.away.data import Data
 from proctor.adapters.stores.away.progress import Progress
 from proctor.adapters.stores.away.settling import AwayBook, Settler
 from proctor.adapters.stores.away.tables import RUNS
-from proctor.errors import ConfigError, OperatorError
+from proctor.errors import ConfigError, OperatorError, TargetError
 from proctor.model import (
     Applied,
     ChunkRecord,
@@ -36,6 +36,7 @@ from proctor.model import (
     Survey,
     Tuning,
     Undone,
+    Unit,
 )
 from proctor.ports import Manners, Opening, Permit, Store, Terms, UndoTerms, granted
 
@@ -114,6 +115,13 @@ class AwayStore:
 
     async def inspect(self, spec: Spec) -> Shape:
         """Check the spec against the schema; the plan says what this mode loses."""
+        if spec.attempts:
+            raise TargetError(
+                f"{spec.backfill} is a grid, whose units are kept beside the rows that they write",
+                found='progress = "ledger", with which no table of Proctor\'s is made there',
+                fix="let Proctor keep its tables beside the data, or write the units into a table "
+                "of your own and name that as the source: table(…, key=…)",
+            )
         shape = await self._data.rows.inspect(spec)
         warnings = (*shape.warnings, LOSES, self._data.warning)
         return replace(shape, can_create=True, beside=False, warnings=warnings)
@@ -354,6 +362,10 @@ class AwayStore:
         if not await self._progress.present():
             return []
         return await self._progress.read(lambda c: chunks.listing(c, run))
+
+    async def units(self, run: str) -> list[Unit]:  # noqa: ARG002 - as the port has it
+        """None: a grid is refused here."""
+        return []
 
     async def left_alone(self, run: str) -> Mapping[int, Sequence[Issue]]:
         """By chunk, the rows that undoing it left alone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Protocol
@@ -33,6 +33,7 @@ from proctor.model import (
     Lease,
     Outcome,
     Settled,
+    UnitNote,
 )
 from proctor.ports import Terms
 
@@ -189,6 +190,11 @@ class Books:
     outcome: Outcome
     issues: tuple[Issue, ...]
     retried: tuple[Key, ...] = ()
+    rows: int | None = None
+    """Rows in the journal, where they are not the rows that were counted."""
+    written: tuple[Key, ...] = ()
+    """The units that were written, and `notes` of all that were tried; of rows neither is kept."""
+    notes: Mapping[Key, UnitNote] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """A row in two buckets, or in none, is a bug that must not reach the target."""
@@ -218,6 +224,8 @@ def books_of(lease: Lease, terms: Terms, settled: Settled, rows: Batch, ended: E
         outcome=counted(settled.outcome.plus(Bucket.WRITTEN, len(ended.written)), issues),
         issues=(*settled.issues, *issues),
         retried=() if last else tuple(rows.keys[p] for p in sorted(ended.moved)),
+        written=tuple(rows.keys[p] for p in ended.written) if settled.notes else (),
+        notes=settled.notes,
     )
 
 
@@ -251,7 +259,7 @@ async def keep(
     made = await work.commit(
         f"UPDATE proctor.chunks SET {sums}, code = {text(terms.code)}, "
         f"took = {tables.seconds(took)}, undo = {blob(undo)}, "
-        f"undo_rows = {books.outcome.written}, "
+        f"undo_rows = {books.outcome.written if books.rows is None else books.rows}, "
         f"issues = {blob(records.pack_issues(books.issues))} "
         f"WHERE run = {text(chunk.run)} AND number = {chunk.number}{child}"
     )

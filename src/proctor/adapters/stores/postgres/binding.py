@@ -11,13 +11,15 @@ from proctor.adapters.stores.postgres import catalog, fills, keys
 from proctor.adapters.stores.postgres.catalog import Field, Relation
 from proctor.adapters.stores.postgres.fills import Document, Fill
 from proctor.adapters.stores.postgres.keys import KeyColumn
-from proctor.adapters.stores.postgres.literal import ident, scalar
+from proctor.adapters.stores.postgres.literal import ident, scalar, text
 from proctor.adapters.stores.postgres.pool import Transaction
+from proctor.adapters.stores.unitbook import axes
 from proctor.errors import TargetError
 from proctor.model import Guard, Key, Source, Span, Spec
 
 SOURCE = '"proctor_source"'
 TARGET = '"proctor_target"'
+_UNITS = "SELECT pg_catalog.to_regclass('proctor.units') IS NOT NULL"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,8 @@ class Binding:
     target: Relation
     key: tuple[KeyColumn, ...]
     writes: tuple[Fill, ...]
+    units_kept: bool = False
+    """Whether the database remembers units: not before the first run of a grid."""
 
     @property
     def apart(self) -> bool:
@@ -136,7 +140,7 @@ class Binding:
     @cached_property
     def joined(self) -> str:
         """The scanned rows, with the target row beside each where that is another one."""
-        if not self.apart:
+        if not self.apart or self.spec.emits:
             return self.scanned
         target = self.target
         on = " AND ".join(
@@ -158,8 +162,27 @@ class Binding:
         """Whether a joined row is eligible."""
         if not self.apart:
             return f"({self.where} AND {self.open_row})"
+        if self.spec.emits:
+            return f"({SOURCE}.proctor_where AND {self.open_unit})"
         wanted = f"{TARGET}.proctor_there IS NULL OR {TARGET}.proctor_open"
-        return f"({SOURCE}.proctor_where AND ({wanted}))"
+        unit = f" AND {self.open_unit}" if self.spec.attempts else ""
+        return f"({SOURCE}.proctor_where AND ({wanted}){unit})"
+
+    @cached_property
+    def open_unit(self) -> str:
+        """Whether a unit has attempts left, and one that emits is not done yet."""
+        if not self.units_kept:
+            return "true"
+        place = {c.field.name: sql for c, (sql, _) in zip(self.key, self.parts, strict=True)}
+        named = ", ".join(f"{text(axis)}, {place[axis]}" for axis, _ in axes(self.spec))
+        done = "state = 'completed' OR " if self.spec.emits else ""
+        return (
+            "NOT EXISTS (SELECT FROM proctor.units "
+            f"WHERE backfill = {text(self.spec.backfill)} "
+            f"AND unit = pg_catalog.jsonb_build_object({named}) "
+            f"AND version = {text(self.spec.version)} "
+            f"AND ({done}state = 'failed' AND attempts >= {self.spec.attempts}))"
+        )
 
     def _images(self, alias: str) -> list[str]:
         """Images of the written fields, then the levels of the deep ones."""
@@ -169,7 +192,11 @@ class Binding:
     @cached_property
     def selected(self) -> str:
         """The select list of a page: key, versions, images, levels, columns."""
-        if self.apart:
+        if self.spec.emits:  # the rows that a unit will write are not known yet
+            count = len(self.writes) + sum(f.deep for f in self.writes)
+            versions = [f"{SOURCE}.proctor_version", "NULL::pg_catalog.text"]
+            images = ["NULL::pg_catalog.text"] * count
+        elif self.apart:
             count = len(self.writes) + sum(f.deep for f in self.writes)
             versions = [f"{SOURCE}.proctor_version", f"{TARGET}.proctor_there"]
             images = [f"{TARGET}.proctor_i{n}" for n in range(count)]
@@ -251,6 +278,10 @@ async def bind(work: Transaction, spec: Spec) -> Binding:
         source, fields = target, dict(target.fields)
     _refuse(spec, fields)
     names = spec.into_key or tuple(p.column for p in spec.key)
+    targets = target.fields
+    if spec.emits:  # a unit's key has no place in the rows that it gives
+        names, targets = tuple(p.column for p in spec.key), fields
+    kept = await work.fetch(_UNITS) if spec.attempts else [(False,)]
     return Binding(
         spec=spec,
         source=source,
@@ -259,12 +290,13 @@ async def bind(work: Transaction, spec: Spec) -> Binding:
         key=tuple(
             KeyColumn(
                 field=_column(fields, part.column, spec.source, "key"),
-                target=_column(target.fields, name, spec.target, "key"),
+                target=_column(targets, name, spec.target, "key"),
                 descending=part.descending,
             )
             for part, name in zip(spec.key, names, strict=True)
         ),
         writes=fills.resolve(spec, target),
+        units_kept=bool(kept[0][0]),
     )
 
 

@@ -113,20 +113,30 @@ def _refuse_keys(binding: Binding) -> None:
         _refuse_key(binding.source, fields, "key")
     else:
         _refuse_loose(fields, "the key of the query")
-    if binding.apart:
+    if binding.apart and not binding.spec.emits:
         _refuse_key(binding.target, [c.target for c in binding.key], "into key")
-        names = {c.target.name for c in binding.key}
-        exact = [
-            i
-            for i in binding.target.indexes
-            if i.unique and i.usable and i.immediate and set(i.columns) == names
-        ]
-        if not exact:
-            raise TargetError(
-                f"no unique index of {binding.target.name} covers exactly its key",
-                found=f"the key is {', '.join(sorted(names))}",
-                fix="create one: an upsert needs it to tell rows apart",
-            )
+        _refuse_inexact(binding)
+
+
+def refuse_emitted(written: Binding) -> None:
+    """Rows that units emit are told apart by one unique index, which an upsert needs."""
+    _refuse_key(written.target, [c.target for c in written.key], "key of emits")
+    _refuse_inexact(written)
+
+
+def _refuse_inexact(binding: Binding) -> None:
+    names = {c.target.name for c in binding.key}
+    exact = [
+        i
+        for i in binding.target.indexes
+        if i.unique and i.usable and i.immediate and set(i.columns) == names
+    ]
+    if not exact:
+        raise TargetError(
+            f"no unique index of {binding.target.name} covers exactly its key",
+            found=f"the key is {', '.join(sorted(names))}",
+            fix="create one: an upsert needs it to tell rows apart",
+        )
 
 
 def _refuse_key(relation: Relation, fields: list[Field], role: str) -> None:
@@ -164,7 +174,8 @@ def _refuse_loose(fields: list[Field], key: str) -> None:
 
 
 def _refuse_fills(binding: Binding) -> None:
-    keys = {c.target.name for c in binding.key}
+    emits = binding.spec.emits
+    keys = set(binding.spec.into_key) if emits else {c.target.name for c in binding.key}
     for fill in binding.writes:
         field = fill.field
         if field.name in keys:

@@ -13,6 +13,8 @@ from proctor.model import Guard, Source, Spec
 
 def whole(spec: Spec) -> Spec:
     """The target alone and all of it: no condition, and no source beside it."""
+    if spec.emits:
+        return spec.written
     names = spec.into_key or tuple(part.column for part in spec.key)
     return replace(
         spec,

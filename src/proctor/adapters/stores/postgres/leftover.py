@@ -102,6 +102,7 @@ async def sweep(pool: Pool, binding: Binding, run: Run, number: int, rows: int) 
     async with pool.read(run.id) as work:
         found = await issues(work, run.id, None)
         conflicted = frozenset(i.key for i in found if i.bucket is Bucket.CONFLICTED)
+    rows = binding.spec.chunk_rows(rows)
     making = _Sweep(run=run.id, number=number, conflicted=conflicted)
     total = 0
     async with pool.write(run.id, patient=True) as work:
@@ -212,12 +213,15 @@ async def _settled(
         f"AND {bounds} ORDER BY number"
     )
     for (number,) in numbers:
-        ((undo, packed),) = await ask(
-            f"SELECT undo, issues FROM proctor.chunks WHERE run = {text(run.id)} "
+        ((undo, packed, upto, listed),) = await ask(
+            f"SELECT undo, issues, upto, keys FROM proctor.chunks WHERE run = {text(run.id)} "
             f"AND number = {number}"
         )
         settled = {i.key: i.bucket.value for i in records.unpack_issues(packed)}
-        if undo is not None:
+        if undo is not None and binding.spec.emits:  # its keys are those of emitted rows
+            units = records.keys_from_json(listed) or (records.key_from_json(upto) or (),)
+            settled |= dict.fromkeys(units, WRITTEN)
+        elif undo is not None:
             settled |= dict.fromkeys(journal.unpack(undo).keys, WRITTEN)
         yield settled
 

@@ -37,6 +37,10 @@ class Kept:
     blob: bytes | None = None
     after: Key | None = None
     upto: Key | None = None
+    one: bool = False
+    """The rows are those of one unit, which is covered whole."""
+    later: Sequence[int] = ()
+    """Chunks of the run that may have written to the same rows since."""
     books: Undone = field(default_factory=Undone)
     """What undoing the chunk has come to so far; only where it was locked."""
 
@@ -111,6 +115,7 @@ async def undoer_of(work: Transaction, binding: Binding, found: Kept, data: byte
         upto=found.upto,
         references=await catalog.references(work, binding.target) if inserted else (),
         fields=await catalog.fields_now(work, binding.target) if inserted else (),
+        one=found.one,
     )
 
 
@@ -129,7 +134,7 @@ async def undo(
     if terms.dry_run:
         async with pool.read(run, snapshot=True) as work:
             found = await keeper.kept(work, run, number)
-            return await _look(work, binding, found, terms, started)
+            return await _look(work, binding, (run, found), terms, started)
     async with pool.write(run, deferred=False) as work:
         found = await keeper.kept(work, run, number, lock=True)
         if found.undoable is None or _too_old(found, terms):
@@ -205,14 +210,38 @@ def _books(
 
 
 async def _look(
-    work: Transaction, binding: Binding, found: Kept, terms: UndoTerms, started: float
+    work: Transaction,
+    binding: Binding,
+    chunk: tuple[str, Kept],
+    terms: UndoTerms,
+    started: float,
 ) -> Undone:
+    run, found = chunk
     if found.undoable is None or _too_old(found, terms):
         return Undone()
     undoer = await undoer_of(work, binding, found, found.undoable)
     covered = await undoer.covered(work, terms.span)
     states = await undoer.states(work, covered)
-    return _books(undoer, covered, {p: why for p, why in states.items() if why}, started)
+    reasons = {p: why for p, why in states.items() if why}
+    if terms.whole:  # newest first, so what later units wrote goes back before
+        reasons = await _not_overlaid(work, run, found, undoer, reasons)
+    return _books(undoer, covered, reasons, started)
+
+
+async def _not_overlaid(
+    work: Transaction, run: str, found: Kept, undoer: Undoer, reasons: dict[int, str]
+) -> dict[int, str]:
+    """The same without rows that a later unit of the run wrote too: nobody else changed them.
+
+    Looked up only where rows are not what this unit wrote, for each later journal is opened.
+    """
+    keys = {undoer.journal.keys[p]: p for p, why in reasons.items() if why == CHANGED}
+    for number in found.later if keys else ():
+        data = (await kept(work, run, number)).undoable
+        for key in journal.unpack(data).keys if data else ():
+            if key in keys:
+                reasons.pop(keys[key], None)
+    return reasons
 
 
 async def verify(
@@ -230,6 +259,7 @@ async def verify(
         states = await undoer.states(work, every)
         # That others refer to a row does not change what it holds.
         reasons = {p: why for p, why in states.items() if why and why != REFERENCED}
+        reasons = await _not_overlaid(work, run, found, undoer, reasons)
         return _books(undoer, every, reasons, started)
 
 
@@ -311,8 +341,11 @@ async def _forget(work: Transaction, run: str, number: int, wanted: set[Key]) ->
     found = await kept(work, run, number)
     if found.blob is None:
         return 0
+    unit = await _unit(work, run, number)
+    if unit is not None and unit not in wanted:
+        return 0
     undo = journal.unpack(found.blob)
-    rest = [p for p, key in enumerate(undo.keys) if key not in wanted]
+    rest = [p for p, key in enumerate(undo.keys) if unit is None and key not in wanted]
     lost = len(undo.keys) - len(rest)
     if lost:
         smaller = journal.pack(journal.subset(undo, rest)) if rest else None
@@ -321,3 +354,14 @@ async def _forget(work: Transaction, run: str, number: int, wanted: set[Key]) ->
             f"WHERE run = {text(run)} AND number = {number}"
         )
     return 0 if found.undone else lost
+
+
+async def _unit(work: Transaction, run: str, number: int) -> Key | None:
+    """The unit that a chunk's rows were emitted by; None where they are the rows themselves."""
+    ((spec, upto, keys),) = await work.fetch(
+        f"SELECT r.spec, c.upto, c.keys FROM proctor.chunks AS c JOIN proctor.runs AS r "
+        f"ON r.id = c.run WHERE c.run = {text(run)} AND c.number = {number}"
+    )
+    if not records.spec_from_json(spec).emits:
+        return None
+    return (records.keys_from_json(keys) or (records.key_from_json(upto) or (),))[0]

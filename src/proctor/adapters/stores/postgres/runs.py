@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from proctor.adapters.stores import records
-from proctor.adapters.stores.postgres import keys, tables
+from proctor.adapters.stores.postgres import keys, tables, units
 from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.claims import fenced
 from proctor.adapters.stores.postgres.literal import text, texts
@@ -98,7 +98,7 @@ async def _start(work: Transaction, binding: Binding, opening: Opening) -> None:
         "cursor": _json(before),
         "exhausted": str(bool(opening.span.keys) or opening.last is None),
     }
-    chunks = _listed_chunks(opening.run, listed)
+    chunks = _listed_chunks(opening.run, listed, spec.chunk_rows(KEYS_A_CHUNK))
     rows = ", ".join(
         tables.inserted(c, state=ChunkState.OPEN, fence=0, worker="", until="NULL") for c in chunks
     )
@@ -114,10 +114,10 @@ def _json(key: Key | None) -> str:
     return "NULL" if shown is None else text(shown)
 
 
-def _listed_chunks(run: str, listed: Sequence[Key]) -> list[Chunk]:
+def _listed_chunks(run: str, listed: Sequence[Key], size: int) -> list[Chunk]:
     chunks: list[Chunk] = []
-    for start in range(0, len(listed), KEYS_A_CHUNK):
-        part = tuple(listed[start : start + KEYS_A_CHUNK])
+    for start in range(0, len(listed), size):
+        part = tuple(listed[start : start + size])
         after = chunks[-1].upto if chunks else None
         chunks.append(Chunk(run=run, number=len(chunks) + 1, after=after, upto=part[-1], keys=part))
     return chunks
@@ -282,6 +282,8 @@ async def move(
         elif then is RunState.FAILED:
             # It may be resumed: what was claimed must be found again, and still be fenced.
             await _end_claims(work, name, "open", "('claimed')")
+        if then is RunState.ROLLED_BACK:
+            await units.take_all_back(work, run)
         rows = await work.commit(f"{tables.RUNS} WHERE r.id = {name}")
         return tables.run_of(rows[0])
 

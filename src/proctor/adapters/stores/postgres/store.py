@@ -6,6 +6,7 @@ import contextlib
 import time
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,6 +17,7 @@ from proctor.adapters.stores.numbers import one_number
 from proctor.adapters.stores.postgres import (
     applying,
     claims,
+    emitting,
     health,
     inside,
     inspecting,
@@ -27,6 +29,7 @@ from proctor.adapters.stores.postgres import (
     runs,
     script,
     tables,
+    units,
 )
 from proctor.adapters.stores.postgres.batch import batch
 from proctor.adapters.stores.postgres.binding import Binding, bind
@@ -52,6 +55,7 @@ from proctor.model import (
     Survey,
     Tuning,
     Undone,
+    Unit,
 )
 from proctor.ports import Manners, Opening, Permit, Terms, UndoTerms, granted
 
@@ -114,7 +118,10 @@ class PostgresStore:
     async def inspect(self, spec: Spec) -> Shape:
         """Check the spec against the schema, and say what a run would touch."""
         binding = await self._bound(spec, fresh=True)
+        written = await self._bound(spec.written, fresh=True) if spec.emits else None
         async with self._pool.read() as work:
+            if written is not None:
+                inspecting.refuse_emitted(written)
             return await inspecting.inspect(work, binding)
 
     async def survey(self, spec: Spec, span: Span, *, exact: bool = True) -> Survey:
@@ -148,6 +155,8 @@ class PostgresStore:
 
     async def unfit(self, spec: Spec, settled: Settled) -> Mapping[int, str]:
         """Rows whose values are not of their columns' types."""
+        if spec.emits:
+            return {}
         bad = batch(await self._bound(spec), settled).bad
         return {settled.index[i]: why for i, why in bad.items()}
 
@@ -164,6 +173,8 @@ class PostgresStore:
         run = await runs.open_run(self._pool, binding, opening)
         self._specs[run.id] = (time.monotonic(), opening.spec)
         self._tables = True
+        if opening.spec.attempts:  # from now on units are remembered, if they were not before
+            await self._bound(opening.spec, fresh=True)
         return run
 
     async def claim(
@@ -171,6 +182,7 @@ class PostgresStore:
     ) -> list[Lease]:
         """Up to `count` chunks."""
         want = claims.Want(worker=worker, count=count, rows=max(1, rows), lease=lease_for)
+        want = replace(want, rows=spec.chunk_rows(want.rows))
         return await claims.claim(self._pool, await self._bound(spec), run, want)
 
     async def read(
@@ -181,11 +193,16 @@ class PostgresStore:
 
     async def prepare(self, spec: Spec, settled: Settled) -> Settled:
         """Encode the rows of a chunk and judge which of them would change."""
-        return applying.prepare(await self._bound(spec), settled)
+        return settled if spec.emits else applying.prepare(await self._bound(spec), settled)
 
     async def apply(self, spec: Spec, lease: Lease, settled: Settled, terms: Terms) -> Applied:
         """Write one chunk."""
-        return await applying.apply(self._pool, await self._bound(spec), lease, settled, terms)
+        if spec.emits:
+            written = await self._bound(spec.written)
+            return await emitting.apply(self._pool, spec, written, (lease, settled), terms)
+        keeper = units.Keeping(self._pool, spec) if spec.attempts else None
+        binding = await self._bound(spec)
+        return await applying.apply(self._pool, binding, lease, settled, terms, keeper=keeper)
 
     async def apply_sql(
         self, spec: Spec, lease: Lease, terms: Terms, *, permit: Permit = granted
@@ -246,13 +263,13 @@ class PostgresStore:
     ) -> Undone:
         """Undo one applied chunk."""
         await permit()
-        binding = await self._bound_run(run.id)
-        return await rollback.undo(self._pool, binding, run.id, number, terms)
+        written, keeper = await self._kept_by(run.id, terms.span)
+        return await rollback.undo(self._pool, written, run.id, number, terms, keeper=keeper)
 
     async def verify(self, run: Run, number: int) -> Undone:
         """Compare what one chunk wrote with what stands."""
-        binding = await self._bound_run(run.id)
-        return await rollback.verify(self._pool, binding, run.id, number)
+        written, keeper = await self._kept_by(run.id, Span())
+        return await rollback.verify(self._pool, written, run.id, number, keeper=keeper)
 
     async def written_keys(self, run: Run, number: int) -> list[Key]:
         """The keys that one chunk wrote."""
@@ -260,13 +277,14 @@ class PostgresStore:
 
     async def journalled(self, run: Run, number: int, count: int) -> list[Journalled]:
         """A few rows that one chunk wrote, before and after."""
-        binding = await self._bound_run(run.id)
+        binding, _ = await self._kept_by(run.id, Span())
         return await rollback.journalled(self._pool, binding, run.id, number, count)
 
     async def undo_script(self, run: Run, numbers: Sequence[int]) -> AsyncIterator[str]:
         """SQL that undoes these chunks without Proctor."""
-        binding = await self._bound_run(run.id, fresh=True)
-        async for piece in script.script(self._pool, binding, run, numbers):
+        await self._bound_run(run.id, fresh=True)
+        binding, keeper = await self._kept_by(run.id, Span())
+        async for piece in script.script(self._pool, binding, run, numbers, keeper=keeper):
             yield piece
 
     async def prune(
@@ -311,6 +329,14 @@ class PostgresStore:
             await self._bound(spec)
         return spec
 
+    async def _kept_by(self, run: str, span: Span) -> tuple[Binding, units.Units | None]:
+        """What binds the rows that a run wrote, and who keeps their undo data if it has units."""
+        binding = await self._bound_run(run)
+        if not binding.spec.attempts:
+            return binding, None
+        written = await self._bound(binding.spec.written) if binding.spec.emits else binding
+        return written, units.Units(binding, span)
+
     async def _bound_run(self, run: str, *, fresh: bool = False) -> Binding:
         """The binding of a run's own spec."""
         known = self._specs.get(run)
@@ -324,6 +350,14 @@ class PostgresStore:
             if not await self._present(work):
                 return []
             return [tables.record_of(row) for row in await runs.chunk_rows(work, run)]
+
+    async def units(self, run: str) -> list[Unit]:
+        """Every unit of a run's grid as it stands."""
+        binding = await self._bound_run(run)
+        if not binding.spec.attempts:
+            return []
+        async with self._pool.read() as work:
+            return await units.every(work, binding, run)
 
     async def left_alone(self, run: str) -> Mapping[int, Sequence[Issue]]:
         """By chunk, the rows that undoing it left alone."""

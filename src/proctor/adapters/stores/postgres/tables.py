@@ -63,7 +63,15 @@ SECOND: Final = """
 ALTER TABLE proctor.runs ADD COLUMN estimated boolean NOT NULL DEFAULT false;
 ALTER TABLE proctor.chunks ADD COLUMN undo_books text, ADD COLUMN undo_left bytea"""
 
-MIGRATIONS: Final = (FIRST, SECOND)
+THIRD: Final = """
+CREATE TABLE proctor.units (
+  backfill text NOT NULL, unit jsonb NOT NULL, state text NOT NULL, attempts int NOT NULL,
+  run text NOT NULL, version text NOT NULL, started timestamptz, completed timestamptz,
+  emitted int NOT NULL, metrics jsonb NOT NULL, reason text NOT NULL, before text,
+  PRIMARY KEY (backfill, unit));
+REVOKE ALL ON proctor.units FROM PUBLIC"""
+
+MIGRATIONS: Final = (FIRST, SECOND, THIRD)
 """Each brings the tables from the version that is its position to the next; only ever added to."""
 VERSION: Final = len(MIGRATIONS)
 

@@ -44,6 +44,8 @@ class Undoer:
     """Foreign keys onto the target as they are now, where rows are to be deleted."""
     fields: tuple[Field, ...] = ()
     """The target's columns as they are now, where rows are to be deleted."""
+    one: bool = False
+    """The rows are those of one unit, which is covered whole."""
 
     @cached_property
     def inserted(self) -> dict[int, int]:
@@ -295,7 +297,7 @@ class Undoer:
     async def covered(self, work: Transaction, span: Span) -> list[int]:
         """The positions of the rows that a span covers."""
         every = list(range(len(self.journal.keys)))
-        if span.whole or not every:
+        if span.whole or self.one or not every:
             return every
         if span.keys:
             wanted = set(span.keys)

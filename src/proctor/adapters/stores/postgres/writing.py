@@ -48,6 +48,8 @@ class Writer:
 
     batch: Batch
     chunk: Chunk
+    ranged: bool = True
+    """Whether the rows' keys lie in the chunk's range."""
 
     @property
     def binding(self) -> Binding:
@@ -72,6 +74,8 @@ class Writer:
         binding = self.binding
         values = sent(binding.key, on_target=True)
         on = [f"{sql} = {v}" for v, (sql, _) in zip(values, binding.target_parts, strict=True)]
+        if not self.ranged:
+            return " AND ".join(on)
         return " AND ".join([*on, f"({binding.between(self.chunk.after, self.chunk.upto)})"])
 
     @cached_property

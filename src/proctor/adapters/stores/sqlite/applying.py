@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from proctor.adapters.stores.records import outcome_to_json, pack_issues, time_to_text
-from proctor.adapters.stores.sqlite import tables
+from proctor.adapters.stores.sqlite import tables, units
 from proctor.adapters.stores.sqlite.claiming import add_chunk
 from proctor.adapters.stores.sqlite.faults import Refusal, is_refusal
 from proctor.adapters.stores.sqlite.keys import to_keys
@@ -79,8 +79,8 @@ def _apply(
             work,
             lease,
             terms,
-            outcome=settled.outcome,
-            issues=settled.issues,
+            spec=spec,
+            settled=settled,
             moved=moved,
             began=began,
         )
@@ -168,15 +168,19 @@ def close_books(
     lease: Lease,
     terms: Terms,
     *,
-    outcome: Outcome,
-    issues: Sequence[Issue],
+    spec: Spec,
+    settled: Settled,
     moved: Sequence[Key],
     began: float,
+    emitted: int | None = None,
 ) -> Applied:
-    """Count every row once, lease the moved ones again, and keep it all on the chunk."""
-    connection, chunk = work.connection, lease.chunk
+    """Count every row once, lease the moved ones again, and keep it all on the chunk.
+
+    `emitted` are the rows in the journal, where they are not the rows that were counted.
+    """
+    connection, chunk, outcome = work.connection, lease.chunk, settled.outcome
     retry = None
-    listed = [*issues, *work.issues]
+    listed = [*settled.issues, *work.issues]
     if moved and chunk.attempt >= terms.attempts:
         why = f"it changed between read and write {chunk.attempt} times"
         listed += [Issue(key=k, bucket=Bucket.CONFLICTED, reason=why) for k in moved]
@@ -188,8 +192,40 @@ def close_books(
     outcome = outcome.plus(Bucket.WRITTEN, work.written)
     if not outcome.balances:
         raise AssertionError(f"the books of chunk {chunk.number} do not balance: {outcome}")
-    now = utc_now()
-    connection.execute(
+    rows = work.written if emitted is None else emitted
+    _keep(work, lease, terms, (outcome, listed), rows=rows, began=began)
+    _add_to_run(connection, chunk, outcome)
+    if spec.attempts:
+        units.keep(
+            connection,
+            spec,
+            lease,
+            settled,
+            written=work.keys if work.written else (),
+            issues=listed,
+            emitted=1 if emitted is None else emitted,
+        )
+    return Applied(
+        outcome=outcome,
+        issues=tuple(listed),
+        took=timedelta(0),
+        retry=retry,
+        undo_bytes=len(work.undo or b""),
+    )
+
+
+def _keep(
+    work: Work,
+    lease: Lease,
+    terms: Terms,
+    books: tuple[Outcome, Sequence[Issue]],
+    *,
+    rows: int,
+    began: float,
+) -> None:
+    """The chunk's books and undo data, on its row."""
+    (outcome, listed), chunk = books, lease.chunk
+    work.connection.execute(
         "UPDATE proctor_chunks SET outcome = ?, issues = ?, undo = ?, has_undo = ?, "
         "undo_rows = ?, code = ?, applied = ?, took = ?, claimed_until = NULL "
         "WHERE run = ? AND number = ?",
@@ -198,21 +234,13 @@ def close_books(
             pack_issues(listed),
             work.undo,
             int(work.undo is not None),
-            work.written,
+            rows,
             terms.code,
-            time_to_text(now),
+            time_to_text(utc_now()),
             time.monotonic() - began,
             chunk.run,
             chunk.number,
         ),
-    )
-    _add_to_run(connection, chunk, outcome)
-    return Applied(
-        outcome=outcome,
-        issues=tuple(listed),
-        took=timedelta(0),
-        retry=retry,
-        undo_bytes=len(work.undo or b""),
     )
 
 

@@ -46,6 +46,7 @@ def claim(
         leases = [_take(connection, c, fence, worker, until) for c, fence in chunks]
         if len(leases) < count:
             frame = framed(session, connection, spec).frame
+            rows = spec.chunk_rows(rows)
             cutter = Cutter(session, connection, frame, run.id)
             new = cutter.cut(count - len(leases), rows)
             leases += [_take(connection, chunk, 0, worker, until) for chunk in new]

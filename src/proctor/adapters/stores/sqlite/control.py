@@ -17,7 +17,7 @@ from proctor.adapters.stores.records import (
     to_json,
     tuning_to_json,
 )
-from proctor.adapters.stores.sqlite import tables
+from proctor.adapters.stores.sqlite import tables, units
 from proctor.adapters.stores.sqlite.claiming import add_key_chunks
 from proctor.adapters.stores.sqlite.frame import Frame
 from proctor.adapters.stores.sqlite.keys import in_order, ranks, to_keys
@@ -95,7 +95,8 @@ def _start(session: Session, connection: sqlite3.Connection, opening: Opening) -
     )
     if span.keys:
         keys = list(span.keys)[: span.limit]
-        add_key_chunks(connection, opening.run, keys, size=KEYS_A_CHUNK, planned=True)
+        size = spec.chunk_rows(KEYS_A_CHUNK)
+        add_key_chunks(connection, opening.run, keys, size=size, planned=True)
 
 
 def as_stored(
@@ -218,6 +219,10 @@ def move(
                 found=f"it is {run.state.value}",
                 fix=f"this is possible from {', '.join(sorted(s.value for s in among))}",
             )
+        if then is RunState.ROLLED_BACK:
+            spec = units.spec_of_run(connection, run.id)
+            if spec.attempts:
+                units.take_all_back(connection, spec, run.id)
         now = time_to_text(utc_now())
         connection.execute(
             "UPDATE proctor_runs SET state = ?, reason = ?, ended = coalesce(ended, ?), "

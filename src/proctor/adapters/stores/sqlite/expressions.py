@@ -17,7 +17,7 @@ from proctor.adapters.stores.sqlite.keys import among, lacking, to_keys
 from proctor.adapters.stores.sqlite.rows import Layout, framed, page_images, rows_of_chunk
 from proctor.adapters.stores.sqlite.session import Session
 from proctor.adapters.stores.sqlite.work import Work, write_work
-from proctor.model import Applied, Bucket, Issue, Key, Lease, Outcome, Spec
+from proctor.model import Applied, Bucket, Issue, Key, Lease, Outcome, Page, Settled, Spec
 from proctor.ports import Terms
 
 
@@ -65,9 +65,22 @@ def _apply(
         for issue in bad:
             outcome = outcome.plus(issue.bucket)
         applied = close_books(
-            work, lease, terms, outcome=outcome, issues=bad, moved=(), began=began
+            work,
+            lease,
+            terms,
+            spec=spec,
+            settled=Settled(
+                page=_nothing(), index=(), values=(), outcome=outcome, issues=tuple(bad)
+            ),
+            moved=(),
+            began=began,
         )
     return replace(applied, took=timedelta(seconds=time.monotonic() - began))
+
+
+def _nothing() -> Page:
+    """No page was brought here: the database computed by itself."""
+    return Page(keys=(), rows=(), versions=(), images=())
 
 
 def select_computed(form: Layout, condition: str) -> str:

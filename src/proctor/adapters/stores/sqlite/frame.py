@@ -17,6 +17,7 @@ from proctor.adapters.stores.sqlite import catalog
 from proctor.adapters.stores.sqlite.catalog import Field, Table, ident
 from proctor.adapters.stores.sqlite.keys import KeyColumn, named
 from proctor.adapters.stores.sqlite.values import adapt
+from proctor.adapters.stores.unitbook import axes
 from proctor.errors import TargetError
 from proctor.model import Key, Source, Spec
 
@@ -58,11 +59,13 @@ class Frame:
     source_fields: Mapping[str, Field]
     fills: tuple[Fill, ...]
     values: Mapping[str, Any]
+    units_kept: bool = False
+    """Whether the file remembers units: not before the first run of a grid."""
 
     @property
     def into(self) -> bool:
-        """Whether rows are written to another table than they come from."""
-        return self.spec.into is not None
+        """Whether each row is written to another table than it comes from."""
+        return self.spec.into is not None and not self.spec.emits
 
     @cached_property
     def parts(self) -> list[tuple[str, bool]]:
@@ -104,12 +107,16 @@ class Frame:
     @cached_property
     def target_key(self) -> tuple[str, ...]:
         """The columns of the target that hold the key, in order."""
-        return self.spec.into_key if self.into else tuple(k.name for k in self.key)
+        return self.spec.into_key or tuple(k.name for k in self.key)
 
     @cached_property
     def eligible(self) -> str:
         """The condition of an eligible row, in the scope of `origin`."""
         ask = [f"({self.author(self.spec.where)}\n)"] if self.spec.where else []
+        if self.spec.attempts:
+            ask.append(self._open)
+        if self.spec.emits:
+            return " AND ".join(ask)
         missing = self._missing
         if self.into:
             on = " AND ".join(
@@ -121,6 +128,20 @@ class Frame:
                 f"AND NOT coalesce({missing}, 0))"
             )
         return " AND ".join([*ask, missing])
+
+    @cached_property
+    def _open(self) -> str:
+        """The condition of a unit with attempts left, and of one that emits that is not done."""
+        if not self.units_kept:
+            return "1"
+        place = {k.name: k.sql for k in self.key}
+        named = ", ".join(f"'{axis}', {place[axis]}" for axis, _ in axes(self.spec))
+        done = "state = 'completed' OR " if self.spec.emits else ""
+        return (
+            "NOT EXISTS (SELECT 1 FROM proctor_units WHERE backfill = :unit_of "
+            f"AND unit = json_object({named}) AND version = :stamp "
+            f"AND ({done}(state = 'failed' AND attempts >= :unit_attempts)))"
+        )
 
     @cached_property
     def _missing(self) -> str:
@@ -165,6 +186,7 @@ def frame_of(connection: sqlite3.Connection, spec: Spec) -> Frame:
     """Look the spec's tables up and compose its SQL; TargetError where they do not fit."""
     values = {f"p_{name}": adapt(value) for name, value in spec.params}
     values["stamp"] = spec.version
+    values |= {"unit_of": spec.backfill, "unit_attempts": spec.attempts}
     if spec.kind is Source.TABLE:
         source = catalog.table(connection, spec.source)
         spec = replace(spec, source=source.name)
@@ -198,6 +220,11 @@ def frame_of(connection: sqlite3.Connection, spec: Spec) -> Frame:
         source_fields=fields,
         fills=tuple(_fill(target, name) for name in spec.writes),
         values=values,
+        units_kept=bool(
+            connection.execute(
+                "SELECT 1 FROM sqlite_master WHERE name = 'proctor_units'"
+            ).fetchone()
+        ),
     )
 
 

@@ -130,7 +130,7 @@ def _check_key(connection: sqlite3.Connection, frame: Frame) -> None:
             )
     else:
         _check_query_key(connection, frame)
-    if frame.into:
+    if frame.spec.into:
         _check_into_key(frame)
     for column in frame.key:
         _check_values(connection, frame, column)
@@ -156,7 +156,7 @@ def _check_query_key(connection: sqlite3.Connection, frame: Frame) -> None:
 
 def _check_into_key(frame: Frame) -> None:
     into = frame.spec.into_key
-    if len(into) != len(frame.key):
+    if frame.into and len(into) != len(frame.key):
         raise TargetError(
             "the keys of source and target do not match",
             found=f"{len(frame.key)} columns against {len(into)}",
@@ -248,9 +248,9 @@ def _warnings(session: Session, connection: sqlite3.Connection, frame: Frame) ->
     (encoding,) = connection.execute("PRAGMA encoding").fetchone()
     if encoding != "UTF-8":
         yield f"the database is in {encoding}: text that is not valid cannot be restored exactly"
-    if frame.spec.guard is Guard.TARGET:
+    if frame.spec.guard is Guard.TARGET and not frame.spec.attempts:
         yield "only the target is guarded: a source row that changes meanwhile is not noticed"
-    if _sorts(connection, frame):
+    if not frame.spec.attempts and _sorts(connection, frame):
         signs = ", ".join(f"-{k.name}" if k.descending else k.name for k in frame.key)
         yield (
             f"no index serves the key in its order ({signs}): every chunk sorts the rest of the "

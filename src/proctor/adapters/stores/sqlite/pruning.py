@@ -15,6 +15,7 @@ from proctor.adapters.stores.sqlite.keys import ranks
 from proctor.adapters.stores.sqlite.rows import framed
 from proctor.adapters.stores.sqlite.session import Session
 from proctor.adapters.stores.sqlite.undoing import spec_of
+from proctor.adapters.stores.sqlite.units import unit_of_chunk
 from proctor.errors import TargetError
 from proctor.model import Key
 
@@ -78,6 +79,10 @@ def _forget(
         return 0
     journal = unpack(row[0])
     wanted = {same(k) for k in keys}
+    if keys and spec_of(connection, run).emits:  # the keys are those of units
+        if same(unit_of_chunk(connection, run, number)) not in wanted:
+            return 0
+        keys = ()
     rest = [i for i, k in enumerate(journal.keys) if keys and same(k) not in wanted]
     gone = len(journal.keys) - len(rest)
     if not gone:

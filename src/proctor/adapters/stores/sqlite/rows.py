@@ -64,7 +64,7 @@ class Layout:
     def json_names(self) -> list[str]:
         """Columns given to the author as what their JSON text holds."""
         frame = self.frame
-        nested = {f.column.name for f in frame.fills if f.path and not frame.into}
+        nested = {f.column.name for f in frame.fills if f.path and not frame.spec.into}
         return [n for n in frame.reads if frame.source_fields[n].is_json or n in nested]
 
     @cached_property
@@ -119,7 +119,7 @@ def layout(frame: Frame) -> Layout:
     """Where everything stands."""
     written = [f.column.name for f in frame.fills] + list(frame.spec.preserve)
     key = [k.name for k in frame.key]
-    own = [] if frame.into else written
+    own = [] if frame.into or frame.spec.emits else written
     return Layout(
         frame=frame,
         source_names=tuple(dict.fromkeys([*frame.reads, *key, *own])),
@@ -248,6 +248,8 @@ def page_of(form: Layout, raw: list[tuple[Any, ...]], *, asked: Sequence[Key] = 
 
 def page_images(form: Layout, columns: Sequence[Sequence[Any]]) -> list[tuple[Image, ...] | None]:
     """The images of the written fields, None where an `into` row does not exist."""
+    if form.frame.spec.emits:  # the rows that a unit will write are not known yet
+        return [()] * len(columns[0])
     fields = [field_images(f, columns[form.at(f.column.name)]) for f in form.frame.fills]
     if not form.frame.into:
         return list(zip(*fields, strict=True))

@@ -32,7 +32,7 @@ def numbers_to_undo(session: Session, run: Run, numbers: Sequence[int]) -> list[
 
 def heading(session: Session, run: Run) -> str:
     """What the script is, before its first statement."""
-    frame = framed(session, session.quiet, spec_of(session.quiet, run.id)).frame
+    frame = framed(session, session.quiet, spec_of(session.quiet, run.id).written).frame
     return (
         f"-- Undo of run {_comment(run.id)} of backfill {_comment(run.backfill)} on table "
         f"{_comment(frame.target.name)}, by Proctor.\n"
@@ -49,7 +49,7 @@ def chunk_script(session: Session, run: Run, number: int) -> str:
         (blob,) = connection.execute(
             "SELECT undo FROM proctor_chunks WHERE run = ? AND number = ?", (run.id, number)
         ).fetchone()
-        frame = framed(session, connection, spec_of(connection, run.id)).frame
+        frame = framed(session, connection, spec_of(connection, run.id).written).frame
         journal = unpack(blob)
         lines = [f"\n-- chunk {number}: {len(journal.keys)} rows", "BEGIN IMMEDIATE;"]
         checks: list[str] = []

@@ -17,6 +17,15 @@ from proctor.adapters.stores.sqlite.values import image
 from proctor.model import ABSENT, Image, Key
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """The journal of one chunk."""
+
+    run: str
+    number: int
+    blob: bytes
+
+
 @dataclass(kw_only=True)
 class Standing:
     """One chunk's journal held against the rows as they stand.

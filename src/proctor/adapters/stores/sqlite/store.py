@@ -15,6 +15,7 @@ from proctor.adapters.stores.sqlite import (
     applying,
     claiming,
     control,
+    emitting,
     expressions,
     inspecting,
     pruning,
@@ -25,6 +26,7 @@ from proctor.adapters.stores.sqlite import (
     sweeping,
     tables,
     undoing,
+    units,
 )
 from proctor.adapters.stores.sqlite.session import Desk, ReadSession, Session
 from proctor.errors import UsageError
@@ -47,6 +49,7 @@ from proctor.model import (
     Survey,
     Tuning,
     Undone,
+    Unit,
 )
 from proctor.ports import Manners, Opening, Permit, Store, Terms, UndoTerms, granted
 
@@ -173,13 +176,14 @@ class SqliteStore:
 
     async def prepare(self, spec: Spec, settled: Settled) -> Settled:
         """Decide and pack the rows of a chunk before they hold the file's lock."""
-        if not self.reads_beside:
+        if not self.reads_beside or spec.emits:
             return settled
         return await self.beside.ask(applying.prepare, spec, settled)
 
     async def apply(self, spec: Spec, lease: Lease, settled: Settled, terms: Terms) -> Applied:
         """See the port."""
-        return await self.desk.ask(applying.apply, spec, lease, settled, terms)
+        write = emitting.apply if spec.emits else applying.apply
+        return await self.desk.ask(write, spec, lease, settled, terms)
 
     async def apply_sql(
         self, spec: Spec, lease: Lease, terms: Terms, *, permit: Permit = granted
@@ -289,6 +293,10 @@ class SqliteStore:
     async def chunks(self, run: str) -> list[ChunkRecord]:
         """See the port."""
         return await self.desk.ask(_chunks, run)
+
+    async def units(self, run: str) -> list[Unit]:
+        """See the port."""
+        return await self.desk.ask(units.every, run)
 
     async def left_alone(self, run: str) -> Mapping[int, Sequence[Issue]]:
         """See the port."""

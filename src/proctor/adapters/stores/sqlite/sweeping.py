@@ -18,6 +18,7 @@ from proctor.adapters.stores.sqlite.frame import Frame
 from proctor.adapters.stores.sqlite.keys import among, compare, to_keys
 from proctor.adapters.stores.sqlite.rows import framed
 from proctor.adapters.stores.sqlite.session import Desk, Session
+from proctor.adapters.stores.sqlite.units import unit_of_chunk
 from proctor.errors import Fenced
 from proctor.model import Bucket, Chunk, Key, Run, Spec
 
@@ -38,7 +39,7 @@ async def sweep(desk: Desk[Session], run: Run, spec: Spec, number: int, rows: in
     left: list[Key] = []
     async for some in _still_eligible(desk, run, spec):
         left += [key for key, fate in some if fate in UNSETTLED]
-    return await desk.ask(_open, run, left, number, rows)
+    return await desk.ask(_open, run, left, number, spec.chunk_rows(rows))
 
 
 def _open(session: Session, run: Run, left: Sequence[Key], number: int, rows: int) -> int:
@@ -129,7 +130,7 @@ def _ground(session: Session, run: Run, spec: Spec) -> _Ground:
             if chunk.keys is None:
                 ranges.append(chunk)
             else:
-                listed |= _fates(connection, chunk)
+                listed |= _fates(connection, chunk, emits=spec.emits)
     if run.span.keys or run.span.limit is not None:
         return _Ground(ranges=(), keys=run.span.keys or tuple(listed), listed=listed)
     return _Ground(ranges=(*ranges, *_behind(frame, run, ranges)), keys=(), listed=listed)
@@ -161,7 +162,7 @@ def _within(
         frame = framed(session, connection, spec).frame
         for chunk in some:
             if keys := _eligible(session, connection, frame, chunk):
-                fates = _fates(connection, chunk)
+                fates = _fates(connection, chunk, emits=spec.emits)
                 found += [(k, listed.get(k) or fates.get(k, ARRIVED)) for k in keys]
     return found
 
@@ -191,7 +192,7 @@ def _select(
     return to_keys(list(zip(*rows, strict=True))) if rows else []
 
 
-def _fates(connection: sqlite3.Connection, chunk: Chunk) -> dict[Key, str]:
+def _fates(connection: sqlite3.Connection, chunk: Chunk, *, emits: bool) -> dict[Key, str]:
     """What became of each row of one chunk that was written or listed."""
     row = connection.execute(
         "SELECT issues, undo FROM proctor_chunks WHERE run = ? AND number = ?",
@@ -200,5 +201,6 @@ def _fates(connection: sqlite3.Connection, chunk: Chunk) -> dict[Key, str]:
     issues, undo = row or (None, None)
     fates = {i.key: i.bucket.value for i in unpack_issues(issues)}
     if undo is not None:
-        fates |= dict.fromkeys(unpack(undo).keys, WRITTEN)
+        keys = [unit_of_chunk(connection, chunk.run, chunk.number)] if emits else unpack(undo).keys
+        fates |= dict.fromkeys(keys, WRITTEN)
     return fates

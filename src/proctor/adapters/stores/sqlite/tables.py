@@ -68,6 +68,15 @@ STEPS: Final = (
     ALTER TABLE proctor_chunks ADD COLUMN undo_books TEXT;
     ALTER TABLE proctor_chunks ADD COLUMN undo_left BLOB;
     """,
+    """
+    CREATE TABLE proctor_units (
+        backfill TEXT NOT NULL, unit TEXT NOT NULL, state TEXT NOT NULL,
+        attempts INTEGER NOT NULL, run TEXT NOT NULL, version TEXT NOT NULL,
+        started TEXT, completed TEXT, emitted INTEGER NOT NULL, metrics TEXT NOT NULL,
+        reason TEXT NOT NULL, before TEXT,
+        PRIMARY KEY (backfill, unit)
+    ) WITHOUT ROWID;
+    """,
 )
 """Every version's step from the one before it; a step that was released is never changed."""
 

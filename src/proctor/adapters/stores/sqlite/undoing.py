@@ -10,16 +10,15 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from proctor.adapters.stores.journal import Undo, digest, pack, subset, unpack
+from proctor.adapters.stores.journal import digest, pack, subset, unpack
 from proctor.adapters.stores.records import (
     pack_issues,
-    spec_from_json,
     time_from_text,
     time_to_text,
     undone_from_json,
     undone_to_json,
 )
-from proctor.adapters.stores.sqlite import documents, tables
+from proctor.adapters.stores.sqlite import documents, tables, units
 from proctor.adapters.stores.sqlite.catalog import ident
 from proctor.adapters.stores.sqlite.control import known
 from proctor.adapters.stores.sqlite.faults import Refusal, is_refusal, reason
@@ -28,7 +27,7 @@ from proctor.adapters.stores.sqlite.keys import bound, compare, ranks
 from proctor.adapters.stores.sqlite.preserving import put_back
 from proctor.adapters.stores.sqlite.rows import Token, framed
 from proctor.adapters.stores.sqlite.session import ReadSession, Session, utc_now
-from proctor.adapters.stores.sqlite.standing import Standing, not_back, standing
+from proctor.adapters.stores.sqlite.standing import Kept, Standing, not_back, standing
 from proctor.adapters.stores.sqlite.values import bindable, images, value_of
 from proctor.adapters.stores.sqlite.writing import Batch, write, write_carefully
 from proctor.model import ABSENT, Bucket, Issue, Key, Run, Span, Spec, Undone
@@ -45,8 +44,7 @@ def spec_of(connection: sqlite3.Connection, run: str) -> Spec:
     """The spec that a run was begun with."""
     known(connection, run)
     id_ = tables.find_run(connection, run).id
-    (text,) = connection.execute("SELECT spec FROM proctor_runs WHERE id = ?", (id_,)).fetchone()
-    return spec_from_json(text)
+    return units.spec_of_run(connection, id_)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +67,12 @@ def foresee(session: ReadSession, run: Run, number: int, terms: UndoTerms) -> Fo
     version, commits = session.writer.version_seen, session.writer.commits_made
     with session.reading(session.main) as connection:
         kept = _kept(connection, run, number, terms)
-        found = None if kept is None else _chosen(session, connection, run, kept, terms)
+        found = None if kept is None else _chosen(session, connection, kept, terms)
     if kept is None or found is None:
         return None
     return Foreseen(
         token=None if version is None else (version, commits),
-        blob=kept,
+        blob=kept.blob,
         found=found,
         batch=_batch(found, _existing(found)),
     )
@@ -88,7 +86,9 @@ def undo(
     if terms.dry_run:
         with session.reading(session.quiet) as connection:
             kept = _kept(connection, run, number, terms)
-            found = None if kept is None else _chosen(session, connection, run, kept, terms)
+            found = None if kept is None else _chosen(session, connection, kept, terms)
+            if found is not None and terms.whole:  # newest first, so later units go first
+                units.overlaid(connection, run.id, number, found)
             done = Undone() if found is None else _forecast(connection, found)
     else:
         try:
@@ -116,10 +116,10 @@ def _undo(
         kept = _kept(connection, run, number, terms)
         if kept is None:
             return Undone()
-        if foreseen is not None and foreseen.stands(session, connection, kept):
+        if foreseen is not None and foreseen.stands(session, connection, kept.blob):
             found, batch = foreseen.found, foreseen.batch
         else:
-            now = _chosen(session, connection, run, kept, terms)
+            now = _chosen(session, connection, kept, terms)
             if now is None:
                 return Undone()
             found, batch = now, _batch(now, _existing(now))
@@ -130,10 +130,14 @@ def _undo(
         else:
             _keep_rest(connection, run, number, found, blocked)
         _keep_books(connection, run, number, undone, found.undo.keys)
+        spec = units.spec_of_run(connection, run.id)
+        if spec.attempts:
+            back = [found.undo.keys[i] for i in found.same]
+            units.take_back(connection, spec, run.id, number, back)
         return undone
 
 
-def _kept(connection: sqlite3.Connection, run: Run, number: int, terms: UndoTerms) -> bytes | None:
+def _kept(connection: sqlite3.Connection, run: Run, number: int, terms: UndoTerms) -> Kept | None:
     """The journal of a chunk that the terms cover; None where nothing is left to undo."""
     row = connection.execute(
         "SELECT undo, applied FROM proctor_chunks WHERE run = ? AND number = ? "
@@ -145,16 +149,26 @@ def _kept(connection: sqlite3.Connection, run: Run, number: int, terms: UndoTerm
     blob: bytes = row[0]
     applied = time_from_text(row[1])
     early = terms.since is not None and applied is not None and applied < terms.since
-    return None if early else blob
+    return None if early else Kept(run=run.id, number=number, blob=blob)
 
 
 def _chosen(
-    session: Session, connection: sqlite3.Connection, run: Run, kept: bytes, terms: UndoTerms
+    session: Session, connection: sqlite3.Connection, kept: Kept, terms: UndoTerms
 ) -> Standing | None:
-    """The rows of a journal that the terms cover, as they stand; None where there are none."""
-    frame = framed(session, connection, spec_of(connection, run.id)).frame
-    journal = unpack(kept)
-    positions = list(_covered(frame, journal, terms.span))
+    """The rows of a journal that the terms cover, as they stand; None where there are none.
+
+    Where units emit, the terms speak of units: all rows of one are covered, or none.
+    """
+    spec = units.spec_of_run(connection, kept.run)
+    frame = framed(session, connection, spec).frame
+    journal = unpack(kept.blob)
+    if spec.emits:
+        unit = units.unit_of_chunk(connection, kept.run, kept.number)
+        positions = list(range(len(journal.keys)))
+        positions = positions if any(True for _ in _covered(frame, [unit], terms.span)) else []
+        frame = framed(session, connection, spec.written).frame
+    else:
+        positions = list(_covered(frame, journal.keys, terms.span))
     if not positions:
         return None
     return standing(
@@ -168,9 +182,9 @@ def _existing(found: Standing) -> list[int]:
     return [i for i in found.same if i not in inserted]
 
 
-def _covered(frame: Frame, journal: Undo, span: Span) -> Iterator[int]:
+def _covered(frame: Frame, keys: Sequence[Key], span: Span) -> Iterator[int]:
     wanted = {ranks(frame.key, k) for k in span.keys}
-    for i, key in enumerate(journal.keys):
+    for i, key in enumerate(keys):
         if wanted and ranks(frame.key, key) not in wanted:
             continue
         if span.start is not None and compare(frame.key, key, span.start) < 0:
@@ -372,5 +386,8 @@ def verify(session: Session, run: Run, number: int) -> Undone:
     """Whether what one chunk wrote still stands."""
     with session.reading(session.quiet) as connection:
         kept = _kept(connection, run, number, UndoTerms())
-        found = None if kept is None else _chosen(session, connection, run, kept, UndoTerms())
-        return Undone() if found is None else _books(found, {})
+        found = None if kept is None else _chosen(session, connection, kept, UndoTerms())
+        if found is None:
+            return Undone()
+        units.overlaid(connection, run.id, number, found)
+        return _books(found, {})

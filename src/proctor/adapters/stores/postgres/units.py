@@ -1,0 +1,210 @@
+"""The units of a grid as the database remembers them: kept with the books, taken back with rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from proctor.adapters.stores import journal, records, unitbook
+from proctor.adapters.stores.postgres import applying
+from proctor.adapters.stores.postgres.binding import Binding
+from proctor.adapters.stores.postgres.literal import text
+from proctor.adapters.stores.postgres.pool import Pool, Transaction
+from proctor.adapters.stores.postgres.rollback import Beside, Kept
+from proctor.core.attempts import after
+from proctor.model import Key, Lease, Span, Spec, Undone, Unit
+
+COLUMNS: Final = ", ".join(unitbook.COLUMNS)
+_TYPES: Final = {"attempts": "int4", "emitted": "int4", "metrics": "jsonb"} | dict.fromkeys(
+    ("started", "completed"), "timestamptz"
+)
+_READ: Final = ", ".join(
+    f"pg_catalog.to_char({c} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"')"
+    if _TYPES.get(c) == "timestamptz"
+    else f"{c}::pg_catalog.text"
+    if c == "metrics"
+    else c
+    for c in unitbook.COLUMNS
+)
+
+
+async def keep(work: Transaction, spec: Spec, books: applying.Books, *, emitted: int) -> None:
+    """Note how the attempts at a chunk's units ended, in the transaction of its books."""
+    ends = unitbook.attempts_of(
+        spec,
+        books.lease,
+        books.notes,
+        written=books.written,
+        issues=books.issues,
+        now=datetime.now(UTC),
+        emitted=emitted,
+    )
+    for attempt in ends:
+        name = unitbook.name_of(spec, attempt.key)
+        rows = await work.fetch(
+            f"SELECT before, {_READ} FROM proctor.units WHERE {_is(spec, name)}"
+        )
+        kept, former = (rows[0][0], rows[0][1:]) if rows else (None, None)
+        unit = after(unitbook.unit_of(attempt.key, former) if former else None, attempt)
+        if unit is not None:
+            before = unitbook.before_of(former, kept, attempt.run)
+            await _write(work, spec, name, (before, *unitbook.values_of(unit)))
+
+
+def _is(spec: Spec, name: str) -> str:
+    return f"backfill = {text(spec.backfill)} AND unit = {text(name)}::pg_catalog.jsonb"
+
+
+async def _write(work: Transaction, spec: Spec, name: str, values: Sequence[Any]) -> None:
+    given = ", ".join(
+        _literal(value, _TYPES.get(column, "text"))
+        for column, value in zip(("before", *unitbook.COLUMNS), values, strict=True)
+    )
+    sets = ", ".join(f"{c} = excluded.{c}" for c in ("before", *unitbook.COLUMNS))
+    await work.run(
+        f"INSERT INTO proctor.units (backfill, unit, before, {COLUMNS}) VALUES "
+        f"({text(spec.backfill)}, {text(name)}::pg_catalog.jsonb, {given}) "
+        f"ON CONFLICT (backfill, unit) DO UPDATE SET {sets}"
+    )
+
+
+def _literal(value: Any, kind: str) -> str:
+    return "NULL" if value is None else f"{text(str(value))}::pg_catalog.{kind}"
+
+
+async def take_back(work: Transaction, spec: Spec, run: str, keys: Iterable[Key]) -> None:
+    """The units whose rows were undone stand as they did before the run."""
+    for key in keys:
+        await _back(work, spec, f"{_is(spec, unitbook.name_of(spec, key))} AND run = {text(run)}")
+
+
+async def take_all_back(work: Transaction, run: str) -> None:
+    """So do all of them once a whole run is undone, also those that wrote nothing."""
+    rows = await work.fetch(f"SELECT spec FROM proctor.runs WHERE id = {text(run)}")
+    spec = records.spec_from_json(rows[0][0])
+    if spec.attempts:
+        await _back(work, spec, f"backfill = {text(spec.backfill)} AND run = {text(run)}")
+
+
+async def _back(work: Transaction, spec: Spec, where: str) -> None:
+    rows = await work.fetch(
+        f"SELECT unit::pg_catalog.text, before FROM proctor.units WHERE {where} FOR UPDATE"
+    )
+    for name, before in rows:
+        former = unitbook.former_of(before)
+        if former is None:
+            await work.run(f"DELETE FROM proctor.units WHERE {_is(spec, name)}")
+        else:
+            await _write(work, spec, name, (None, *former))
+
+
+async def unit_of_chunk(work: Transaction, run: str, number: int) -> Key:
+    """The key of the unit that a chunk is about; a chunk of units has one."""
+    ((upto, keys),) = await work.fetch(
+        f"SELECT upto, keys FROM proctor.chunks WHERE run = {text(run)} AND number = {number}"
+    )
+    listed = records.keys_from_json(keys)
+    return listed[0] if listed else records.key_from_json(upto) or ()
+
+
+async def every(work: Transaction, binding: Binding, run: str) -> list[Unit]:
+    """The units of a run's grid as they stand."""
+    spec = binding.spec
+    keys = await work.fetch(
+        f"SELECT {binding.printed_key} FROM {binding.scanned} ORDER BY {binding.order}"
+    )
+    rows = await work.fetch(
+        f"SELECT unit, {_READ} FROM proctor.units WHERE backfill = {text(spec.backfill)}"
+    )
+    claimed = await work.fetch(
+        f"SELECT upto, keys FROM proctor.chunks WHERE run = {text(run)} AND state = 'claimed'"
+    )
+    busy = {
+        key
+        for upto, listed in claimed
+        for key in records.keys_from_json(listed) or (records.key_from_json(upto) or (),)
+    }
+    axes = [axis for axis, _ in unitbook.axes(spec)]
+    kept = {
+        unitbook.name_of(spec, tuple(unit[p.column] for p in spec.key)): row
+        for unit, *row in rows
+        if sorted(unit) == axes
+    }
+    return unitbook.standing(spec, [tuple(key) for key in keys], kept, busy)
+
+
+class Keeping(applying.Beside):
+    """Keeps books as usual, and with them what became of units that fill a row of their own."""
+
+    def __init__(self, pool: Pool, spec: Spec) -> None:
+        """The pool hears how long commits take."""
+        super().__init__(pool)
+        self._spec = spec
+
+    async def keep(
+        self, work: Transaction, books: applying.Books, undo: bytes | None, started: float
+    ) -> Lease | None:
+        """How the attempts at the chunk's units ended, then the chunk's books, and COMMIT."""
+        await keep(work, self._spec, books, emitted=1)
+        return await super().keep(work, books, undo, started)
+
+
+class Units(Beside):
+    """Keeps undo data as `Beside` does, and takes units back with the rows that they wrote.
+
+    Where units emit, a span speaks of units: the rows of one are all covered, or none is.
+    """
+
+    def __init__(self, binding: Binding, span: Span) -> None:
+        """Of the grid itself, not of the rows that its units emit."""
+        self.binding = binding
+        self.span = span
+
+    async def kept(self, work: Transaction, run: str, number: int, *, lock: bool = False) -> Kept:
+        """From the chunk's row; nothing where its unit is not covered."""
+        found = await super().kept(work, run, number, lock=lock)
+        if not self.binding.spec.emits or found.undoable is None:
+            return found
+        unit = await unit_of_chunk(work, run, number)
+        if not await self._covers(work, unit):
+            return Kept()
+        later = await self._later(work, run, number)
+        return replace(found, after=None, upto=None, one=True, later=later)
+
+    async def _covers(self, work: Transaction, unit: Key) -> bool:
+        if self.span.whole:
+            return True
+        if self.span.keys and unit not in self.span.keys:
+            return False
+        binding = self.binding
+        rows = await work.fetch(
+            f"SELECT 1 FROM {binding.scanned} WHERE {binding.among([unit])} "
+            f"AND {binding.spanned(self.span)}"
+        )
+        return bool(rows)
+
+    async def _later(self, work: Transaction, run: str, number: int) -> list[int]:
+        """Chunks of the run that may have written to the same rows since."""
+        rows = await work.fetch(
+            f"SELECT number FROM proctor.chunks WHERE run = {text(run)} AND number > {number} "
+            f"AND state = 'applied' AND NOT undone AND undo IS NOT NULL"
+        )
+        return [row[0] for row in rows]
+
+    async def mark(
+        self, work: Transaction, run: str, number: int, rest: journal.Undo, books: Undone
+    ) -> None:
+        """On the chunk's row and the units', with COMMIT."""
+        spec = self.binding.spec
+        if spec.emits:
+            keys: Sequence[Key] = [await unit_of_chunk(work, run, number)]
+        else:
+            ((data,),) = await work.fetch(
+                f"SELECT undo FROM proctor.chunks WHERE run = {text(run)} AND number = {number}"
+            )
+            left = set(rest.keys)
+            keys = [key for key in journal.unpack(data).keys if key not in left]
+        await take_back(work, spec, run, keys)
+        await super().mark(work, run, number, rest, books)

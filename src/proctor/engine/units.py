@@ -1,0 +1,36 @@
+"""The units of a grid as people see them: how many stand where, and what their author counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from proctor.engine.show import MASK, is_hidden, shown_key
+from proctor.engine.site import Site
+from proctor.engine.snapshot import UnitsSeen
+from proctor.model import Run, Spec, Unit, UnitState
+
+
+async def units_seen(site: Site, run: Run, spec: Spec) -> UnitsSeen | None:
+    """The units of a run's grid as they stand now; None where its rows are rows."""
+    if not spec.attempts:
+        return None
+    units = [_shown(unit, spec) for unit in await site.store.units(run.id)]
+    states = Counter(unit.state for unit in units)
+    totals: Counter[str] = Counter()
+    for unit in units:
+        for name, value in unit.metrics.items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                totals[name] += value  # type: ignore[assignment]
+    return UnitsSeen(
+        units=tuple(units),
+        states={state.value: states[state] for state in UnitState if states[state]},
+        totals=dict(sorted(totals.items())),
+    )
+
+
+def _shown(unit: Unit, spec: Spec) -> Unit:
+    """A unit without what is marked sensitive."""
+    hidden = set(spec.sensitive)
+    metrics = {n: MASK if is_hidden(n, hidden) else v for n, v in unit.metrics.items()}
+    return replace(unit, key=shown_key(unit.key, spec), metrics=metrics)

@@ -1,0 +1,134 @@
+"""What taking units back means in any store: their rows exactly, and they stand as before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proctor.authoring import Failure, Refuse
+from proctor.model import Outcome, Row, Span, UnitState
+from proctor.ports import Store, UndoTerms
+from proctor.testing.conformance.acting import every_script
+from proctor.testing.conformance.emitting import (
+    WORKS,
+    book,
+    books_spec,
+    done,
+    raising,
+    states,
+    taken_back,
+)
+from proctor.testing.conformance.harness import Harness
+
+
+class Retracting:
+    """P3 for rows that units emitted, of whatever unit they are."""
+
+    async def test_undo_restores_and_deletes_what_units_wrote_exactly(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """P3: rows that stood there hold what they held, others are gone, and units are pending."""
+        before = "SELECT * FROM works ORDER BY isbn"
+        await harness.sql(WORKS, "INSERT INTO works VALUES ('2024-1-1', 'Old', NULL, 'kept')")
+        stood = await harness.fetch(before)
+        run = await done(store, books_spec(), raising((2023, 2), Refuse("cannot")))
+        assert len(await harness.fetch(before)) == 6
+        undone = await taken_back(store, run)
+        assert (undone.written, undone.restored) == (6, 6)
+        assert undone.balances
+        assert await harness.fetch(before) == stood
+        assert set((await states(store, run)).values()) == {UnitState.PENDING}
+        assert (await store.survey(books_spec(), Span())).eligible == 4
+
+    async def test_undo_leaves_rows_alone_that_somebody_changed_or_refers_to(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """They are listed by their own keys, whatever unit gave them."""
+        await harness.sql(WORKS, "CREATE TABLE loans (isbn VARCHAR(20) REFERENCES works (isbn))")
+        run = await done(store, books_spec((2024,)))
+        await harness.sql(
+            "UPDATE works SET note = 'mine' WHERE isbn = '2024-1-1'",
+            "INSERT INTO loans VALUES ('2024-1-2')",
+            "DELETE FROM works WHERE isbn = '2024-2-1'",
+        )
+        undone = await taken_back(store, run)
+        assert (undone.written, undone.restored) == (4, 1)
+        assert (undone.changed, undone.blocked, undone.gone) == (1, 1, 1)
+        assert {issue.key for issue in undone.left} == {("2024-1-1",), ("2024-1-2",), ("2024-2-1",)}
+        assert await harness.fetch("SELECT isbn FROM works ORDER BY isbn") == [
+            ("2024-1-1",),
+            ("2024-1-2",),
+        ]
+
+    async def test_a_row_of_two_units_is_undone_newest_first(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """P3: and while both stand it holds, for what changed it is the run itself."""
+        await harness.sql(WORKS, "INSERT INTO works VALUES ('both', 'Old', 'Bob', 'kept')")
+
+        def shared(unit: Row) -> list[dict[str, Any]]:
+            return [book("both", f"of {unit['month']}"), book("new", f"of {unit['month']}")]
+
+        run = await done(store, books_spec((2024,)), shared)
+        titles = "SELECT isbn, title, author, note FROM works ORDER BY isbn"
+        assert await harness.fetch(titles) == [
+            ("both", "of 1", None, "kept"),
+            ("new", "of 1", None, None),
+        ]
+        held = [await store.verify(run, c.chunk.number) for c in await store.chunks(run.id)]
+        assert [(h.written, h.restored) for h in held] == [(2, 2), (2, 2)]
+        forecast = [
+            await store.undo(run, c.chunk.number, UndoTerms(dry_run=True))
+            for c in await store.chunks(run.id)
+        ]
+        assert sum(f.restored for f in forecast) == 4
+        undone = await taken_back(store, run)
+        assert (undone.written, undone.restored) == (4, 4)
+        assert await harness.fetch(titles) == [("both", "Old", "Bob", "kept")]
+
+    async def test_one_unit_is_taken_back_by_its_key(self, harness: Harness, store: Store) -> None:
+        """All its rows and none of the others; it is pending, and the next run does it again."""
+        await harness.sql(WORKS)
+        spec = books_spec((2024,))
+        run = await done(store, spec)
+        undone = await taken_back(store, run, UndoTerms(span=Span(keys=((2024, 2),))))
+        assert (undone.written, undone.restored) == (2, 2)
+        assert await harness.fetch("SELECT isbn FROM works ORDER BY isbn") == [
+            ("2024-1-1",),
+            ("2024-1-2",),
+        ]
+        assert await states(store, run) == {
+            (2024, 2): UnitState.PENDING,
+            (2024, 1): UnitState.COMPLETED,
+        }
+        assert (await done(store, spec, name="run-2")).outcome == Outcome(read=1, written=1)
+
+    async def test_a_unit_goes_back_to_what_it_was_before_the_run(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """Attempts of earlier runs stay counted when a later one is taken back."""
+        await harness.sql(WORKS)
+        spec = books_spec((2024,))
+        await done(store, spec, lambda _unit: Failure("boom"))
+        run = await done(store, spec, name="run-2")
+        await taken_back(store, run)
+        unit = (await store.units(run.id))[0]
+        assert (unit.state, unit.attempts, unit.run) == (UnitState.RETRY, 1, "run-1")
+        assert unit.reason == "boom"
+
+    async def test_sql_that_undoes_units_needs_no_proctor(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """The script deletes and restores emitted rows as a rollback does."""
+        await harness.sql(WORKS, "INSERT INTO works VALUES ('2024-1-1', 'Old', NULL, 'kept')")
+        run = await done(store, books_spec((2024,)))
+        await harness.script(await every_script(store, run))
+        assert await harness.fetch("SELECT * FROM works") == [("2024-1-1", "Old", None, "kept")]
+
+    async def test_images_of_a_unit_are_forgotten_by_its_key(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """Keys that a person types for a grid are those of units."""
+        await harness.sql(WORKS)
+        run = await done(store, books_spec((2024,)))
+        assert await store.prune(run=run.id, keys=[(2024, 2)]) == 2
+        assert [c.has_undo for c in await store.chunks(run.id)] == [False, True]
