@@ -248,14 +248,8 @@ class Answers:
         try:
             replies = await desk.call(asks)
         except Limited as error:
-            after = error.retry_after
-            hints = Hints(
-                retry_after=None if after is None else timedelta(seconds=after),
-                requests_left=error.requests_left,
-                tokens_left=error.tokens_left,
-            )
-            less = replace(nothing, limited=True, hints=hints, ended=Ending.LIMITED)
-            await self.settlements.send(less)
+            told_of = replace(nothing, limited=True, ended=Ending.LIMITED, hints=_hints(error))
+            await self.settlements.send(told_of)
             raise
         except (Overloaded, ProviderRefused) as error:
             took = all_of_it if error.may_be_paid else nothing
@@ -342,3 +336,13 @@ class Answers:
                     paid = (a.run for s in settlements for a in s.answers)
                     self.tell(one, next(paid, ""))
                 return [None] * len(settlements)
+
+
+def _hints(error: Limited) -> Hints:
+    """What the headers of a 429 said."""
+    after = error.retry_after
+    return Hints(
+        retry_after=None if after is None else timedelta(seconds=after),
+        requests_left=error.requests_left,
+        tokens_left=error.tokens_left,
+    )

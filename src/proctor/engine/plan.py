@@ -79,8 +79,7 @@ async def make_plan(
     # The very sources that the run would ask: what cannot be loaded is refused here as there.
     pacing = site.pacing(backfill.signals)
     await pacing.watch(await site.store.health())
-    settings = site.settings
-    chunks = chunk_count(survey, spec.chunk_rows(settings.first_rows))
+    chunk_rows = spec.chunk_rows(site.settings.first_rows)
     ends = shown_span(Span(start=survey.first, stop=survey.last), spec)
     logged = site.dialect == "postgres"
     plan = Plan(
@@ -98,8 +97,8 @@ async def make_plan(
         span=span,
         shape=shape,
         survey=replace(survey, first=ends.start, last=ends.stop),
-        chunks=chunks,
-        chunk_rows=spec.chunk_rows(settings.first_rows),
+        chunks=chunk_count(survey, chunk_rows),
+        chunk_rows=chunk_rows,
         duration=_time(site, spec, survey, dry),
         wal_bytes=log_bytes(survey) if logged else None,
         dead_tuples=dead_tuples(survey, dry) if logged else None,
@@ -111,9 +110,8 @@ async def make_plan(
         paid=dry.paid,
         checks=dry.checks,
     )
-    site.events.emit(
-        "plan.made", backfill=backfill.name, digest=approval.digest, foreseen=on_record(dry.paid)
-    )
+    foresaw = on_record(dry.paid)
+    site.events.emit("plan.made", backfill=backfill.name, digest=plan.digest, foreseen=foresaw)
     return plan, approval
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -65,17 +65,7 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
         records: Records = {}
         started = kit.clock.now()
         try:
-            answers = await compute(
-                kit.backfill,
-                kit.noting(page),
-                params=kit.params,
-                now=kit.run.created,
-                redact=kit.redact,
-                asking=kit.asking,
-                seats=kit.seats,
-                begun=None if kit.first else place.give,
-                records=records,
-            )
+            answers = await _answers(page, kit, records, None if kit.first else place.give)
         # What was answered is kept: the chunk is done anew, and asks only for the rest.
         except (OutOfQuota, AskedToStop) as why:
             if isinstance(why, OutOfQuota):
@@ -101,6 +91,23 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
     _let_go_later(answers, seen, settled)
     verdict = explained(judge(kit, applied.outcome), applied.issues, kit.spec)
     return Processed(applied=applied, verdict=verdict, page=page)
+
+
+async def _answers(
+    page: Page, kit: Kit, records: Records, begun: Callable[[], None] | None
+) -> list[Answered]:
+    """What the author's function says of each row; `begun` is called when all are begun."""
+    return await compute(
+        kit.backfill,
+        kit.noting(page),
+        params=kit.params,
+        now=kit.run.created,
+        redact=kit.redact,
+        asking=kit.asking,
+        seats=kit.seats,
+        begun=begun,
+        records=records,
+    )
 
 
 def _notes(page: Page, started: datetime, records: Records, kit: Kit) -> dict[Key, UnitNote]:
