@@ -76,7 +76,7 @@ def test_the_money_of_a_run_that_was_killed_stays_spent(songs):
     taken = sum(float(usd) for (usd,) in held(songs))
     songs.configure(concurrency=16, timeout_s=60, budget_usd=f'"{taken + SPARE_USD:.6f}"')
     began = time.monotonic()
-    ended = songs.run()
+    ended = songs.run("--accept-changes", "providers")
     assert (ended.code, ended.json["state"]) == (3, "paused"), ended.said
     assert time.monotonic() - began < SOON_S
     assert 0 < float(songs.books.usd) <= SPARE_USD
