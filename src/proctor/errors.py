@@ -117,6 +117,8 @@ class ProviderRefused(OperatorError):
     """Whether the provider may have counted the call: it did the work, and its reply was no use."""
     of_question = False
     """Whether the fault lies in this one question, and others may be answered."""
+    elsewhere = False
+    """Whether a fallback provider is asked instead: this one is down, or does not take the key."""
 
 
 class HeldError(ProctorError):
@@ -152,6 +154,8 @@ class OutOfQuota(HeldError):
     """Whether it is the quota of a day, in the vendor's own words."""
     retry_after: float | None = None
     """Seconds after which the vendor wants to be asked again, where it said so."""
+    elsewhere = True
+    """Whether a fallback provider is asked instead."""
 
 
 class EngineError(ProctorError):

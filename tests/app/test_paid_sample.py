@@ -249,6 +249,7 @@ async def test_a_refusal_and_a_cut_off_are_shown_as_what_they_are(served):
     with served(rows=3) as shop:
         shop.vendor.script(Fault(flaw=Flaw.REFUSAL))
         shop.vendor.script(Fault(flaw=Flaw.CUT_OFF))
+        shop.vendor.script(Fault(flaw=Flaw.CUT_OFF, match="That cannot be used"))
         tried = await shop.dry_run(paid_sample=3)
     assert tried.counts == {"read": 3, "written": 1, "refused": 1, "failed": 1}
     assert any("cut off" in p.reason for p in tried.previews)

@@ -159,7 +159,7 @@ async def test_a_wait_for_places_of_another_machine_says_whose_they_are(asker_of
     assert "writer: 1 calls are in flight" in why
     assert "held by pid 123 on host db7, until " in why
     told.append("stop")
-    with pytest.raises(OutOfQuota):
+    with pytest.raises(AskedToStop):
         await asked
 
 

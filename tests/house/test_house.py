@@ -27,7 +27,7 @@ FLOORS = {
     "__main__": {"ui"},
 }
 THIRD_PARTY_ROOMS = {"adapters", "testing", "ui"}
-THIRD_PARTY_ALSO = {"config": {"pydantic"}, "authoring": {"pydantic"}}
+THIRD_PARTY_ALSO = {"config": {"pydantic"}, "authoring": {"pydantic", "json_repair"}}
 IMPURE = {"asyncio", "os", "random", "secrets", "socket", "threading", "time", "uuid"}
 CLOCK_READS = {"now", "today", "utcnow"}
 

@@ -63,26 +63,6 @@ def test_a_vendor_stricter_than_we_were_told_is_obeyed(songs):
     assert songs.books.limited <= 40
 
 
-@pytest.mark.parametrize(
-    ("flaw", "why"),
-    [
-        (Flaw.WRONG_SHAPE, "does not fit Song: emotions: Field required"),
-        (Flaw.CUT_OFF, "cut off after"),
-        (Flaw.UNCLOSED, "does not fit Song"),
-    ],
-)
-def test_a_reply_that_is_no_answer_fails_its_row_alone(songs, flaw, why):
-    """Listed with its reason; the others are right; it is paid once."""
-    script(songs, flaw)
-    ended = songs.run()
-    assert ended.code == 0, ended.said  # one of forty is within the error budget
-    assert ended.json["buckets"]["failed"] == 1, ended.said
-    assert row(songs) == (None, None)
-    assert list(songs.wrong()) == ["song 7"]
-    assert why in failures(songs, ended.json["id"])
-    assert songs.books.paid_again == 0
-
-
 def test_a_question_that_always_breaks_fails_its_row_and_says_what_the_vendor_said(songs):
     """While others are answered the provider is not down: the question is at fault."""
     script(songs, Flaw.SERVER_ERROR)

@@ -12,12 +12,15 @@ from proctor import (
     Answer,
     Backfill,
     Context,
+    Declined,
     ErrorBudget,
     Grid,
+    Instead,
     Query,
     Refuse,
     Skip,
     Table,
+    Unanswered,
     UsageError,
     Watch,
     backfill,
@@ -86,6 +89,25 @@ async def asks_services(row: dict[str, Any], ctx: Context) -> Answer:
 async def list_function(rows: list[dict[str, Any]], ctx: Context) -> list[Answer]:
     """A list in, a list out."""
     return [{"a": ctx.random.random(), "b": ctx.params.since} for _ in rows]
+
+
+class Mood(pydantic.BaseModel):
+    """A contract."""
+
+    mood: str
+
+
+async def asking(rows: list[dict[str, Any]], ctx: Context) -> None:
+    """What a function gets of providers is typed by what it asks for."""
+    assert_type(await ctx.llm("?"), str)
+    assert_type(await ctx.llm("?", on_refusal=Instead("none"), on_cut_off="fallback"), str)
+    assert_type(await ctx.llm("?", output=Mood, on_refusal=Instead(Mood(mood="none"))), Mood)
+    await ctx.llm("?", output=Mood, on_refusal=Instead(3))  # type: ignore[type-var]
+    await ctx.llm("?", on_refusal="ignore")  # type: ignore[call-overload]
+    said = await ctx.llm.each("?", providers=("a", "b"), output=Mood)
+    assert_type(said, dict[str, Mood | Declined | Unanswered])
+    told = await ctx.llm.rows(rows, prompt="?", one=lambda row: str(row["style"]), output=Mood)
+    assert_type(told, list[Mood | Declined | Unanswered])
 
 
 @backfill(wardrobe, sql={"style": "lower(style)"})

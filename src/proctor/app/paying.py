@@ -119,6 +119,7 @@ class Desks(Mapping[str, Desk]):
                 most_input=most_input(settings),
                 resets_at=settings.limits.resets_at,
                 most_tokens=most_tokens(settings),
+                fallback=self.setups.terms(name).fallback,
             )
         return self.made[name]
 
@@ -236,6 +237,7 @@ class Counter:
                     self.clock,
                     dice,
                     services=frozenset(services),
+                    first=setups.first,
                     tell=self.tell,
                 )
         return self.answers

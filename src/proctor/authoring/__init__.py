@@ -1,10 +1,11 @@
 """What an author writes: sources, the decorator, answers; validated at import."""
 
 from proctor.authoring import checks
-from proctor.authoring.asking import Declined, Unanswered
 from proctor.authoring.definition import Backfill, Check, backfill
 from proctor.authoring.grids import Grid, grid
 from proctor.authoring.registry import REGISTRY, load
+from proctor.authoring.repairing import Instead
+from proctor.authoring.replies import Declined, Unanswered, Unasked
 from proctor.authoring.sources import Query, Table, query, table
 from proctor.authoring.words import Context, ErrorBudget, Watch
 from proctor.core.answer import Answer, Answered, Failure, Refuse, Skip
@@ -20,11 +21,13 @@ __all__ = [
     "ErrorBudget",
     "Failure",
     "Grid",
+    "Instead",
     "Query",
     "Refuse",
     "Skip",
     "Table",
     "Unanswered",
+    "Unasked",
     "Watch",
     "backfill",
     "checks",

@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import re
-
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, get_args, overload
 from weakref import WeakKeyDictionary
 
-from proctor.core.answer import Refuse
+from proctor.authoring.repairing import OnCutOff, OnRefusal, Question, answered
+from proctor.authoring.replies import Declined, Unanswered, parsed, whole
+from proctor.authoring.rows import Asked
+from proctor.authoring.rows import rows as ask_rows
+from proctor.authoring.voices import OnOutage, each
 from proctor.errors import DefinitionError
-from proctor.model import Finish, Reply
+from proctor.model import Reply
 from proctor.ports import Asking, TooLong
 
 if TYPE_CHECKING:
     import pydantic
 
 M = TypeVar("M", bound="pydantic.BaseModel")
+R = TypeVar("R")
 
-_FENCE: Final = re.compile(r"\A\s*```(?:json)?\s*(.*?)\s*```\s*\Z", re.DOTALL)
-"""A model that was asked for JSON and put it in a block of Markdown: the free repair."""
 _SCHEMAS: Final[WeakKeyDictionary[type[pydantic.BaseModel], dict[str, Any]]] = WeakKeyDictionary()
-
-
-class Unanswered(Exception):
-    """A provider's reply is no answer; the row fails with this reason unless it is caught."""
-
-
-class Declined(Exception):
-    """The model, or its vendor's filter, said no: the row is counted as refused.
-
-    Catch it in the function to ask somebody else, or to fill in something of your own.
-    """
-
-    def __init__(self, why: str) -> None:
-        """Say why in a few words without the row's values."""
-        super().__init__(why)
-        self.refuse = Refuse(why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +41,9 @@ class Llm:
         provider: str | None = None,
         max_tokens: int | None = None,
         temperature: float | None = None,
+        repair: bool = True,
+        on_refusal: OnRefusal[M] = "refuse",
+        on_cut_off: OnCutOff[M] = "repair",
     ) -> M: ...
 
     @overload
@@ -69,6 +56,9 @@ class Llm:
         provider: str | None = None,
         max_tokens: int | None = None,
         temperature: float | None = None,
+        repair: bool = True,
+        on_refusal: OnRefusal[str] = "refuse",
+        on_cut_off: OnCutOff[str] = "repair",
     ) -> str: ...
 
     async def __call__(
@@ -80,24 +70,115 @@ class Llm:
         provider: str | None = None,
         max_tokens: int | None = None,
         temperature: float | None = None,
+        repair: bool = True,
+        on_refusal: OnRefusal[Any] = "refuse",
+        on_cut_off: OnCutOff[Any] = "repair",
     ) -> M | str:
         """Ask, and give the text, or with `output=` an instance of that pydantic model.
 
-        provider: a name of proctor.toml; may be left out where there is only one. max_tokens:
-        the cap of the reply, which the budget holds. Raises Declined where the model refuses,
-        Unanswered where its reply was cut off or does not fit `output`.
+        provider: a name of proctor.toml; may be left out where there is only one that is no
+        fallback. max_tokens: the cap of the reply, which the budget holds. repair: whether a
+        reply that is no use is asked for once more, with what is wrong. on_refusal, on_cut_off:
+        "refuse", "fallback" or Instead(value); a cut-off is repaired unless they say otherwise.
+
+        Raises Declined where the model refuses, Unanswered where no reply could be used.
         """
         _check(prompt, output, max_tokens)
-        body: dict[str, Any] = {
-            "system": system,
-            "messages": [{"role": "user", "content": prompt}],
-            "schema": None if output is None else _schema_of(output),
-            "schema_name": "" if output is None else output.__name__,
-            "max_tokens": max_tokens,
-            "temperature": temperature,
-        }
-        text = _whole(await self.asking.chat(provider, body))
-        return text if output is None else parsed(text, output)
+        question: Question[Any] = Question(
+            body=_body(prompt, output, system, max_tokens, temperature),
+            read=_reading(output),
+            repair=repair,
+            on_refusal=on_refusal,
+            on_cut_off=on_cut_off,
+        )
+        return cast("M | str", await answered(self.asking, provider, question))
+
+    @overload
+    async def each(
+        self,
+        prompt: str,
+        *,
+        providers: Sequence[str],
+        output: type[M],
+        system: str | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        repair: bool = True,
+        on_outage: OnOutage = "raise",
+    ) -> dict[str, M | Declined | Unanswered]: ...
+
+    @overload
+    async def each(
+        self,
+        prompt: str,
+        *,
+        providers: Sequence[str],
+        output: None = None,
+        system: str | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        repair: bool = True,
+        on_outage: OnOutage = "raise",
+    ) -> dict[str, str | Declined | Unanswered]: ...
+
+    async def each(
+        self,
+        prompt: str,
+        *,
+        providers: Sequence[str],
+        output: type[M] | None = None,
+        system: str | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        repair: bool = True,
+        on_outage: OnOutage = "raise",
+    ) -> dict[str, Any]:
+        """Ask several providers at once; by name what each says, or Declined or Unanswered.
+
+        None of them spoils another's answer, and no fallback is asked. on_outage: "go_on" gives
+        Unanswered also for a provider that is down or out of quota; else the run stops or pauses.
+        """
+        _check(prompt, output, max_tokens)
+        question: Question[Any] = Question(
+            body=_body(prompt, output, system, max_tokens, temperature),
+            read=_reading(output),
+            repair=repair,
+        )
+        return await each(self.asking, providers, question, on_outage)
+
+    async def rows(
+        self,
+        rows: Sequence[R],
+        *,
+        prompt: str,
+        one: Callable[[R], str | Mapping[str, Any]],
+        output: type[M],
+        system: str | None = None,
+        provider: str | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        repair: bool = True,
+        on_refusal: OnRefusal[M] = "refuse",
+        on_cut_off: OnCutOff[M] = "repair",
+    ) -> list[M | Declined | Unanswered]:
+        """Ask for several rows in one request: for each an instance, or what came in its place.
+
+        prompt: what is asked of every row. one: what is sent of a row, text or what JSON can
+        hold; it decides which answer is the row's, in whatever company it is asked. max_tokens:
+        the cap for each row. A row without an answer in the reply is asked alone.
+        """
+        _check(prompt, output, max_tokens)
+        told = "\n\n".join(part for part in (system, prompt) if part)
+        question: Question[M] = Question(
+            body=_body("", output, told, max_tokens, temperature),
+            read=lambda reply: parsed(whole(reply), output),
+            repair=repair,
+            on_refusal=on_refusal,
+            on_cut_off=on_cut_off,
+        )
+        return await ask_rows(
+            self.asking, provider, Asked(sent=[one(row) for row in rows], alone=question)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,34 +214,29 @@ def _schema_of(output: type[pydantic.BaseModel]) -> dict[str, Any]:
     return kept
 
 
-def _whole(reply: Reply) -> str:
-    """The text of a reply that is a whole answer."""
-    text: str = json.loads(reply.raw)["text"]
-    match reply.finish:
-        case Finish.REFUSED:
-            raise Declined("the model refused")
-        case Finish.FILTERED:
-            raise Declined("the vendor's content filter took the reply")
-        case Finish.LENGTH:
-            raise Unanswered(
-                f"the model's reply was cut off after {reply.usage.output_tokens:,} tokens: "
-                "raise max_tokens, or ask for less"
-            )
-    return text
+def _body(
+    prompt: str,
+    output: type[pydantic.BaseModel] | None,
+    system: str | None,
+    max_tokens: int | None,
+    temperature: float | None,
+) -> dict[str, Any]:
+    """A question as it is kept and sent; the cap may be the provider's."""
+    return {
+        "system": system,
+        "messages": [{"role": "user", "content": prompt}],
+        "schema": None if output is None else _schema_of(output),
+        "schema_name": "" if output is None else output.__name__,
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+    }
 
 
-def parsed(text: str, output: type[M]) -> M:
-    """The reply as an instance of the contract; free repairs first."""
-    from pydantic import ValidationError  # noqa: PLC0415 - its import is long, and few ask
-
-    fenced = _FENCE.match(text)
-    try:
-        return output.model_validate_json(fenced[1] if fenced else text)
-    except ValidationError as error:
-        told = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in told["loc"]) or "the reply"
-        why = f"the model's reply does not fit {output.__name__}: {where}: {told['msg']}"
-        raise Unanswered(why) from None
+def _reading(output: type[M] | None) -> Callable[[Reply], M | str]:
+    """How a reply becomes what the function gets."""
+    if output is None:
+        return whole
+    return lambda reply: parsed(whole(reply), output)
 
 
 def must_be_async(name: str) -> DefinitionError:

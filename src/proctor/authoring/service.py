@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from proctor.authoring.asking import Unanswered
+from proctor.authoring.replies import Unanswered
 from proctor.errors import DefinitionError
 from proctor.ports import Asking
 

@@ -175,6 +175,8 @@ class Terms:
     key_env: str
     """The variable that holds its key; empty where it has none."""
     key_is_set: bool
+    fallback: tuple[str, ...] = ()
+    """Names of other providers to ask where this one cannot answer, in order."""
     dimensions: int | None = None
     """Of its vectors."""
 
@@ -209,6 +211,7 @@ class Setups(Mapping[str, ProviderSetup]):
             timeout_s=draft.timeout_s,
             key_env=variable,
             key_is_set=bool(self._variables.get(variable, "").strip()),
+            fallback=draft.fallback,
             dimensions=draft.dimensions,
         )
 
@@ -253,6 +256,13 @@ class Setups(Mapping[str, ProviderSetup]):
     def limits(self) -> dict[str, Limits]:
         """What each may be asked; this needs no key and no other variable."""
         return {name: _limits(draft) for name, draft in self._drafts.items()}
+
+    @property
+    def first(self) -> str | None:
+        """The one that is nobody's fallback; None where there are several."""
+        others = {other for draft in self._drafts.values() for other in draft.fallback}
+        mains = [name for name in self._drafts if name not in others]
+        return mains[0] if len(mains) == 1 else None
 
     @property
     def longest(self) -> float:

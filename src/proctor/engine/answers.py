@@ -16,6 +16,7 @@ from proctor.core.retry import Do, next_step
 from proctor.engine.billing import Notes, Tell
 from proctor.engine.desk import Desk
 from proctor.engine.elsewhere import Elsewheres, Theirs, Tries
+from proctor.engine.questions import Split, Unpaid
 from proctor.engine.stopping import AskedToStop, ending_of, for_today, gave_up, spent, told
 from proctor.engine.trips import Trips
 from proctor.engine.waits import Waits
@@ -60,10 +61,6 @@ TOGETHER: Final = 200
 """Questions of one trip to the ledger."""
 
 
-class Unpaid(Exception):
-    """A question whose answer is not kept, asked by somebody who may not pay for it."""
-
-
 @dataclass(slots=True)
 class Answers:
     """The way of every paid question of one process."""
@@ -74,6 +71,8 @@ class Answers:
     dice: Callable[[], float]
     services: frozenset[str] = frozenset()
     """Which of the desks are HTTP services: no model is looked for among them."""
+    first: str | None = None
+    """The provider to ask where a function names none."""
     flying: dict[str, asyncio.Future[Answer]] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     closing: bool = False
@@ -105,10 +104,10 @@ class Answers:
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
         answers = await asyncio.gather(*(asyncio.shield(flight) for flight in mine))
-        self._kept(asks, who, len(asks) - len(fresh))
+        self.note_kept(asks, who, len(asks) - len(fresh))
         return answers
 
-    def _kept(self, asks: Sequence[Ask], who: Asker, count: int) -> None:
+    def note_kept(self, asks: Sequence[Ask], who: Asker, count: int) -> None:
         """Count answers for nothing; of a look without money nothing is left behind."""
         if asks and who.paying:
             self.notes.add(who.run, asks[0].provider, kept=count)
@@ -138,10 +137,10 @@ class Answers:
         try:
             missing = await self._unanswered(asks, who)
         except ProctorError as error:
-            self._landed(asks, error)
+            self.land(asks, error)
             return
         if missing and not who.paying:
-            self._landed(missing, Unpaid())
+            self.land(missing, Unpaid())
         elif missing:
             await asyncio.gather(*(self._settled(lot, who) for lot in self._lots(missing)))
 
@@ -154,10 +153,10 @@ class Answers:
     async def _settled(self, asks: Sequence[Ask], who: Asker) -> None:
         tries = Tries()
         await Elsewheres(
-            pay=lambda asks: self._pay(asks, who, tries),
-            wait=lambda seconds: self._wait(seconds, who),
+            pay=lambda asks: self.pay(asks, who, tries),
+            wait=lambda seconds: self.wait(seconds, who),
             unanswered=lambda asks: self._unanswered(asks, who),
-            landed=self._landed,
+            landed=self.land,
         ).settle(asks)
 
     async def _unanswered(self, asks: Sequence[Ask], who: Asker) -> list[Ask]:
@@ -165,11 +164,11 @@ class Answers:
         found = await asyncio.gather(*(self.looks.send(a.key) for a in asks))
         for ask, kept in zip(asks, found, strict=True):
             if kept is not None:
-                self._landed([ask], [kept])
-                self._kept([ask], who, 1)
+                self.land([ask], [kept])
+                self.note_kept([ask], who, 1)
         return [ask for ask, kept in zip(asks, found, strict=True) if kept is None]
 
-    def _landed(self, asks: Sequence[Ask], ended: Sequence[Answer] | BaseException) -> None:
+    def land(self, asks: Sequence[Ask], ended: Sequence[Answer] | BaseException) -> None:
         """End flights; an error is looked at here, for whoever asked may have gone."""
         for i, ask in enumerate(asks):
             flight = self.flying.pop(ask.key)
@@ -179,7 +178,9 @@ class Answers:
             else:
                 flight.set_result(ended[i])
 
-    async def _pay(self, asks: Sequence[Ask], who: Asker, tries: Tries) -> list[Answer]:
+    async def pay(
+        self, asks: Sequence[Ask], who: Asker, tries: Tries, split: Split | None = None
+    ) -> list[Answer]:
         """Ask for questions that go in one call, until it is answered or nobody can be asked."""
         desk = self.desks[asks[0].provider]
         price = desk.price()
@@ -189,24 +190,28 @@ class Answers:
         )
         answered = desk.answered
         while True:
-            first, *more = (ask.key for ask in asks)
+            desk.refuse_while_out(self.clock.monotonic())
+            keys = [ask.key for ask in asks] if split is None else [asks[0].key, *split.keys]
+            first, *more = keys
             want = Want(provider=desk.name, key=first, more=tuple(more), hold=hold, run=who.run)
             async with desk.line:
                 number = await self._turn(want, who)
             try:
-                return await self._call(asks, who, price, number, hold)
+                return await self._call(asks, who, price, number, hold, split=split)
             except Limited:
                 continue  # the ledger knows by now how long to wait
-            except ProviderRefused as error:
-                if error.of_question:
+            except (ProviderRefused, OutOfQuota) as error:
+                if isinstance(error, ProviderRefused) and error.of_question:
                     raise Unanswered(told(error)) from None
-                raise
+                raise desk.went_out(error, self.clock.monotonic()) from None
             except Overloaded as error:
                 tries.broken += 1
-                if tries.broken >= (TRIES if desk.answered else FIRST_TRIES):
-                    raise gave_up(error, tries.broken, down=desk.answered == answered) from None
+                most = TRIES if desk.answered else FIRST_TRIES
+                if tries.broken >= most or desk.out is not None:
+                    given_up = gave_up(error, tries.broken, down=desk.answered == answered)
+                    raise desk.went_out(given_up, self.clock.monotonic()) from None
                 rest = min(LONGEST_BREAK, 2.0**tries.broken) * (0.5 + self.dice())
-                await self._wait(max(rest, error.retry_after or 0.0), who)
+                await self.wait(max(rest, error.retry_after or 0.0), who)
 
     async def _turn(self, want: Want, who: Asker) -> int:
         """Wait until the call may be made; the number of its hold."""
@@ -220,13 +225,14 @@ class Answers:
                         self.tell(word.neared, who.run)
                     return word.number
                 case Wait():
-                    await self._wait(word.seconds, who)
+                    await self.wait(word.seconds, who)
                 case Elsewhere():
                     raise Theirs(word)
                 case Spent():
                     raise spent(want.provider, word)
 
-    async def _wait(self, left: float, who: Asker) -> None:
+    async def wait(self, left: float, who: Asker) -> None:
+        """Let time pass, looking at the stop word."""
         while left > 0:
             self._go_on(who)
             await self.clock.sleep(min(left, LOOK_EVERY))
@@ -237,7 +243,14 @@ class Answers:
             raise AskedToStop("told to stop while questions were to be asked")
 
     async def _call(
-        self, asks: Sequence[Ask], who: Asker, price: Price, number: int, hold: Hold
+        self,
+        asks: Sequence[Ask],
+        who: Asker,
+        price: Price,
+        number: int,
+        hold: Hold,
+        *,
+        split: Split | None,
     ) -> list[Answer]:
         """Make one call that was let through, and settle it whatever comes of it."""
         desk = self.desks[asks[0].provider]
@@ -261,7 +274,7 @@ class Answers:
         except BaseException:
             await asyncio.shield(self.settlements.send(replace(all_of_it, ended=Ending.LOST)))
             raise
-        desk.gauge.timed(self.clock.monotonic() - began)
+        desk.learn(asks, replies, seconds=self.clock.monotonic() - began)
         answers = [
             Answer(
                 key=ask.key,
@@ -277,15 +290,12 @@ class Answers:
             )
             for ask, reply in zip(asks, replies, strict=True)
         ]
-        desk.answered += 1
-        for ask, reply in zip(asks, replies, strict=True):
-            desk.gauge.learn(ask, reply.usage)
         await self.settlements.send(
             Settlement(
                 hold=number,
                 tokens=sum(reply.usage.tokens for reply in replies),
                 cost=sum((a.cost for a in answers), start=Decimal(0)),
-                answers=tuple(a for a in answers if desk.keeps(a)),
+                answers=tuple(self._to_keep(desk, answers, split)),
                 hints=replies[-1].hints,
                 replies=tuple(replies),
             )
@@ -296,6 +306,7 @@ class Answers:
         """The provider of that name, or the only one of its kind: model or service."""
         wanted = kind is Kind.HTTP
         fit = [one for one in sorted(self.desks) if (one in self.services) is wanted]
+        name = self.first if name is None and not wanted else name
         if name is None and len(fit) == 1:
             return self.desks[fit[0]]
         word = "http" if wanted else "llm"
@@ -313,6 +324,13 @@ class Answers:
                 fix=f"ask it with ctx.{'llm or ctx.embed' if wanted else 'http'}",
             )
         return self.desks[name]
+
+    def _to_keep(
+        self, desk: Desk, answers: Sequence[Answer], split: Split | None
+    ) -> Sequence[Answer]:
+        if split is not None:
+            return split.kept(answers[0])
+        return [answer for answer in answers if desk.keeps(answer)]
 
     async def _look(self, keys: Sequence[str]) -> list[Answer | None]:
         found = await self.purse.answers(keys)

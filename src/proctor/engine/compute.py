@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from proctor.authoring import Backfill, Context, Declined
+from proctor.authoring import Backfill, Context, Declined, Unanswered
 from proctor.core.answer import Answered, Failure, Refuse, Skip
 from proctor.core.discreet import discreet
 from proctor.core.emit import Emitting
@@ -290,7 +291,7 @@ class Caller:
         """A list function's answers, one for each row of the group, or the same failure for all."""
         wanted = at.stop - at.start
         if isinstance(given, list | tuple) and len(given) == wanted:
-            return [kept(answer) for answer in given]
+            return [self._given(answer, at.start + i) for i, answer in enumerate(given)]
         found = (
             f"{len(given):,} answers"
             if isinstance(given, list | tuple)
@@ -301,6 +302,17 @@ class Caller:
             "for each row, in their order"
         )
         return [Failure(reason)] * wanted
+
+    def _given(self, answer: Any, i: int) -> Answered:
+        """One row's answer in a list; what came in its place is the row's failure or refusal."""
+        if isinstance(answer, Declined):
+            return answer.refuse
+        if isinstance(answer, Unanswered):
+            kind, said = type(answer).__name__, self.discreet(str(answer), i)
+            code = getattr(self.backfill.function, "__code__", None)
+            place = f"{Path(code.co_filename).name}:{code.co_firstlineno}" if code else "rows:0"
+            return Failure(f"{kind}: {said} at {place}", cause=f"{kind} at {place}")
+        return kept(answer)
 
     def _all_failed(self, error: BaseException, at: slice) -> list[Answered]:
         return [self.failure(error, i) for i in range(at.start, at.stop)]

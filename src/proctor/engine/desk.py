@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from proctor.core.tokens import Gauge
 from proctor.core.vectors import fault
 from proctor.engine.trips import Trips
-from proctor.errors import ProviderRefused
+from proctor.errors import OutOfQuota, ProviderRefused
 from proctor.model import Answer, Ask, Kind, Price, Reply, ServiceSettings, canonical
 from proctor.ports import Provider
 
+E = TypeVar("E", bound=Exception)
+
 FRAME: Final = 64
 """Tokens that vendors put around what is sent, at most."""
+OUT_FOR: Final = 30.0
+"""Seconds in which nobody else tries a provider that is down, out of quota or takes no key."""
 Here: TypeAlias = Trips[Sequence[str], list[list[float]]]
 """The way to a model of this process: texts that come while it computes go together next."""
 IN_FRONT: Final = 8
@@ -54,6 +59,12 @@ class Desk:
     answered: int = 0
     """Calls that were answered: while it rises, a question that breaks is at fault itself."""
     line: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IN_FRONT))
+    fallback: tuple[str, ...] = ()
+    """Who is asked where this one cannot answer."""
+    out: ProviderRefused | OutOfQuota | None = None
+    """Why it could not be asked when it was last tried; None again when it has answered."""
+    out_until: float = 0.0
+    """Until then, by the monotonic clock, it is not tried: each row would wait for all tries."""
 
     def vector_of(self, text: str) -> Ask:
         """The question for a text's vector; dimensions are a part of it only where they are sent.
@@ -91,6 +102,25 @@ class Desk:
             lots[-1].append(ask)
             tokens += more
         return lots
+
+    def refuse_while_out(self, now: float) -> None:
+        """Raise at once what the last one who asked was told at last."""
+        if self.out is not None and now < self.out_until:
+            raise copy.copy(self.out)
+
+    def went_out(self, error: E, now: float) -> E:
+        """Take down that it cannot be asked, where the error says so; the error, to raise."""
+        if isinstance(error, ProviderRefused | OutOfQuota) and error.elsewhere:
+            self.out, self.out_until = error, now + OUT_FOR
+        return error
+
+    def learn(self, asks: Sequence[Ask], replies: Sequence[Reply], *, seconds: float) -> None:
+        """Take in what a call that was answered took."""
+        self.answered += 1
+        self.out = None
+        self.gauge.timed(seconds)
+        for ask, reply in zip(asks, replies, strict=True):
+            self.gauge.learn(ask, reply.usage)
 
     def together(self, kind: Kind) -> int:
         """How many questions go in one call."""

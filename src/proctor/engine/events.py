@@ -38,6 +38,7 @@ EVENTS: dict[str, bool] = {
     "check.noted": True,
     "text.shortened": True,
     "rows.checked": True,
+    "answers.noted": True,
     "sweep.started": True,
     "chunk.applied": False,
     "chunk.retried": False,

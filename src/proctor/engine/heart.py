@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from proctor.core.pace import Pace
 from proctor.engine.kit import Kit
+from proctor.engine.noted import tell
 from proctor.errors import EngineError, Fenced, Unreachable
 from proctor.model import Run, RunState
 
@@ -39,6 +40,7 @@ async def beating(kit: Kit, doing: Coroutine[Any, Any, T]) -> T:
         heart.cancel()
         body.cancel()
         await asyncio.gather(heart, body, return_exceptions=True)
+        tell(kit)
 
 
 async def _beats(kit: Kit) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from proctor.core.sizing import in_waves
+from proctor.engine.asker import Asker
 from proctor.engine.kit import Kit
 from proctor.engine.site import Site, may_ask
 from proctor.engine.turns import Gate
@@ -14,6 +17,9 @@ async def let_ask(site: Site, kit: Kit) -> None:
     if not may_ask(backfill):
         return
     kit.asking = await site.asking(kit.run.id, backfill, kit.stopped)
+    if isinstance(kit.asking, Asker) and kit.run.span.keys:
+        # Somebody named these rows, by --retry or --keys: replies that were no use are not final.
+        kit.asking = replace(kit.asking, anew=True)
     if kit.asking is not None:
         kit.pacing.questions = kit.asking.waits
         together = backfill.concurrency * (backfill.batch or 1)

@@ -7,11 +7,11 @@ import os
 import pickle
 import sys
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from proctor.authoring import Unanswered
+from proctor.authoring import Unasked
 from proctor.engine.compute import ROW
 from proctor.model import Key, Kind, Reply
 from proctor.ports import TooLong
@@ -31,6 +31,13 @@ class Question:
     texts: Sequence[str] = field(default=(), repr=False)
     too_long: TooLong = "fail"
     values: Mapping[str, Any] | None = field(default=None, repr=False)
+    attempt: int = 0
+    """Above 0 where the answers to the same `body` before were no use."""
+    sent: Sequence[Any] = field(default=(), repr=False)
+    """Rows that go in one call: what is sent of each, and then each one's own `body`."""
+    bodies: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    others: bool = False
+    """Whether only the names of the provider's fallbacks are wanted."""
 
     @property
     def kind(self) -> Kind:
@@ -42,7 +49,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What came of it: a reply, vectors, a value or the error; none of them: nothing was asked."""
+    """What came of it: a reply, vectors, a value or the error; none of them: there is no answer."""
 
     number: int
     reply: Reply | None = None
@@ -50,6 +57,10 @@ class Said:
     value: tuple[Any, ...] = field(default=(), repr=False)
     """The one thing that a service gives, which may be None; empty where none was asked."""
     error: Exception | None = None
+    replies: tuple[Reply | None, ...] = ()
+    others: tuple[str, ...] | None = None
+    unasked: bool = True
+    """Whether nobody may pay for the answer, which is not kept."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,6 +80,32 @@ class Relay:
         reply = (await self._ask(provider, body=dict(body))).reply
         assert reply is not None  # noqa: S101 - the parent answers what was asked
         return reply
+
+    async def another(
+        self, provider: str | None, body: Mapping[str, Any], attempt: int
+    ) -> Reply | None:
+        """See the port."""
+        return (await self._ask(provider, body=dict(body), attempt=attempt)).reply
+
+    async def chat_rows(
+        self,
+        provider: str | None,
+        alone: Mapping[str, Any],
+        sent: Sequence[Any],
+        bodies: Sequence[Mapping[str, Any]],
+        fits: Callable[[Reply], bool],
+    ) -> Sequence[Reply | None]:
+        """See the port. The parent does not know what fits: what does not is repaired by itself."""
+        del fits
+        told = {"body": dict(alone), "sent": tuple(sent), "bodies": tuple(bodies)}
+        return (await self._ask(provider, **told)).replies
+
+    async def others(self, provider: str | None) -> Sequence[str]:
+        """See the port."""
+        return (await self._ask(provider, others=True)).others or ()
+
+    def note(self, what: str, provider: str | None) -> None:
+        """Nothing is counted in a plan."""
 
     async def embed(
         self, provider: str | None, texts: Sequence[str], too_long: TooLong = "fail"
@@ -96,9 +133,9 @@ class Relay:
         said = await coming
         if said.error is not None:
             raise said.error
-        if said.reply is None and said.vectors is None and not said.value:
+        if said.unasked:
             self.unasked.add(question.unit)
-            raise Unanswered("no paid call is made here")
+            raise Unasked("no paid call is made here")
         return said
 
     def listen(self) -> None:

@@ -11,11 +11,12 @@ from datetime import datetime
 
 from proctor.core.budget import is_spent
 from proctor.core.same import text_of
+from proctor.engine import noted
 from proctor.engine.accounts import Books, planned
 from proctor.engine.columns import named_in_sql, on_record
 from proctor.engine.groups import grouped
 from proctor.engine.hints import pasteable, with_params
-from proctor.engine.judging import noted
+from proctor.engine.judging import noted as checked
 from proctor.engine.part import missed
 from proctor.engine.show import (
     images,
@@ -84,7 +85,7 @@ async def make_report(site: Site, run: Run) -> Report:
         next_steps=tuple(pasteable(s, site.env) for s in await _next_steps(site, spec, run)),
         warnings=(
             *(*_warnings(run, chunks, told), *_not_watched(told)),
-            *(*noted(told), *_shortened(told)),
+            *(*checked(told), *_shortened(told)),
         ),
         rollback=await _rollback(site, spec, run, chunks),
         missed=await missed(site, spec, run, issues),
@@ -92,6 +93,7 @@ async def make_report(site: Site, run: Run) -> Report:
         paid_unknown=books.unknown,
         planned=await planned(site, run, told) if books.accounts else None,
         units=await units_seen(site, run, spec),
+        noted=noted.noted(told),
     )
 
 

@@ -10,8 +10,9 @@ from decimal import Decimal
 
 from proctor.authoring import Unanswered
 from proctor.core.foresee import foresee
-from proctor.engine.answers import Answers, Unpaid
+from proctor.engine.answers import Answers
 from proctor.engine.asker import Asker
+from proctor.engine.questions import Unpaid
 from proctor.engine.relay import Question, Said
 from proctor.errors import ProctorError
 from proctor.model import Answer, Asked, Foresight, Known, Limits, Spending
@@ -43,13 +44,7 @@ class Sampler:
         )
         said = Said(number=question.number)
         try:
-            if question.body is not None:
-                said = replace(said, reply=await who.chat(question.provider, question.body))
-            elif question.values is not None:
-                said = replace(said, value=(await who.http(question.provider, question.values),))
-            else:
-                vectors = await who.embed(question.provider, question.texts, question.too_long)
-                said = replace(said, vectors=vectors)
+            said = replace(await _asked(who, question), number=question.number, unasked=False)
             if self.paying:
                 self.asked += self._asked(question, heard)
         except Unpaid:
@@ -69,7 +64,8 @@ class Sampler:
         desk = self.answers.desk(question.provider, question.kind)
         price = desk.price()
         for answer in heard:
-            calls = math.ceil(len(heard) / desk.together(answer.kind))
+            together = max(desk.together(answer.kind), len(question.bodies))
+            calls = math.ceil(len(heard) / together)
             yield Asked(
                 key=answer.key,
                 unit=question.unit,
@@ -107,6 +103,23 @@ class Sampler:
             used_today=spent.today,
             left_usd=None if limits.budget_usd is None else limits.budget_usd - spent.usd,
         )
+
+
+async def _asked(who: Asker, question: Question) -> Said:
+    """Put a question of the child's as a run would."""
+    name, body = question.provider, question.body
+    if question.others:
+        return Said(number=0, others=tuple(await who.others(name)))
+    if body is not None and question.bodies:
+        told = await who.chat_rows(name, body, question.sent, question.bodies, lambda _: True)
+        return Said(number=0, replies=tuple(told))
+    if body is not None and question.attempt:
+        return Said(number=0, reply=await who.another(name, body, question.attempt))
+    if body is not None:
+        return Said(number=0, reply=await who.chat(name, body))
+    if question.values is not None:
+        return Said(number=0, value=(await who.http(name, question.values),))
+    return Said(number=0, vectors=await who.embed(name, question.texts, question.too_long))
 
 
 __all__ = ["Sampler"]

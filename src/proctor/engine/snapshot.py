@@ -299,6 +299,8 @@ class Report:
     """What was foreseen of it; None where no plan had a paid sample."""
     units: UnitsSeen | None = None
     """None where the rows are rows."""
+    noted: Mapping[str, int] = field(default_factory=dict)
+    """What came of questions to providers beside plain answers, and of how many."""
 
 
 __all__ = [

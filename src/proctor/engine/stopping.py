@@ -45,13 +45,15 @@ def for_today(error: OutOfQuota, desk: Desk, now: datetime) -> OutOfQuota:
 
 def gave_up(error: Overloaded, tries: int, *, down: bool) -> Exception:
     """Who is at fault: the provider, while it answers nobody; else this question, and its row."""
-    if down:
-        return ProviderRefused(
-            f"{error.what}: {tries} tries of one question broke, and no other was answered",
-            found=error.found,
-            fix=error.fix or "resume the run when it answers again",
-        )
-    return Unanswered(f"{tries} tries broke: {told(error)}")
+    if not down:
+        return Unanswered(f"{tries} tries broke: {told(error)}")
+    refused = ProviderRefused(
+        f"{error.what}: {tries} tries of one question broke, and no other was answered",
+        found=error.found,
+        fix=error.fix or "resume the run when it answers again",
+    )
+    refused.elsewhere = True
+    return refused
 
 
 def ending_of(error: ProviderRefused | Overloaded) -> Ending:

@@ -48,11 +48,14 @@ class Ask:
     sent: str = field(repr=False)
     most_input: int
     most_output: int | None = None
+    attempt: int = 0
+    """How often it was answered before with nothing that can be used: each answer stays kept."""
 
     @property
     def key(self) -> str:
         """What identical questions share, whoever asks: 64 hexadecimal digits."""
-        own = json.dumps([self.kind, self.model, self.sent], ensure_ascii=True)
+        told = [self.kind, self.model, self.sent, *([self.attempt] if self.attempt else ())]
+        own = json.dumps(told, ensure_ascii=True)
         return hashlib.sha256(own.encode("ascii")).hexdigest()
 
 

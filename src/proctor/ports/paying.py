@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -85,6 +85,36 @@ class Asking(Protocol):
 
         Raises ProviderRefused and OutOfQuota, which end or hold the run.
         """
+
+    async def another(
+        self, provider: str | None, body: Mapping[str, Any], attempt: int
+    ) -> Reply | None:
+        """The reply to the same question, asked for the `attempt`-th time after the first.
+
+        For whoever cannot use the one before. None where nobody asked so often, and this run
+        may not: it was not told to try those rows again, or has itself asked the one before.
+        """
+
+    async def chat_rows(
+        self,
+        provider: str | None,
+        alone: Mapping[str, Any],
+        sent: Sequence[Any],
+        bodies: Sequence[Mapping[str, Any]],
+        fits: Callable[[Reply], bool],
+    ) -> Sequence[Reply | None]:
+        """The replies to several rows, which go in one call as far as they are not kept.
+
+        alone: what their questions share; sent: each row's own part; bodies: their questions,
+        as each would be asked alone. A part that does not fit is not kept. None where a row has
+        no part: it is to be asked alone.
+        """
+
+    async def others(self, provider: str | None) -> Sequence[str]:
+        """The providers to ask where this one cannot answer, in order."""
+
+    def note(self, what: str, provider: str | None) -> None:
+        """Count something that came of a question, for the run's report."""
 
     async def embed(
         self, provider: str | None, texts: Sequence[str], too_long: TooLong = "fail"

@@ -107,11 +107,13 @@ def _overloaded(case: _Case) -> Overloaded:
 def _wrong_key(case: _Case) -> ProviderRefused:
     model = case.settings.full_model
     variable = case.settings.key_env or f"that key_env names under [providers.{case.name}]"
-    return ProviderRefused(
+    refused = ProviderRefused(
         f"the provider {case.name} does not take the key",
         found=case.found,
         fix=f"put a key that may use {model} into the environment variable {variable}",
     )
+    refused.elsewhere = True
+    return refused
 
 
 def _unknown_model(case: _Case) -> ProviderRefused:

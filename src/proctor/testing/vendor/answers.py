@@ -58,9 +58,13 @@ def _filled(schema: Mapping[str, Any], asked: Any, name: str, root: Mapping[str,
     if isinstance(kind, list):
         kind = next(k for k in kind if k != "null")
     if kind == "object" or "properties" in schema:
-        copied = asked.keys() & _NAMES_OF_ROWS if isinstance(asked, dict) else ()
+        copied = set(asked) & _NAMES_OF_ROWS if isinstance(asked, dict) else set()
+        about = asked
+        if copied == {"index", "row"} == set(asked):
+            # What only says which row it is has no part in the answer: alone it has none either.
+            copied, about = {"index"}, asked["row"]
         return {
-            key: asked[key] if key in copied else _filled(part, asked, key, root)
+            key: asked[key] if key in copied else _filled(part, about, key, root)
             for key, part in schema.get("properties", {}).items()
         }
     if kind == "array":

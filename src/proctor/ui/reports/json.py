@@ -12,9 +12,8 @@ from proctor.ui import documents, units
 def document(report: Report) -> dict[str, Any]:
     """Totals first, then what they are made of.
 
-    `processed = updated + skipped + errors`: updated are the rows written; skipped those that
-    needed nothing (skipped, unchanged, gone); errors those that a person should look at
-    (refused, failed, conflicted).
+    `processed = updated + skipped + errors`: rows written; those that needed nothing (skipped,
+    unchanged, gone); those that a person should look at (refused, failed, conflicted).
     """
     books = report.run.outcome
     return {
@@ -39,6 +38,7 @@ def document(report: Report) -> dict[str, Any]:
             "by_reason": documents.plain(report.issues_by_reason),
             "listed": documents.plain(report.issues),
         },
+        "questions": documents.plain(report.noted),
         "chunks": [_chunk(c) for c in report.chunks],
         **_over_time(report),
         **_paid(report),

@@ -26,6 +26,7 @@ def render(report: Report) -> str:
         _units(report),
         _section("Warnings", _bullets(report.warnings)),
         _failures(report),
+        _questions(report),
         _chunks(report),
         _waits(report),
         _paid(report),
@@ -132,6 +133,13 @@ def _failures(report: Report) -> str:
     return _section(
         "Rows not written", f"{by_reason}\n\n{table(('Key', 'Bucket', 'Reason'), rows)}{more}"
     )
+
+
+def _questions(report: Report) -> str:
+    if not report.noted:
+        return ""
+    rows = [(cell(what), f"{count:,}") for what, count in report.noted.items()]
+    return _section("Questions to providers", table(("What came of them", "Questions"), rows))
 
 
 def _chunks(report: Report) -> str:
