@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from proctor.ui import demo_stage
+from proctor.ui.demo import stage
 
 WITHIN = 30.0  # seconds of processor time: what a busy machine adds says nothing
 
@@ -95,6 +95,6 @@ def test_what_it_cannot_play_is_said(tmp_path, words, said):
 def test_its_last_command_works_as_pasted(monkeypatch):
     """Also in a shell whose PATH does not know Proctor."""
     monkeypatch.setenv("PATH", "/nowhere")
-    words = shlex.split(demo_stage.command())
+    words = shlex.split(stage.command())
     assert words[0].startswith("/")
     assert subprocess.run([*words, "--version"], capture_output=True, check=True).stdout

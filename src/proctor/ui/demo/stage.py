@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -12,6 +14,7 @@ import tempfile
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -20,6 +23,7 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
+from proctor.config import Config
 from proctor.engine.snapshot import Snapshot
 from proctor.errors import ProctorError, UsageError
 from proctor.model import Bucket, Outcome, Run
@@ -32,7 +36,7 @@ PATIENCE: Final = 60.0
 """Seconds after which a run that does not come that far is a fault."""
 WIDTH: Final = 120
 """Columns of the story where no terminal says how many there are."""
-HERE: Final = Path(__file__).parent
+UI: Final = Path(__file__).parents[1]
 
 
 class Broken(ProctorError):
@@ -48,6 +52,9 @@ class Stage:
     quiet: bool
     began: float = field(default_factory=monotonic)
     scenes: int = 0
+    variables: dict[str, str] = field(default_factory=dict)
+    """What the commands find in their environment besides."""
+    servers: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @classmethod
     @contextlib.contextmanager
@@ -66,9 +73,11 @@ class Stage:
         console = Console(stderr=quiet, highlight=False, emoji=False, markup=False)
         if not console.is_terminal:
             console.width = WIDTH  # for people who read it later
+        stage = cls(folder=folder.resolve(), console=console, quiet=quiet)
         try:
-            yield cls(folder=folder.resolve(), console=console, quiet=quiet)
+            yield stage
         finally:
+            stage.end_servers()
             if console.is_terminal:
                 console.show_cursor()  # the live view of a killed run could not give it back
 
@@ -122,6 +131,39 @@ class Stage:
         self.typed(" ".join(("proctor", *words)))
         return self._start("-m", "proctor", *words)
 
+    def serve(self, module: str, told: object = None) -> str:
+        """Start one of Proctor's own servers in a process; the address that it says."""
+        if find_spec(module) is None:
+            raise Broken(f"{module} is not there", fix="install Proctor again")
+        server = subprocess.Popen(  # noqa: S603 - a module of ours
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.servers.append(server)
+        assert server.stdin is not None  # noqa: S101 - it is a pipe
+        assert server.stdout is not None  # noqa: S101 - as above
+        assert server.stderr is not None  # noqa: S101 - as above
+        if told is not None:
+            server.stdin.write(json.dumps(told) + "\n")
+            server.stdin.flush()
+        address = server.stdout.readline().strip()
+        if not address:
+            said = server.stderr.read().strip().splitlines() or ["nothing"]
+            raise Broken(
+                f"the demo's server {module} did not start",
+                found=said[-1],
+                fix="pip install 'proctor[demo]', which brings the servers, and play it again",
+            )
+        return address
+
+    def end_servers(self) -> None:
+        """Servers end when nobody is at the other end of their stdin."""
+        for server in self.servers:
+            server.communicate()
+
     def end(self) -> None:
         """Where everything lies, for whoever wants to look."""
         self.scene("The end", f"It took {self.seconds:.0f} s. Everything is still there:")
@@ -132,6 +174,7 @@ class Stage:
         return subprocess.Popen(  # noqa: S603 - the words are those of the story
             [sys.executable, *words],
             cwd=self.folder,
+            env=os.environ | self.variables,
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr if self.quiet else None,
         )
@@ -153,7 +196,7 @@ def command() -> str:
 
 def example(scenario: str) -> Path:
     """A scenario's files: inside the package when it is installed, beside it in a checkout."""
-    for folder in (HERE / "examples" / scenario, HERE.parents[2] / "examples" / scenario):
+    for folder in (UI / "examples" / scenario, UI.parents[2] / "examples" / scenario):
         if folder.is_dir():
             return folder
     raise Broken(
@@ -170,10 +213,15 @@ def record(stage: Stage, run: str) -> Run:
 
 async def _record(stage: Stage, run: str) -> Run:
     from proctor import app
+
+    async with app.open(_config(stage)) as opened:
+        return (await opened.status(run))[0].run
+
+
+def _config(stage: Stage) -> Config:
     from proctor.config import load
 
-    async with app.open(load(stage.folder / "proctor.toml")) as opened:
-        return (await opened.status(run))[0].run
+    return load(stage.folder / "proctor.toml", environ=os.environ | stage.variables)
 
 
 def seen_half_way(stage: Stage, process: subprocess.Popen[bytes]) -> Snapshot:
@@ -183,10 +231,9 @@ def seen_half_way(stage: Stage, process: subprocess.Popen[bytes]) -> Snapshot:
 
 async def _seen_half_way(stage: Stage, process: subprocess.Popen[bytes]) -> Snapshot:
     from proctor import app
-    from proctor.config import load
 
     until = monotonic() + PATIENCE
-    async with app.open(load(stage.folder / "proctor.toml")) as opened:
+    async with app.open(_config(stage)) as opened:
         while process.poll() is None and monotonic() < until:
             for seen in await opened.status():
                 if seen.run.outcome.read >= KILL_AT * (seen.run.expected or sys.maxsize):

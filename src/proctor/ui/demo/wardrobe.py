@@ -1,51 +1,20 @@
-"""The demo: a scenario from end to end by real commands, killed half-way, undone, and proved.
-
-It types what a person would type, each command in a process of its own. Only the look at how
-far the run has come, and the checksums, are its own.
-"""
+"""The wardrobe's demo: a field of every row, killed half-way, undone, and proved."""
 
 from __future__ import annotations
 
 import os
 import signal
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from proctor.errors import UsageError
 from proctor.model import RunState
-from proctor.ui.demo_proof import Fingerprint, fingerprint
-from proctor.ui.demo_stage import Broken, Stage, record, seen_half_way
-
-if TYPE_CHECKING:
-    from proctor.ui.options import Wish
+from proctor.ui.demo.proof import Fingerprint, fingerprint
+from proctor.ui.demo.stage import Broken, Stage, record, seen_half_way
 
 BACKFILL: Final = "normalize_wardrobe"
 DATABASE: Final = "wardrobe.db"
 TABLE: Final = "wardrobe"
 FILLS: Final = "normalized"
-SCENARIOS: Final = ("wardrobe",)
-
-
-def main(wish: Wish, name: str | None, folder: Path | None = None) -> int:
-    """Play a scenario in a folder of its own; the exit code.
-
-    Raises UsageError for a scenario that there is none of, or a folder that is not empty;
-    Broken when a step of the story does not end as it should.
-    """
-    from proctor.ui.out import answer
-
-    if name not in (None, *SCENARIOS):
-        raise UsageError(
-            f"there is no scenario named {name}",
-            found=f"shipped: {', '.join(SCENARIOS)}",
-            fix="run `proctor demo`",
-        )
-    with Stage.set(name or SCENARIOS[0], folder, quiet=wish.json) as stage:
-        told = play(stage)
-    if wish.json:
-        answer(wish, told)
-    return 0
 
 
 def play(stage: Stage) -> dict[str, Any]:
