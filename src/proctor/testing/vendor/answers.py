@@ -128,7 +128,9 @@ def _written(schema: Mapping[str, Any], asked: Any, name: str) -> str:
 
 def _picked(asked: Any, name: str, count: int) -> str:
     """Some of the words that were asked about, in an order that depends on all of them."""
-    text = asked if isinstance(asked, str) else json.dumps(asked, sort_keys=True)
+    text = (
+        asked if isinstance(asked, str) else json.dumps(asked, sort_keys=True, ensure_ascii=False)
+    )
     # Long ones, each once: else an answer would be about "the" and "of", as another.
     words = list(dict.fromkeys(w for w in _WORD.findall(text) if len(w) > 3)) or list(_FALLBACK)
     digest = hashlib.sha256(f"{name}\0{text}".encode()).digest()
@@ -136,7 +138,9 @@ def _picked(asked: Any, name: str, count: int) -> str:
 
 
 def _number(asked: Any, name: str) -> int:
-    text = asked if isinstance(asked, str) else json.dumps(asked, sort_keys=True)
+    text = (
+        asked if isinstance(asked, str) else json.dumps(asked, sort_keys=True, ensure_ascii=False)
+    )
     return int.from_bytes(hashlib.sha256(f"{name}\0{text}".encode()).digest()[:4], "big")
 
 
