@@ -155,6 +155,27 @@ def test_the_safe_next_step_can_be_taken(customers, proctor):
         customers("INSERT INTO customers VALUES (501)")
 
 
+def test_all_fields_are_made_mandatory_by_one_step(customers, shop, proctor):
+    """One scan of the table proves all of them filled; ten fields are not ten long lines."""
+    customers("ALTER TABLE customers ADD domain text")
+    (shop / "backfills.py").write_text(
+        """
+from proctor import backfill, table
+
+both = backfill(
+    table("customers", key="id"), fills=("email_normalized", "domain"), name="both",
+    sql={"email_normalized": "lower(email)", "domain": "split_part(email, '@', 2)"},
+)
+"""
+    )
+    ended = proctor("run", "both", "--env", "pg", "--json")
+    (step,) = (s for s in ended.json["next_steps"] if "NOT VALID" in s)
+    customers(step)
+    for column in ("email_normalized", "domain"):
+        with pytest.raises(psycopg.errors.NotNullViolation):
+            customers(f"UPDATE customers SET {column} = NULL WHERE id = 1")
+
+
 def test_no_constraint_is_proposed_that_rows_left_out_would_break(customers, shop, proctor):
     """Not eligible is not filled: what stands in the way is said instead."""
     backfill_of(shop, 'table("customers", key="id", where="id <= 10")')

@@ -279,7 +279,7 @@ async def _constrain(site: Site, spec: Spec) -> list[str]:
             table = shape.target_sql
             free = [c.name for c in shape.target_columns if c.nullable and c.name in free]
     if table and free:
-        return [*steps, *(_constraint(table, spec.target, column) for column in free)]
+        return [*steps, _constraint(table, spec.target, free)]
     may = free or not (columns or _leaves_rows_out(spec))
     mandatory = ": the fields may be made mandatory" if may else ""
     return steps or [f"no eligible row is left{mandatory}"]
@@ -290,21 +290,26 @@ def _leaves_rows_out(spec: Spec) -> bool:
     return bool(spec.where or spec.missing or spec.into)
 
 
-def _constraint(table: str, named: str, column: str) -> str:
+def _constraint(table: str, named: str, columns: Sequence[str]) -> str:
     """Four statements that never scan the table under a lock that stops writers."""
-    name, field = (
-        '"' + text.replace('"', '""') + '"'
-        for text in (f"{named.rpartition('.')[2]}_{column}_present", column)
-    )
+    own = named.rpartition(".")[2]
+    name = _quoted(f"{own}_{columns[0] if len(columns) == 1 else 'fills'}_present")
+    fields = [_quoted(column) for column in columns]
     alter = f"ALTER TABLE {table}"
+    filled = " AND ".join(f"{field} IS NOT NULL" for field in fields)
+    mandatory = ", ".join(f"ALTER COLUMN {field} SET NOT NULL" for field in fields)
     return "; ".join(
         (
-            f"{alter} ADD CONSTRAINT {name} CHECK ({field} IS NOT NULL) NOT VALID",
+            f"{alter} ADD CONSTRAINT {name} CHECK ({filled}) NOT VALID",
             f"{alter} VALIDATE CONSTRAINT {name}",
-            f"{alter} ALTER COLUMN {field} SET NOT NULL",
+            f"{alter} {mandatory}",
             f"{alter} DROP CONSTRAINT {name};",
         )
     )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _unfinished(run: Run) -> tuple[str, ...]:
