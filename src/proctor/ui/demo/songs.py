@@ -32,6 +32,7 @@ SERVED: Final = (
         "latency_s": 0.3,
         "input_usd": "0.25",
         "output_usd": "2.00",
+        "request_usd": "0",
     },
 )
 FINGERPRINT: Final = """
