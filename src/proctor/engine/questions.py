@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from proctor.engine.desk import FRAME, Desk
 from proctor.errors import ProviderRefused
-from proctor.model import Answer, Ask, Kind, canonical
+from proctor.model import Answer, Ask, Kind
 
 
 class Unpaid(Exception):
@@ -38,7 +40,9 @@ def chat_ask(desk: Desk, body: Mapping[str, Any], attempt: int = 0) -> Ask:
             found=f"neither ctx.llm(…, max_tokens=…) nor [providers.{desk.name}] max_tokens",
             fix=f"[providers.{desk.name}] max_tokens = 500",
         )
-    sent = canonical({**body, "max_tokens": cap})
+    # As it is written, not sorted: a model fills a contract's fields in the order of its schema,
+    # and "reasons first, then the verdict" is another question than the other way round.
+    sent = json.dumps({**body, "max_tokens": cap}, ensure_ascii=False, separators=(",", ":"))
     return Ask(
         kind=Kind.CHAT,
         provider=desk.name,
