@@ -39,7 +39,7 @@ test: lint pgbouncer
 	$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-long: $(READY)
-	PROCTOR_LONG=1 $(PY) -m pytest -n 2 --dist loadfile tests/crash tests/paid $(ARGS)
+	PROCTOR_LONG=1 $(PY) -m pytest -n 2 --dist loadfile --timeout 0 tests/crash tests/paid $(ARGS)
 
 check: lint
 	$(PY) -m pytest -q tests/house

@@ -96,7 +96,7 @@ def test_what_verify_needs_is_not_forgotten(aged):
 def test_what_a_run_that_is_not_over_may_need_is_not_forgotten(songs):
     """It would pay for them again when it goes on."""
     songs.configure(daily=25)
-    assert songs.run().code == 3
+    assert songs.run("--no-wait").code == 3
     age(songs)
     told = prune(songs, "--older-than", "90d")
     assert told["runs"][0]["stays_because"] == "a run of its backfill is not over"

@@ -187,11 +187,11 @@ def test_a_budget_holds_by_the_services_own_count(books):
 def test_a_daily_quota_of_ours_or_theirs_pauses(books):
     """P6: known before, or told by a 429 that speaks of the day; nothing is paid again after it."""
     books.configure(daily=5)
-    ended = books.run()
+    ended = books.run("--no-wait")
     assert (ended.code, books.books.calls) == (3, 5), ended.said
     books.configure()
     books.vendor.limit("resolver", daily=8)
-    ended = books.run("--accept-changes", "providers")
+    ended = books.run("--accept-changes", "providers", "--no-wait")
     assert (ended.code, books.books.calls) == (3, 8), ended.said
     assert "quota is used up" in ended.json["reason"]
     books.vendor.limit("resolver", daily=None)
