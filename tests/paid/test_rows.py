@@ -124,6 +124,31 @@ def test_an_error_behind_the_answers_costs_nothing_twice(songs):
     assert songs.books.calls == 4
 
 
+def test_a_validator_with_an_error_of_its_own_costs_no_answer(songs):
+    """P5: it says nothing of the reply, which is kept, and read anew once the error is mended."""
+    says(songs)
+    checked = (
+        "class Song(BaseModel):\n"
+        "    @field_validator('emotions', mode='before')\n"
+        "    def _lowered(cls, value):\n"
+        "        return None.lower() if pathlib.Path('fail').exists() else value\n"
+    )
+    text = (songs.root / "backfills.py").read_text()
+    text = text.replace("class Song(BaseModel):\n", checked)
+    songs.write(f"import pathlib\nfrom pydantic import field_validator\n{text}")
+    (songs.root / "fail").touch()
+    first = songs.run()
+    assert first.code, first.said
+    assert sum(kept(songs)) == songs.books.usd > 0
+    (songs.root / "fail").unlink()
+    if first.json["state"] == "paused":
+        assert songs.proctor("cancel", first.json["id"]).code == 0
+    again = songs.run()
+    assert again.code == 0, again.said
+    assert not wrong(songs)
+    assert songs.books.calls == 4
+
+
 @pytest.mark.parametrize("flaw", [Flaw.REFUSAL, Flaw.WRONG_SHAPE, Flaw.UNCLOSED, Flaw.FILTERED])
 def test_a_request_without_a_usable_part_is_taken_apart(songs, flaw):
     """Its rows are asked alone; the others are kept, and nothing is asked a third time."""
