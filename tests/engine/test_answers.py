@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import sqlite3
 
+from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from proctor.adapters.ledger import MemoryPurse, Pocket
+from proctor.adapters.ledger import MemoryPurse, Pocket, open_purse
 from proctor.adapters.providers import open_provider
 from proctor.authoring import Unanswered
 from proctor.engine.answers import FIRST_TRIES, TRIES, Answers
@@ -161,6 +163,21 @@ async def test_a_wait_for_places_of_another_machine_says_whose_they_are(asker_of
     told.append("stop")
     with pytest.raises(AskedToStop):
         await asked
+
+
+async def test_an_answer_that_cannot_be_read_keeps_nobody_waiting(asker_of, tmp_path):
+    """Somebody has edited the ledger: who asks hears of it, and does not wait for ever."""
+    path, asker = tmp_path / "ledger.db", asker_of()
+    purse = await open_purse(f"sqlite:///{path}", {"writer": Limits()})
+    asker = replace(asker, answers=replace(asker.answers, purse=purse))
+    await text(asker, "a broken shell")
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE proctor_ledger_answers SET cost = 'much'")
+    async with asyncio.timeout(20):
+        with pytest.raises(ArithmeticError):
+            await text(asker, "a broken shell")
+    assert not asker.answers.flying
+    await purse.aclose()
 
 
 async def test_texts_are_embedded_together_and_only_those_that_are_missing(asker_of, counted):

@@ -136,8 +136,10 @@ class Answers:
         """Find each of the answers, or ask for it; every flight ends with one or an error."""
         try:
             missing = await self._unanswered(asks, who)
-        except ProctorError as error:
-            self.land(asks, error)
+        except BaseException as error:
+            self.land(asks, error)  # whatever it is: else who asked would wait for ever
+            if not isinstance(error, Exception):
+                raise
             return
         if missing and not who.paying:
             self.land(missing, Unpaid())
