@@ -6,6 +6,7 @@ import sqlite3
 
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -229,6 +230,39 @@ async def test_a_provider_that_answers_nobody_ends_the_run(asker_of, shared):
     with pytest.raises(ProviderRefused, match=f"{FIRST_TRIES} tries of one question broke"):
         await text(asker, "never once")
     assert (await spent(asker)).held_usd == 0
+
+
+async def test_a_quota_that_was_used_up_does_not_make_one_broken_call_an_outage(asker_of, shared):
+    """Hours later a single 503 is tried again, as any other: it must not end the night's run."""
+    asker = asker_of()
+    shared.script(Fault(flaw=Flaw.OUT_OF_QUOTA, match="before midnight"))
+    with pytest.raises(OutOfQuota):
+        await text(asker, "before midnight")
+    with pytest.raises(OutOfQuota):
+        await text(asker, "half a minute before midnight")
+    await asker.answers.clock.sleep(3600)
+    shared.script(Fault(flaw=Flaw.UNAVAILABLE, match="after midnight"))
+    assert await text(asker, "after midnight") == right_text("after midnight")
+
+
+async def test_a_day_that_is_over_is_believed_at_once(asker_of, shared):
+    """Whoever waited for the moment that the vendor named asks then, and is not refused again."""
+    asker, clock = asker_of(), asker_of().answers.clock
+    now = datetime.now(UTC)
+    midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    shared.advance((midnight - now).total_seconds() + 86_385)
+    shared.limit(MODEL["writer"], daily=1)
+    try:
+        await text(asker, "the one call of a day")
+        with pytest.raises(OutOfQuota) as caught:
+            await text(asker, "one too many")
+        left = (caught.value.until - clock.now()).total_seconds()
+        assert 0 < left < 16
+        shared.advance(left)
+        await clock.sleep(left)
+        assert await text(asker, "one too many") == right_text("one too many")
+    finally:
+        shared.limit(MODEL["writer"], daily=None)
 
 
 async def test_a_question_that_breaks_alone_fails_its_row(asker_of, shared):

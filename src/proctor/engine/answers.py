@@ -205,13 +205,13 @@ class Answers:
             except (ProviderRefused, OutOfQuota) as error:
                 if isinstance(error, ProviderRefused) and error.of_question:
                     raise Unanswered(told(error)) from None
-                raise desk.went_out(error, self.clock.monotonic()) from None
+                raise desk.went_out(error, self.clock) from None
             except Overloaded as error:
                 tries.broken += 1
                 most = TRIES if desk.answered else FIRST_TRIES
                 if tries.broken >= most or desk.out is not None:
                     given_up = gave_up(error, tries.broken, down=desk.answered == answered)
-                    raise desk.went_out(given_up, self.clock.monotonic()) from None
+                    raise desk.went_out(given_up, self.clock) from None
                 rest = min(LONGEST_BREAK, 2.0**tries.broken) * (0.5 + self.dice())
                 await self.wait(max(rest, error.retry_after or 0.0), who)
 

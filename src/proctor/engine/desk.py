@@ -15,7 +15,7 @@ from proctor.core.vectors import fault
 from proctor.engine.trips import Trips
 from proctor.errors import OutOfQuota, ProviderRefused
 from proctor.model import Answer, Ask, Kind, Price, Reply, ServiceSettings, canonical
-from proctor.ports import Provider
+from proctor.ports import Clock, Provider
 
 E = TypeVar("E", bound=Exception)
 
@@ -107,11 +107,17 @@ class Desk:
         """Raise at once what the last one who asked was told at last."""
         if self.out is not None and now < self.out_until:
             raise copy.copy(self.out)
+        if isinstance(self.out, OutOfQuota):
+            self.out = None  # a quota that was used up does not say that it is down by now
 
-    def went_out(self, error: E, now: float) -> E:
+    def went_out(self, error: E, clock: Clock) -> E:
         """Take down that it cannot be asked, where the error says so; the error, to raise."""
         if isinstance(error, ProviderRefused | OutOfQuota) and error.elsewhere:
-            self.out, self.out_until = error, now + OUT_FOR
+            rest = OUT_FOR
+            if isinstance(error, OutOfQuota) and error.until is not None:
+                # Who has waited for that moment must not be told then to wait for it.
+                rest = min(rest, (error.until - clock.now()).total_seconds())
+            self.out, self.out_until = error, clock.monotonic() + rest
         return error
 
     def learn(self, asks: Sequence[Ask], replies: Sequence[Reply], *, seconds: float) -> None:
