@@ -32,6 +32,14 @@ async with asyncio.TaskGroup() as several:
 said = asked.result()
 return {"emotions": said.emotions, "confidence": said.confidence}
 """
+GATHERED = """
+(said,) = await asyncio.gather(
+    ctx.llm(f"What does {song['title']} feel like?", output=Song), return_exceptions=True
+)
+if not isinstance(said, Song):
+    return {"emotions": "none from writer", "confidence": "low"}
+return {"emotions": said.emotions, "confidence": said.confidence}
+"""
 IMPORTED = "from proctor import OutOfQuota"
 
 
@@ -113,9 +121,12 @@ async def test_a_quota_is_heard_through_a_group_of_questions(days):
     assert not days.wrong()
 
 
-async def test_whoever_catches_it_does_not_catch_a_stop(days):
+@pytest.mark.parametrize(
+    ("says", "more"), [(CAUGHT, IMPORTED), (GATHERED, "import asyncio")], ids=["caught", "gathered"]
+)
+async def test_whoever_catches_it_does_not_catch_a_stop(days, says, more):
     """Told to stop, a run writes no row as if its quota were used up: it asks later."""
-    days.says(CAUGHT, more=IMPORTED)
+    days.says(says, more=more)
     days.configure()
     days.vendor.limit(MODEL, daily=None, latency_s=0.05)
     stop = app.Stop()

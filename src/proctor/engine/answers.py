@@ -17,7 +17,7 @@ from proctor.engine.billing import Notes, Tell
 from proctor.engine.desk import Desk
 from proctor.engine.elsewhere import Elsewheres, Theirs, Tries
 from proctor.engine.questions import Split, Unpaid
-from proctor.engine.stopping import AskedToStop, ending_of, for_today, gave_up, spent, told
+from proctor.engine.stopping import AskedToStop, ending_of, for_today, gave_up, heard, spent, told
 from proctor.engine.trips import Trips
 from proctor.engine.waits import Waits
 from proctor.errors import (
@@ -103,7 +103,10 @@ class Answers:
             task = loop.create_task(self._fly(list(fresh.values()), who))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
-        answers = await asyncio.gather(*(asyncio.shield(flight) for flight in mine))
+        try:
+            answers = await asyncio.gather(*(asyncio.shield(flight) for flight in mine))
+        except AskedToStop as stop:
+            raise heard(stop) from None
         self.note_kept(asks, who, len(asks) - len(fresh))
         return answers
 

@@ -21,7 +21,7 @@ from proctor.engine.kit import Kit
 from proctor.engine.pacing import Shut
 from proctor.engine.quota import spent
 from proctor.engine.show import shown_key
-from proctor.engine.stopping import AskedToStop
+from proctor.engine.stopping import AskedToStop, listening
 from proctor.engine.turns import Turn
 from proctor.errors import AnswerError, OutOfQuota
 from proctor.model import Applied, Bucket, Issue, Key, Lease, Outcome, Page, Settled, Spec, UnitNote
@@ -97,7 +97,8 @@ async def _answers(
     page: Page, kit: Kit, records: Records, begun: Callable[[], None] | None
 ) -> list[Answered]:
     """What the author's function says of each row; `begun` is called when all are begun."""
-    return await compute(
+    stops = listening()
+    answers = await compute(
         kit.backfill,
         kit.noting(page),
         params=kit.params,
@@ -108,6 +109,9 @@ async def _answers(
         begun=begun,
         records=records,
     )
+    if stops:
+        raise stops[0]  # whatever the function made of it
+    return answers
 
 
 def _notes(page: Page, started: datetime, records: Records, kit: Kit) -> dict[Key, UnitNote]:

@@ -14,7 +14,7 @@ from proctor.authoring.rows import Fits, parts, together
 from proctor.engine.desk import Desk
 from proctor.engine.elsewhere import Theirs, Tries
 from proctor.engine.questions import NoPart, Split, Unpaid, chat_ask
-from proctor.engine.stopping import AskedToStop
+from proctor.engine.stopping import AskedToStop, heard
 from proctor.model import Answer, Ask, Finish, Hints, Reply, Usage, canonical
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ async def ask_rows(answers: Answers, who: Asker, call: Call) -> dict[str, Answer
     found: dict[str, Answer | None] = {}
     for key, one in zip(call.asks, landed, strict=True):
         if isinstance(one, BaseException) and not isinstance(one, NoPart | Unanswered):
-            raise one
+            raise heard(one) if isinstance(one, AskedToStop) else one
         found[key] = None if isinstance(one, BaseException) else one
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 
 from proctor.authoring import Unanswered
@@ -17,6 +18,27 @@ class AskedToStop(BaseException):
     No Exception: a function that catches errors, to go on without an answer, must not take this
     for one. Its rows are asked again when the run goes on.
     """
+
+
+STOPPED: ContextVar[list[AskedToStop]] = ContextVar("STOPPED")
+"""Where it is taken down which of a page's questions were not asked for that."""
+
+
+def listening() -> list[AskedToStop]:
+    """Take it down from now on, in this task and those that it begins.
+
+    For asyncio.gather(…, return_exceptions=True) hands over whatever was raised as if it were a
+    value, and the function makes something of it.
+    """
+    stops: list[AskedToStop] = []
+    STOPPED.set(stops)
+    return stops
+
+
+def heard(stop: AskedToStop) -> AskedToStop:
+    """Take it down; the same, to raise."""
+    STOPPED.get([]).append(stop)
+    return stop
 
 
 def spent(provider: str, word: Spent) -> OutOfQuota:
@@ -66,4 +88,13 @@ def told(error: ProviderRefused | Overloaded) -> str:
     return f"{error.what}: {error.found}" if error.found else error.what
 
 
-__all__ = ["AskedToStop", "ending_of", "for_today", "gave_up", "spent", "told"]
+__all__ = [
+    "AskedToStop",
+    "ending_of",
+    "for_today",
+    "gave_up",
+    "heard",
+    "listening",
+    "spent",
+    "told",
+]
