@@ -245,6 +245,17 @@ async def test_a_quota_that_was_used_up_does_not_make_one_broken_call_an_outage(
     assert await text(asker, "after midnight") == right_text("after midnight")
 
 
+async def test_whoever_stands_in_the_line_hears_that_a_quota_is_used_up(asker_of, shared, counted):
+    """Nobody asks a provider that has just said so, and nobody waits for a minute to be told."""
+    asker = asker_of(rpm=60)
+    shared.script(Fault(flaw=Flaw.OUT_OF_QUOTA, match="of the line", times=-1))
+    before = (await spent(asker)).calls
+    asked = [text(asker, f"number {n} of the line") for n in range(60)]
+    got = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(error) for error in got} == {OutOfQuota}
+    assert (await spent(asker)).calls - before < 20
+
+
 async def test_a_day_that_is_over_is_believed_at_once(asker_of, shared):
     """Whoever waited for the moment that the vendor named asks then, and is not refused again."""
     asker, clock = asker_of(), asker_of().answers.clock

@@ -222,6 +222,8 @@ class Answers:
         """Wait until the call may be made; the number of its hold."""
         while True:
             self._go_on(who)
+            # Somebody may have heard it while this one stood in the line.
+            self.desks[want.provider].refuse_while_out(self.clock.monotonic())
             word = await self.reservations.send(want)
             self.waits.heard(want.provider, word, self.clock.monotonic())
             match word:
