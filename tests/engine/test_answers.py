@@ -256,6 +256,15 @@ async def test_whoever_stands_in_the_line_hears_that_a_quota_is_used_up(asker_of
     assert (await spent(asker)).calls - before < 20
 
 
+async def test_a_question_larger_than_a_minutes_tokens_fails_alone(asker_of, counted):
+    """It can never be asked; the run is not held for it, and no budget would help."""
+    asker = asker_of(tpm=2_000)
+    with pytest.raises(Unanswered, match="tpm is 2,000: it can never be made"):
+        await text(asker, "a long song " * 1_000)
+    assert await text(asker, "a short song") == right_text("a short song")
+    assert counted("writer")[0] == 1
+
+
 async def test_a_day_that_is_over_is_believed_at_once(asker_of, shared):
     """Whoever waited for the moment that the vendor named asks then, and is not refused again."""
     asker, clock = asker_of(), asker_of().answers.clock

@@ -218,7 +218,8 @@ def _spent(state: State, limits: Limits, hold: Hold, now: datetime) -> Spent | N
     if limits.tpm is not None and hold.tokens > limits.tpm:
         return Spent(
             reason=f"the call may take {hold.tokens:,} tokens, and tpm is {limits.tpm:,}: "
-            "it can never be made"
+            "it can never be made",
+            of_call=True,
         )
     budget = limits.budget_usd
     if budget is not None and EXACT.add(state.spent, hold.usd) > budget:

@@ -235,6 +235,9 @@ class Answers:
                     await self.wait(word.seconds, who)
                 case Elsewhere():
                     raise Theirs(word)
+                case Spent(of_call=True):
+                    # Its row fails: it would else keep all others from being asked, for ever.
+                    raise Unanswered(f"provider {want.provider}: {word.reason}")
                 case Spent():
                     raise spent(want.provider, word)
 

@@ -228,6 +228,8 @@ class Spent:
 
     reason: str
     until: datetime | None = None
+    of_call: bool = False
+    """This one call is larger than its limits let through at all: others may be made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
