@@ -17,6 +17,7 @@ from proctor.authoring import Unanswered
 from proctor.engine.answers import FIRST_TRIES, TRIES, Answers
 from proctor.engine.asker import Asker
 from proctor.engine.desk import Desk
+from proctor.engine.questions import Unpaid
 from proctor.engine.stopping import AskedToStop
 from proctor.errors import OutOfQuota, ProviderRefused, UsageError
 from proctor.model import Hold, Holder, Limits, Price, ProviderSettings, Want
@@ -322,6 +323,32 @@ async def test_nobody_waits_for_a_turn_once_the_run_is_told_to_stop(asker_of):
     told.append("stop")
     with pytest.raises(AskedToStop, match="told to stop"):
         await waiting
+
+
+async def test_a_stop_is_that_of_the_run_that_was_told_to(asker_of, counted):
+    """Another run of this process that asks the same goes on, and asks it after all."""
+    told = []
+    first = asker_of(rpm=1, stopped=lambda: bool(told))
+    second = replace(first, run="s", stopped=lambda: 0)
+    await text(first, "the first of a minute")
+    waiting = [asyncio.create_task(text(who, "what both ask")) for who in (first, second)]
+    while not first.answers.waits.why:  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0)
+    told.append("stop")
+    stopped, answer = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(stopped, AskedToStop)
+    assert answer == right_text("what both ask")
+    assert counted("writer")[0] == 2
+
+
+async def test_who_may_pay_pays_for_what_somebody_only_looked_for(asker_of):
+    """A look in the same process, at the same moment: the run's row does not fail of it."""
+    looks = replace(asker_of(), paying=False)
+    pays = replace(looks, paying=True)
+    both = (text(who, "looked for") for who in (looks, pays))
+    unpaid, answer = await asyncio.gather(*both, return_exceptions=True)
+    assert isinstance(unpaid, Unpaid)
+    assert answer == right_text("looked for")
 
 
 async def test_an_unknown_price_stops_before_anything_is_asked(asker_of, counted):

@@ -95,6 +95,14 @@ class Answers:
         Each is paid for at most once. The same question, while it is in flight, is the same
         flight. A caller that goes away leaves it in the air: its reply is paid, so it is kept.
         """
+        while True:
+            try:
+                return await self._asked(asks, who)
+            except (AskedToStop, Unpaid) as error:
+                if not self.of_another(error, who):
+                    raise heard(error) from None
+
+    async def _asked(self, asks: Sequence[Ask], who: Asker) -> list[Answer]:
         fresh = {a.key: a for a in asks if a.key not in self.flying}
         loop = asyncio.get_running_loop()
         self.flying |= {key: loop.create_future() for key in fresh}
@@ -103,12 +111,15 @@ class Answers:
             task = loop.create_task(self._fly(list(fresh.values()), who))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
-        try:
-            answers = await asyncio.gather(*(asyncio.shield(flight) for flight in mine))
-        except AskedToStop as stop:
-            raise heard(stop) from None
+        answers = await asyncio.gather(*(asyncio.shield(flight) for flight in mine))
         self.note_kept(asks, who, len(asks) - len(fresh))
         return answers
+
+    def of_another(self, error: BaseException, who: Asker) -> bool:
+        """Whether a flight ended so for a run that asked the same, and this one may still ask."""
+        if isinstance(error, Unpaid):
+            return who.paying
+        return isinstance(error, AskedToStop) and not (self.closing or who.stopped())
 
     def note_kept(self, asks: Sequence[Ask], who: Asker, count: int) -> None:
         """Count answers for nothing; of a look without money nothing is left behind."""

@@ -131,7 +131,9 @@ async def ask_rows(answers: Answers, who: Asker, call: Call) -> dict[str, Answer
     found: dict[str, Answer | None] = {}
     for key, one in zip(call.asks, landed, strict=True):
         if isinstance(one, BaseException) and not isinstance(one, NoPart | Unanswered):
-            raise heard(one) if isinstance(one, AskedToStop) else one
+            if answers.of_another(one, who):
+                return await ask_rows(answers, who, call)
+            raise heard(one)
         found[key] = None if isinstance(one, BaseException) else one
     return found
 

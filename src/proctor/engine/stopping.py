@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from proctor.authoring import Unanswered
 from proctor.core.resets import next_reset
 from proctor.engine.desk import Desk
 from proctor.errors import OutOfQuota, Overloaded, ProviderRefused
 from proctor.model import Ending, Spent
+
+E = TypeVar("E", bound=BaseException)
 
 
 class AskedToStop(BaseException):
@@ -35,10 +38,11 @@ def listening() -> list[AskedToStop]:
     return stops
 
 
-def heard(stop: AskedToStop) -> AskedToStop:
-    """Take it down; the same, to raise."""
-    STOPPED.get([]).append(stop)
-    return stop
+def heard(error: E) -> E:
+    """Take it down if it is that; the same error, to raise."""
+    if isinstance(error, AskedToStop):
+        STOPPED.get([]).append(error)
+    return error
 
 
 def spent(provider: str, word: Spent) -> OutOfQuota:
