@@ -129,8 +129,12 @@ class Price:
     def of(self, usage: Usage) -> Decimal:
         """What a call has cost."""
         cached = self.cached_per_million
-        dear = usage.input_tokens - (usage.cached_tokens if cached is not None else 0)
-        cheap = usage.cached_tokens * cached if cached is not None else Decimal(0)
+        dear, cheap = usage.input_tokens, Decimal(0)
+        if cached is not None:
+            cheap = usage.cached_tokens * cached
+            # More of them than input: who counts so does not count them among it. And a price
+            # below nothing would give a budget back what is spent.
+            dear -= usage.cached_tokens if usage.cached_tokens <= usage.input_tokens else 0
         sums = dear * self.input_per_million + cheap + usage.output_tokens * self.output_per_million
         return self.per_request + sums / 1_000_000
 

@@ -6,7 +6,7 @@ import pytest
 
 from adapters.providers.asks import PRICE
 from proctor.adapters.providers import open_provider
-from proctor.model import ProviderSettings
+from proctor.model import Price, ProviderSettings, Usage
 
 
 @pytest.fixture
@@ -66,3 +66,17 @@ async def test_at_another_address_the_vendors_price_does_not_hold(price):
 async def test_an_address_that_the_list_knows_has_its_own_price(price):
     found = price("openai", "openai/gpt-oss-20b", base_url="https://api.groq.com/openai/v1")
     assert found.input_per_million > 0
+
+
+def test_cached_tokens_beside_the_input_make_no_call_cheaper():
+    """P6: some gateways count them not among the input; a budget would grow with each call."""
+    price = Price(
+        input_per_million=Decimal(10),
+        output_per_million=Decimal(100),
+        cached_per_million=Decimal(1),
+        source="a test",
+    )
+    among = price.of(Usage(input_tokens=1_000, cached_tokens=900))
+    beside = price.of(Usage(input_tokens=100, cached_tokens=900))
+    assert among == Decimal("0.0019")
+    assert beside == Decimal("0.0019")
