@@ -182,6 +182,28 @@ async def test_an_answer_that_cannot_be_read_keeps_nobody_waiting(asker_of, tmp_
     await purse.aclose()
 
 
+async def test_an_answer_is_kept_after_a_long_time_without_a_ledger(asker_of, tmp_path):
+    """P5: it is paid; a ledger that is moved or restored takes longer than half a minute."""
+    path, asker = tmp_path / "ledger.db", asker_of()
+    purse = await open_purse(f"sqlite:///{path}", {"writer": Limits()})
+    asker = replace(asker, answers=replace(asker.answers, purse=purse))
+    clock = asker.answers.clock
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(
+            "CREATE TRIGGER outage BEFORE INSERT ON proctor_ledger_answers "
+            "BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        )
+        asked = asyncio.create_task(text(asker, "a patient sea"))
+        # Only what waits for the ledger lets the clock run, by a quarter of what dice may say.
+        while clock.elapsed < 20 and not asked.done():  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0)
+        db.execute("DROP TRIGGER outage")
+    assert await asked == right_text("a patient sea")
+    (spending,) = await purse.spending()
+    assert spending.held_usd == 0 < spending.usd
+    await purse.aclose()
+
+
 async def test_texts_are_embedded_together_and_only_those_that_are_missing(asker_of, counted):
     """A hundred vectors in one call; of a later hundred only the new ones are asked for."""
     asker = asker_of()

@@ -57,6 +57,10 @@ LONGEST_BREAK: Final = 30.0
 """Seconds between two tries of one question, before dice."""
 LOOK_EVERY: Final = 0.25
 """Seconds between two looks at the stop word while a question waits for its turn."""
+PATIENT: Final = 6
+"""Up to here tries to settle count while the run goes on: that says how often it tries."""
+LEDGER_AWAY: Final = 3600.0
+"""Seconds for which paid answers wait for a ledger while the run goes on."""
 TOGETHER: Final = 200
 """Questions of one trip to the ledger."""
 
@@ -358,8 +362,9 @@ class Answers:
         return [found.get(key) for key in keys]
 
     async def _settle(self, settlements: Sequence[Settlement]) -> list[None]:
-        """Keep what was paid for, however long the ledger is busy: else it is paid again."""
+        """Keep what was paid for, also where the ledger is away for long: else it is paid again."""
         attempt, more = 1, self.notes.take()
+        most = self.clock.monotonic() + LEDGER_AWAY
         while True:
             try:
                 near = await self.purse.settle(settlements, more)
@@ -369,7 +374,9 @@ class Answers:
                     self.notes.back(more)
                     raise
                 await self.clock.sleep(step.wait)
-                attempt += 1
+                # Tries count once the process wants to end, or where nothing is paid.
+                patient = settlements and not self.closing and self.clock.monotonic() < most
+                attempt = min(attempt + 1, PATIENT) if patient else attempt + 1
             else:
                 for one in near:
                     paid = (a.run for s in settlements for a in s.answers)
