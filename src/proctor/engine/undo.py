@@ -187,8 +187,8 @@ class Undoer:
         return f"{IN_PART}: {rows:,} of the {written:,} rows written were restored{self.pruned}"
 
     async def _all(self, chunks: Sequence[ChunkRecord]) -> None:
-        """Newest first; several at once, since a run writes a row at most once."""
-        todo = sorted(chunks, key=lambda c: c.chunk.number, reverse=True)
+        """Newest first; several at once, unless the run may have written a row more than once."""
+        todo = sorted(chunks, key=lambda c: c.turn, reverse=True)
         self.chunks = self.done + len(todo)
         working = asyncio.create_task(self._lanes(iter(todo)))
         beside = [asyncio.create_task(t) for t in (self._beats(), self._heed(working))]

@@ -7,7 +7,7 @@ import math
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from proctor.model.key import Key
 from proctor.model.spec import Span
@@ -138,6 +138,11 @@ class ChunkRecord:
     """Rows whose images are kept; None where that was not noted."""
     taken_back: Undone = field(default_factory=Undone)
     """What undoing it has come to so far, without the list of rows that were left alone."""
+
+    @property
+    def turn(self) -> tuple[datetime, int]:
+        """Sorts chunks as they were written: the first that was claimed may have been the last."""
+        return self.applied or datetime.min.replace(tzinfo=UTC), self.chunk.number
 
     @property
     def forgotten(self) -> int:

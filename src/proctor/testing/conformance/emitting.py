@@ -122,7 +122,7 @@ async def taken_back(store: Store, run: Run, terms: UndoTerms | None = None) -> 
     """Undo a run as a rollback does: newest first."""
     terms = terms or UndoTerms()
     run = await roll_back(store, run)
-    chunks = sorted(await store.chunks(run.id), key=lambda c: -c.chunk.number)
+    chunks = sorted(await store.chunks(run.id), key=lambda c: c.turn, reverse=True)
     undone = [await store.undo(run, c.chunk.number, terms) for c in chunks]
     then = RunState.ROLLED_BACK if terms.whole else RunState.SUCCEEDED
     await store.move(run.id, then, among=[RunState.ROLLING_BACK])

@@ -7,12 +7,13 @@ from typing import Any
 from proctor.authoring import Failure, Refuse
 from proctor.model import Outcome, Row, Span, UnitState
 from proctor.ports import Store, UndoTerms
-from proctor.testing.conformance.acting import every_script
+from proctor.testing.conformance.acting import begin, claim, every_script, finish
 from proctor.testing.conformance.emitting import (
     WORKS,
     book,
     books_spec,
     done,
+    process,
     raising,
     states,
     taken_back,
@@ -81,6 +82,35 @@ class Retracting:
             for c in await store.chunks(run.id)
         ]
         assert sum(f.restored for f in forecast) == 4
+        undone = await taken_back(store, run)
+        assert (undone.written, undone.restored) == (4, 4)
+        assert await harness.fetch(titles) == [("both", "Old", "Bob", "kept")]
+
+    async def test_a_row_of_two_units_is_undone_in_the_order_in_which_they_were_written(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """P3: the unit that was claimed first may be the last to write; scripts know it too."""
+        await harness.sql(WORKS, "INSERT INTO works VALUES ('both', 'Old', 'Bob', 'kept')")
+        spec = books_spec((2024,))
+
+        def shared(unit: Row) -> list[dict[str, Any]]:
+            return [book("both", f"of {unit['month']}"), book("new", f"of {unit['month']}")]
+
+        run = await begin(store, spec)
+        slow, quick = await claim(store, run, spec, count=2)
+        await process(store, spec, quick, shared)
+        await process(store, spec, slow, shared)
+        await finish(store, run)
+        titles = "SELECT isbn, title, author, note FROM works ORDER BY isbn"
+        assert [row[1] for row in await harness.fetch(titles)] == ["of 2", "of 2"]
+        records = await store.chunks(run.id)
+        held = [await store.verify(run, c.chunk.number) for c in records]
+        assert [(h.written, h.restored) for h in held] == [(2, 2), (2, 2)]
+        dry = UndoTerms(dry_run=True)
+        forecast = [await store.undo(run, c.chunk.number, dry) for c in records]
+        assert sum(f.restored for f in forecast) == 4
+        script = (await every_script(store, run)).lower()
+        assert script.index("-- chunk 1:") < script.index("-- chunk 2:")
         undone = await taken_back(store, run)
         assert (undone.written, undone.restored) == (4, 4)
         assert await harness.fetch(titles) == [("both", "Old", "Bob", "kept")]

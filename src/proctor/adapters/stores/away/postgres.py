@@ -285,7 +285,8 @@ class PostgresData:
         """The store's script."""
         binding = await self._bound(spec)
         keeper = UndoKeeper(book=book)
-        async for piece in script.script(self._pool, binding, run, numbers, keeper=keeper):
+        newest = sorted(numbers, reverse=True)
+        async for piece in script.script(self._pool, binding, run, newest, keeper=keeper):
             yield piece
 
     async def shown(self, spec: Spec, undo: bytes, count: int) -> list[Journalled]:

@@ -257,8 +257,10 @@ async def keep(
     now = time.perf_counter()
     took = timedelta(seconds=now - started)
     made = await work.commit(
+        # By now the rows are locked: of two chunks that wrote one row, the later one says later.
         f"UPDATE proctor.chunks SET {sums}, code = {text(terms.code)}, "
-        f"took = {tables.seconds(took)}, undo = {blob(undo)}, "
+        f"applied = pg_catalog.clock_timestamp(), took = {tables.seconds(took)}, "
+        f"undo = {blob(undo)}, "
         f"undo_rows = {books.outcome.written if books.rows is None else books.rows}, "
         f"issues = {blob(records.pack_issues(books.issues))} "
         f"WHERE run = {text(chunk.run)} AND number = {chunk.number}{child}"

@@ -28,10 +28,10 @@ async def script(
     *,
     keeper: Keeper | None = None,
 ) -> AsyncIterator[str]:
-    """The script piece by piece, newest chunk first, as a rollback goes."""
+    """The script piece by piece, in the order of the numbers: newest first, as a rollback goes."""
     keeper = keeper or Beside()
     yield _preface(binding, run, len(numbers))
-    for number in sorted(numbers, reverse=True):
+    for number in numbers:
         async with pool.read(run.id) as work:
             found = await keeper.kept(work, run.id, number)
             undoer = None

@@ -284,7 +284,9 @@ class PostgresStore:
         """SQL that undoes these chunks without Proctor."""
         await self._bound_run(run.id, fresh=True)
         binding, keeper = await self._kept_by(run.id, Span())
-        async for piece in script.script(self._pool, binding, run, numbers, keeper=keeper):
+        async with self._pool.read(control=True) as work:
+            newest = await units.newest_first(work, run.id, numbers)
+        async for piece in script.script(self._pool, binding, run, newest, keeper=keeper):
             yield piece
 
     async def prune(

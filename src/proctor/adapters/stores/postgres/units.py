@@ -135,6 +135,16 @@ async def every(work: Transaction, binding: Binding, run: str) -> list[Unit]:
     return unitbook.standing(spec, [tuple(key) for key in keys], kept, busy)
 
 
+async def newest_first(work: Transaction, run: str, numbers: Sequence[int]) -> list[int]:
+    """Chunks in the order in which their rows go back: as they were written, not claimed."""
+    rows = await work.fetch(
+        f"SELECT number FROM proctor.chunks WHERE run = {text(run)} "
+        f"ORDER BY applied DESC NULLS LAST, number DESC"
+    )
+    wanted = set(numbers)
+    return [number for (number,) in rows if number in wanted]
+
+
 class Keeping(applying.Beside):
     """Keeps books as usual, and with them what became of units that fill a row of their own."""
 
@@ -188,8 +198,10 @@ class Units(Beside):
     async def _later(self, work: Transaction, run: str, number: int) -> list[int]:
         """Chunks of the run that may have written to the same rows since."""
         rows = await work.fetch(
-            f"SELECT number FROM proctor.chunks WHERE run = {text(run)} AND number > {number} "
-            f"AND state = 'applied' AND NOT undone AND undo IS NOT NULL"
+            f"SELECT number FROM proctor.chunks WHERE run = {text(run)} "
+            f"AND state = 'applied' AND NOT undone AND undo IS NOT NULL AND (applied, number) > "
+            f"(SELECT applied, number FROM proctor.chunks "
+            f"WHERE run = {text(run)} AND number = {number})"
         )
         return [row[0] for row in rows]
 

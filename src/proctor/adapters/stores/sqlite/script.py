@@ -23,7 +23,7 @@ def numbers_to_undo(session: Session, run: Run, numbers: Sequence[int]) -> list[
     """Those of the chunks that can be undone, newest first."""
     rows = session.quiet.execute(
         "SELECT number FROM proctor_chunks WHERE run = ? AND state = 'applied' AND NOT undone "
-        "AND undo IS NOT NULL ORDER BY number DESC",
+        "AND undo IS NOT NULL ORDER BY applied DESC, number DESC",
         (run.id,),
     ).fetchall()
     wanted = set(numbers)

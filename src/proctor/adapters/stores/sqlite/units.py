@@ -98,9 +98,10 @@ def overlaid(connection: sqlite3.Connection, run: str, number: int, found: Stand
         return
     keys = {found.undo.keys[i]: i for i in found.changed}
     later = connection.execute(
-        "SELECT undo FROM proctor_chunks WHERE run = ? AND number > ? AND state = 'applied' "
-        "AND NOT undone AND undo IS NOT NULL",
-        (run, number),
+        "SELECT undo FROM proctor_chunks WHERE run = ? AND state = 'applied' "
+        "AND NOT undone AND undo IS NOT NULL AND (applied, number) > "
+        "(SELECT applied, number FROM proctor_chunks WHERE run = ? AND number = ?)",
+        (run, run, number),
     )
     mine = {keys[key] for (blob,) in later for key in unpack(blob).keys if key in keys}
     found.same += sorted(mine)
