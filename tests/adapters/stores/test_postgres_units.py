@@ -6,10 +6,11 @@ import psycopg
 import pytest
 
 from pgcases import WAITING, until
+from proctor.adapters.stores.postgres.emitting import TWICE
 from proctor.errors import TargetError
 from proctor.model import Outcome, UnitState
 from proctor.ports import UndoTerms
-from proctor.testing.conformance.acting import begin, claim_one, finish, roll_back
+from proctor.testing.conformance.acting import begin, claim, claim_one, finish, roll_back
 from proctor.testing.conformance.emitting import WORKS, book, books_spec, one_unit, process, work
 
 MINE = "INSERT INTO works VALUES ('both', 'Mine', 'Me', 'mine')"
@@ -89,3 +90,49 @@ async def test_a_table_without_a_unique_key_is_refused(case):
     store = await case.store()
     with pytest.raises(TargetError, match="key of emits"):
         await store.inspect(books_spec())
+
+
+NOCASE = (
+    "CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
+)
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "first", "second"), [("numeric", "1", "1.0"), ("text COLLATE nocase", "abc", "ABC")]
+)
+async def test_two_rows_whose_keys_are_one_to_the_server_fail_their_unit(
+    case, kind, first, second, before
+):
+    """No row is lost without a word, whatever texts the type or a collation takes for one."""
+    case.sql(NOCASE, f"CREATE TABLE works (isbn {kind} PRIMARY KEY, title text, author text)")
+    stood = case.sql(f"INSERT INTO works VALUES ('{first}') RETURNING *") if before else []
+    store, spec = await case.store(), books_spec((2024,))
+    run = await begin(store, spec)
+    lease = await claim_one(store, run, spec)
+    both = [book(first, "One"), book(second, "Two")]
+    applied = await process(store, spec, lease, lambda _unit: both)
+    assert applied.outcome == Outcome(read=1, failed=1)
+    assert applied.issues[0].reason == TWICE
+    assert case.sql(ALL) == stood
+
+
+async def test_two_units_that_give_rows_in_opposite_orders_do_not_wait_for_each_other(case):
+    """Neither is a deadlock: the second waits for the first, looks again, and updates its rows."""
+    case.sql(WORKS)
+    store, spec = await case.store(), books_spec((2024,))
+    run = await begin(store, spec)
+    leases = await claim(store, run, spec, count=2)
+    with psycopg.connect(case.url) as other:
+        other.execute("INSERT INTO works VALUES ('m', 'Mine')")
+        writing = []
+        for n, (lease, isbns) in enumerate(zip(leases, ("amz", "zma"), strict=True), 1):
+            rows = [book(isbn, "Ours") for isbn in isbns]
+            given = process(store, spec, lease, lambda _unit, rows=rows: rows)
+            writing.append(asyncio.create_task(given))
+            await until(case, f"{WAITING} OFFSET {n - 1}")
+        other.rollback()
+    first, second = await asyncio.gather(*writing)
+    assert first.outcome == Outcome(read=1, written=1)
+    assert second.outcome == Outcome(read=1, unchanged=1)
+    assert [row[:2] for row in case.sql(ALL)] == [("a", "Ours"), ("m", "Ours"), ("z", "Ours")]

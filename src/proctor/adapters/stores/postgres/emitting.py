@@ -165,9 +165,10 @@ async def _write(
 
 async def _rows(work: Transaction, binding: Binding, emitted: Sequence[Emitted]) -> Batch:
     """The rows as they stand, locked until the end, with what they are to hold."""
-    listed = await _canonical(work, binding, [key for key, _ in emitted])
-    if len(set(listed)) != len(listed):
-        raise Unwritable(TWICE)
+    canonical = await _canonical(work, binding, [key for key, _ in emitted])
+    # Each unit takes its rows in one order, or two at once would wait for each other for ever.
+    order = sorted(range(len(canonical)), key=canonical.__getitem__)
+    listed = [canonical[i] for i in order]
     found = await work.fetch(
         f"{reading.listing(binding, listed, eligible=False)} "
         f"FOR NO KEY UPDATE OF {binding.target.alias}"
@@ -179,7 +180,7 @@ async def _rows(work: Transaction, binding: Binding, emitted: Sequence[Emitted])
         None if n is None else there.images[n] for n in places
     ]
     page = Page(
-        keys=listed,
+        keys=[key if n is None else there.keys[n] for key, n in zip(listed, places, strict=True)],
         rows=[{}] * len(listed),
         versions=[(None, None, ()) if n is None else there.versions[n] for n in places],
         images=images,
@@ -189,14 +190,14 @@ async def _rows(work: Transaction, binding: Binding, emitted: Sequence[Emitted])
         Settled(
             page=page,
             index=range(len(listed)),
-            values=[values for _, values in emitted],
+            values=[emitted[i][1] for i in order],
             outcome=Outcome(),
         ),
     )
 
 
 async def _canonical(work: Transaction, binding: Binding, listed: Sequence[Key]) -> list[Key]:
-    """The keys as the server prints them, in their order."""
+    """The keys as the server prints them, in their order; Unwritable where two are one."""
     typed: list[Key] = []
     for key in listed:
         try:
@@ -208,10 +209,14 @@ async def _canonical(work: Transaction, binding: Binding, listed: Sequence[Key])
             ) from None
     cells = keys.sent(binding.key)
     shown = ", ".join(c.printed(f"({s})") for c, s in zip(binding.key, cells, strict=True))
+    # Texts that differ may be one key all the same: 1 and 1.0, or by a collation a and A.
     rows = await work.fetch(
-        f"SELECT {shown} FROM {keys.unnested(binding.key, typed)} ORDER BY {keys.SENT}.proctor_at"
+        f"SELECT {shown}, pg_catalog.count(*) OVER (PARTITION BY {', '.join(cells)}) "
+        f"FROM {keys.unnested(binding.key, typed)} ORDER BY {keys.SENT}.proctor_at"
     )
-    return [tuple(row) for row in rows]
+    if any(row[-1] > 1 for row in rows):
+        raise Unwritable(TWICE)
+    return [tuple(row[:-1]) for row in rows]
 
 
 __all__ = ["apply"]
