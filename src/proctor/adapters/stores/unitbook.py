@@ -25,6 +25,7 @@ COLUMNS: Final = (
     "reason",
 )
 """The columns of a unit behind its backfill and name, in the order of `values_of`."""
+_RUN: Final = COLUMNS.index("run")
 
 
 def axes(spec: Spec) -> list[tuple[str, int]]:
@@ -97,16 +98,37 @@ def standing(
 def before_of(former: Sequence[Any] | None, kept: str | None, run: str) -> str | None:
     """What a unit goes back to when the run is taken back: how it stood before that run.
 
-    `former` is its row now, in the order of COLUMNS, and `kept` what that row goes back to.
+    `former` is its row now, in the order of COLUMNS, and `kept` what that row goes back to: it
+    comes along behind the columns, so that run after run can be taken back.
     """
     if former is None:
         return None
-    return kept if former[COLUMNS.index("run")] == run else to_json(list(former))
+    return kept if former[_RUN] == run else to_json(_link(former, kept))
 
 
-def former_of(kept: str | None) -> tuple[Any, ...] | None:
-    """The row to go back to; None where there was none."""
-    return None if kept is None else tuple(json.loads(kept))
+def former_of(
+    row: Sequence[Any], kept: str | None, run: str
+) -> tuple[bool, tuple[Any, ...] | None]:
+    """Whether a unit was tried in a run, and `before` and the row that it goes back to, if any.
+
+    What later runs noted goes with it: they wrote nothing, or they would be taken back first,
+    and what they found there is not there any more.
+    """
+    link: list[Any] | None = _link(row, kept)
+    while link is not None:
+        earlier = link[len(COLUMNS)] if len(link) > len(COLUMNS) else None
+        if link[_RUN] == run:
+            if earlier is None:
+                return True, None
+            more = earlier[len(COLUMNS) :]
+            before = to_json(more[0]) if more and more[0] is not None else None
+            return True, (before, *earlier[: len(COLUMNS)])
+        link = earlier
+    return False, None
+
+
+def _link(row: Sequence[Any], kept: str | None) -> list[Any]:
+    return [*row, None if kept is None else json.loads(kept)]
 
 
 def attempts_of(

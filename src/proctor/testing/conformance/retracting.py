@@ -145,6 +145,37 @@ class Retracting:
         assert (unit.state, unit.attempts, unit.run) == (UnitState.RETRY, 1, "run-1")
         assert unit.reason == "boom"
 
+    async def test_runs_that_are_taken_back_one_after_the_other_leave_what_was_before_them(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """Each goes back a step: the attempts of the first stay counted."""
+        await harness.sql(WORKS)
+        spec = books_spec((2024,))
+        for name in ("run-1", "run-2"):
+            await done(store, spec, lambda _unit: Failure("boom"), name=name)
+        last = await done(store, spec, name="run-3")
+        for run, attempts in ((last, 2), (await store.run("run-2"), 1)):
+            await taken_back(store, run)
+            unit = (await store.units(run.id))[0]
+            assert (unit.state, unit.attempts) == (UnitState.RETRY, attempts)
+
+    async def test_a_unit_is_to_be_done_again_when_rows_that_a_later_run_found_are_taken_back(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """The later run had nothing to change, so it wrote none of them; they are not there now."""
+        await harness.sql(WORKS)
+        spec = books_spec((2024,))
+        newer = books_spec((2024,), version="2")
+        run = await done(store, spec)
+        later = await done(store, newer, name="run-2")
+        assert later.outcome == Outcome(read=2, unchanged=2)
+        await taken_back(store, run)
+        assert await harness.fetch("SELECT * FROM works") == []
+        assert set((await states(store, later)).values()) == {UnitState.PENDING}
+        assert (await store.survey(newer, Span())).eligible == 2
+        await taken_back(store, later)
+        assert (await store.survey(spec, Span())).eligible == 2
+
     async def test_sql_that_undoes_units_needs_no_proctor(
         self, harness: Harness, store: Store
     ) -> None:

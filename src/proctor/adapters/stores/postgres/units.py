@@ -77,7 +77,7 @@ def _literal(value: Any, kind: str) -> str:
 async def take_back(work: Transaction, spec: Spec, run: str, keys: Iterable[Key]) -> None:
     """The units whose rows were undone stand as they did before the run."""
     for key in keys:
-        await _back(work, spec, f"{_is(spec, unitbook.name_of(spec, key))} AND run = {text(run)}")
+        await _back(work, spec, run, _is(spec, unitbook.name_of(spec, key)))
 
 
 async def take_all_back(work: Transaction, run: str) -> None:
@@ -85,19 +85,20 @@ async def take_all_back(work: Transaction, run: str) -> None:
     rows = await work.fetch(f"SELECT spec FROM proctor.runs WHERE id = {text(run)}")
     spec = records.spec_from_json(rows[0][0])
     if spec.attempts:
-        await _back(work, spec, f"backfill = {text(spec.backfill)} AND run = {text(run)}")
+        where = f"backfill = {text(spec.backfill)} AND run = {text(run)}"
+        await _back(work, spec, run, where)
 
 
-async def _back(work: Transaction, spec: Spec, where: str) -> None:
+async def _back(work: Transaction, spec: Spec, run: str, where: str) -> None:
     rows = await work.fetch(
-        f"SELECT unit::pg_catalog.text, before FROM proctor.units WHERE {where} FOR UPDATE"
+        f"SELECT unit::pg_catalog.text, before, {_READ} FROM proctor.units WHERE {where} FOR UPDATE"
     )
-    for name, before in rows:
-        former = unitbook.former_of(before)
-        if former is None:
+    for name, kept, *row in rows:
+        tried, former = unitbook.former_of(row, kept, run)
+        if former is not None:
+            await _write(work, spec, name, former)
+        elif tried:
             await work.run(f"DELETE FROM proctor.units WHERE {_is(spec, name)}")
-        else:
-            await _write(work, spec, name, (None, *former))
 
 
 async def unit_of_chunk(work: Transaction, run: str, number: int) -> Key:

@@ -124,29 +124,26 @@ def take_back(
     if spec.emits:
         keys = [unit_of_chunk(connection, run, number)]
     for key in keys:
-        name = unitbook.name_of(spec, key)
-        _back(
-            connection,
-            spec,
-            "backfill = ? AND unit = ? AND run = ?",
-            (spec.backfill, name, run),
-        )
+        _back(connection, spec, run, "AND unit = ?", (unitbook.name_of(spec, key),))
 
 
 def take_all_back(connection: sqlite3.Connection, spec: Spec, run: str) -> None:
     """So do all of them once a whole run is undone, also those that wrote nothing."""
-    _back(connection, spec, "backfill = ? AND run = ?", (spec.backfill, run))
+    _back(connection, spec, run, "AND run = ?", (run,))
 
 
-def _back(connection: sqlite3.Connection, spec: Spec, where: str, values: Sequence[object]) -> None:
+def _back(
+    connection: sqlite3.Connection, spec: Spec, run: str, where: str, values: Sequence[object]
+) -> None:
     rows = connection.execute(
-        f"SELECT unit, before FROM proctor_units WHERE {where}", values
+        f"SELECT unit, before, {COLUMNS} FROM proctor_units WHERE backfill = ? {where}",
+        (spec.backfill, *values),
     ).fetchall()
-    for name, before in rows:
-        former = unitbook.former_of(before)
-        if former is None:
+    for name, kept, *row in rows:
+        tried, former = unitbook.former_of(row, kept, run)
+        if former is not None:
+            _write(connection, spec, name, former)
+        elif tried:
             connection.execute(
                 "DELETE FROM proctor_units WHERE backfill = ? AND unit = ?", (spec.backfill, name)
             )
-        else:
-            _write(connection, spec, name, (None, *former))
