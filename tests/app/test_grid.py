@@ -161,6 +161,22 @@ async def test_a_rollback_gives_back_the_table_and_the_units(plain):
     assert (await units_of(plain, run)).states == {"pending": 6}
 
 
+async def test_rows_are_known_by_their_keys_however_the_function_spells_them(plain):
+    """A number for a key of text: what is there is shown, and verify finds what was written."""
+    code = CODE.format(word="async def", end=2022)
+    plain.write(code.replace('f"{name}-{n}"', "100 * year + 10 * month + n"))
+    plain.sql("INSERT INTO works VALUES ('202131', 'Old', 'Bob', 7)")
+    plain.deaf()
+    async with plain.by("ada") as app:
+        dry = await app.dry_run("books", sample=1)
+        assert [row.before for row in dry.previews] == [
+            {"202131": "title=Old, author=Bob", "202132": None}
+        ]
+        run = (await app.run("books", RunOptions())).run
+        checked = await app.verify(run.id)
+    assert (checked.verdict, checked.different) == ("pass", ())
+
+
 async def test_one_unit_is_rolled_back_and_done_again(plain):
     """By the key of the unit, as the reports show it."""
     run = await plain.run()

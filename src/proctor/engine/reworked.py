@@ -46,7 +46,13 @@ async def _wrote(
     """What the rows held after the unit; as they stand where it had nothing to change."""
     there = await standing(site, spec, [key for key, _ in rows])
     kept = await site.store.journalled(run, record.chunk.number, record.undo_rows or AT_ONCE)
-    return there | {row.key: row.after for row in kept if row.after is not None}
+    after = {row.key: row.after for row in kept if row.after is not None}
+    wrote = {}
+    for asked, _ in rows:
+        stored, image = there.get(asked, (asked, None))
+        if (holds := after.get(stored, image)) is not None:
+            wrote[asked] = holds
+    return wrote
 
 
 def _wrong(there: Mapping[Key, tuple[Image, ...]], rows: Sequence[Emitted] | None) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from pgcases import WAITING, until
 from proctor.adapters.stores.postgres.emitting import TWICE
-from proctor.errors import TargetError
+from proctor.errors import TargetError, UsageError
 from proctor.model import Outcome, UnitState
 from proctor.ports import UndoTerms
 from proctor.testing.conformance.acting import begin, claim, claim_one, finish, roll_back
@@ -136,3 +136,11 @@ async def test_two_units_that_give_rows_in_opposite_orders_do_not_wait_for_each_
     assert first.outcome == Outcome(read=1, written=1)
     assert second.outcome == Outcome(read=1, unchanged=1)
     assert [row[:2] for row in case.sql(ALL)] == [("a", "Ours"), ("m", "Ours"), ("z", "Ours")]
+
+
+async def test_a_key_that_is_none_here_is_told_and_not_stumbled_over(case):
+    """A plan looks up whatever keys a function gives: that of the wrong type is nobody's row."""
+    case.sql("CREATE TABLE works (isbn int PRIMARY KEY, title text, author text)")
+    store, spec = await case.store(), books_spec((2024,))
+    with pytest.raises(UsageError, match="seven"):
+        await store.read_keys(spec.written, [("seven",)])

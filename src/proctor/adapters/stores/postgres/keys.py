@@ -72,7 +72,7 @@ class KeyColumn:
     def listed(self, parts: Sequence[str | int]) -> str:
         """This part of many keys as a literal array, for messages without parameters."""
         if self.whole:
-            return f"'{{{','.join(str(int(p)) for p in parts)}}}'::pg_catalog.int8[]"
+            return f"'{{{','.join(str(self.typed(str(p))) for p in parts)}}}'::pg_catalog.int8[]"
         return texts(str(p) for p in parts)
 
     def typed(self, part: str) -> str | int:
