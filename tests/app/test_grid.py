@@ -177,6 +177,23 @@ async def test_rows_are_known_by_their_keys_however_the_function_spells_them(pla
     assert (checked.verdict, checked.different) == ("pass", ())
 
 
+async def test_a_unit_that_has_failed_for_good_is_never_taken_for_done(plain):
+    """P8: no run takes it again, but a deploy that asks is told, and not let through."""
+    code = CODE.format(word="async def", end=2022)
+    plain.write(code.replace("order=", "attempts=1, order="))
+    await plain.run()
+    async with plain.by("ada") as app:
+        first = await app.ensure("books")
+        (plain.root / "mended").touch()
+        plain.write(code.replace("order=", "attempts=2, order="))
+    assert (first.done, first.remaining) == (False, 2)
+    assert first.reason == "2 units have failed, with no attempt left"
+    await plain.run()
+    async with plain.by("ada") as app:
+        again = await app.ensure("books")
+    assert (again.remaining, again.reason) == (1, "1 unit has failed, with no attempt left")
+
+
 async def test_one_unit_is_rolled_back_and_done_again(plain):
     """By the key of the unit, as the reports show it."""
     run = await plain.run()

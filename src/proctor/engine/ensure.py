@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from proctor.authoring import Backfill
 from proctor.engine.show import plural
 from proctor.engine.site import Site
 from proctor.model import Run, Span, Survey
 
+_ENDLESS: Final = 2**31 - 1
+"""So many attempts nobody uses up."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ensured:
     """The answer: rows still eligible, measured now, and the latest run if there was one.
+
+    A unit that has used up its attempts remains too: no run takes it, and it is not done.
 
     `remaining` is None where nothing can count them: that is inconclusive, and never done.
     """
@@ -24,7 +30,7 @@ class Ensured:
 
     @property
     def done(self) -> bool:
-        """Whether nothing eligible is left."""
+        """Whether nothing remains to be done."""
         return self.remaining == 0
 
 
@@ -37,6 +43,16 @@ async def ensure(site: Site, backfill: Backfill, params: Mapping[str, str]) -> E
     latest = runs[0] if runs else None
     if survey.estimated:
         return Ensured(remaining=None, run=latest, reason=_inconclusive(survey))
+    if spec.attempts:
+        every = await site.store.survey(replace(spec, attempts=_ENDLESS), Span())
+        if every.estimated:
+            return Ensured(remaining=None, run=latest, reason=_inconclusive(every))
+        if failed := every.eligible - survey.eligible:
+            have = "has" if failed == 1 else "have"
+            why = f"{plural(failed, 'unit')} {have} failed, with no attempt left"
+            if survey.eligible:
+                why += f"; {survey.eligible:,} more can still be done"
+            return Ensured(remaining=every.eligible, run=latest, reason=why)
     if not survey.eligible:
         return Ensured(remaining=0, run=latest, reason="no eligible row is left")
     are = "is" if survey.eligible == 1 else "are"
