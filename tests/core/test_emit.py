@@ -9,7 +9,9 @@ import pytest
 
 from proctor.core.answer import Failure
 from proctor.core.emit import Emitting
-from proctor.model import KeyPart, Source, Spec
+from proctor.core.settle import settle
+from proctor.errors import AnswerError
+from proctor.model import KeyPart, Outcome, Page, Source, Spec
 
 SPEC = Spec(
     backfill="books",
@@ -63,3 +65,21 @@ def test_what_is_wrong_is_said_without_a_value(given, said):
     found = Emitting(SPEC).read(given)
     assert isinstance(found, Failure)
     assert found.reason.startswith(said)
+
+
+PAGE = Page(keys=[(1,)], rows=[{"month": 1}], versions=[()], images=[()])
+
+
+@pytest.mark.parametrize("given", [[book("a", "T"), book("a", "U")], [book(None)], [book("")]])
+def test_a_key_that_a_list_lacks_or_has_twice_fails_its_unit_and_not_the_run(given):
+    """Whoever was asked for the list may say so of one unit, and of the first as of any other."""
+    assert settle(PAGE, [given], SPEC, strict=True).outcome == Outcome(read=1, failed=1)
+
+
+@pytest.mark.parametrize(
+    "given", [None, {}, ["a"], [{"title": "T"}], [book(1.5)], [book("a", n=1)]]
+)
+def test_rows_that_are_spelled_wrong_stop_the_run_at_its_first_unit(given):
+    """That lies in the code, and the next unit would only cost money."""
+    with pytest.raises(AnswerError):
+        settle(PAGE, [given], SPEC, strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -14,11 +14,17 @@ from proctor.model import Emitted, Key, Spec
 
 SHOWN = 40
 """Characters of a name that is not known."""
+TWICE = "two rows of one key"
+NO_KEY = "a row without a key"
 
 
 @dataclass(frozen=True, slots=True)
 class Emitting:
-    """How the rows of a unit are spelled."""
+    """How the rows of a unit are spelled.
+
+    A key that is not there, or there twice, is what somebody who was asked for a list says of
+    one unit: such a failure has a cause, as one that was raised, and does not speak of the code.
+    """
 
     spec: Spec
 
@@ -37,36 +43,39 @@ class Emitting:
         rows: dict[Key, tuple[Any, ...]] = {}
         for place, row in enumerate(answer, 1):
             found = self._row(row)
-            if isinstance(found, str):
-                return Failure(f"row {place} of {len(answer)} {found}")
+            if isinstance(found, Failure):
+                return replace(found, reason=f"row {place} of {len(answer)} {found.reason}")
             key, values = found
             if rows.setdefault(key, values) != values:
                 return Failure(
                     f"row {place} of {len(answer)} has the key of another row of the unit, and "
-                    "other values: give each key once"
+                    "other values: give each key once",
+                    cause=TWICE,
                 )
         return self._tidied(rows)
 
-    def _row(self, row: object) -> Emitted | str:
+    def _row(self, row: object) -> Emitted | Failure:
         if not isinstance(row, Mapping):
-            return f"is a {type(row).__name__}: {self.right}"
+            return Failure(f"is a {type(row).__name__}: {self.right}")
         given = dict(row)
         key: list[str | int] = []
         for name in self.spec.into_key:
             if name not in given:
-                return f"has no {name!r}, which is its key: {self.right}"
-            part = _part(given.pop(name))
+                return Failure(f"has no {name!r}, which is its key: {self.right}")
+            value = given.pop(name)
+            part = _part(value)
             if part is None:
-                return f"has a key that cannot be one: give whole numbers or text as {name!r}"
+                why = f"has a key that cannot be one: give whole numbers or text as {name!r}"
+                return Failure(why, cause=NO_KEY if value is None or isinstance(value, str) else "")
             key.append(part)
         values = []
         for name in self.spec.fills:
             if name not in given:
-                return f"has no {name!r}: {self.right}"
+                return Failure(f"has no {name!r}: {self.right}")
             values.append(given.pop(name))
         if given:
             odd = ", ".join(sorted(str(name)[:SHOWN] for name in given))
-            return f"has {odd}, which fills= does not name: {self.right}"
+            return Failure(f"has {odd}, which fills= does not name: {self.right}")
         return tuple(key), tuple(values)
 
     def _tidied(self, rows: Mapping[Key, tuple[Any, ...]]) -> list[Emitted] | Failure:
