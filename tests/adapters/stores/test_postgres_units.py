@@ -7,11 +7,27 @@ import pytest
 
 from pgcases import WAITING, until
 from proctor.adapters.stores.postgres.emitting import TWICE
+from proctor.authoring import Failure
 from proctor.errors import TargetError, UsageError
-from proctor.model import Outcome, UnitState
+from proctor.model import Outcome, Span, UnitState
 from proctor.ports import UndoTerms
-from proctor.testing.conformance.acting import begin, claim, claim_one, finish, roll_back
-from proctor.testing.conformance.emitting import WORKS, book, books_spec, one_unit, process, work
+from proctor.testing.conformance.acting import (
+    begin,
+    claim,
+    claim_one,
+    every_script,
+    finish,
+    roll_back,
+)
+from proctor.testing.conformance.emitting import (
+    WORKS,
+    book,
+    books_spec,
+    done,
+    one_unit,
+    process,
+    work,
+)
 
 MINE = "INSERT INTO works VALUES ('both', 'Mine', 'Me', 'mine')"
 ALL = "SELECT * FROM works ORDER BY isbn"
@@ -144,3 +160,18 @@ async def test_a_key_that_is_none_here_is_told_and_not_stumbled_over(case):
     store, spec = await case.store(), books_spec((2024,))
     with pytest.raises(UsageError, match="seven"):
         await store.read_keys(spec.written, [("seven",)])
+
+
+async def test_a_script_that_undoes_units_lets_them_be_done_again(case):
+    """What psql took back is to be done, as what a rollback did; the words of others are words."""
+    case.sql(WORKS)
+    store, spec = await case.store(), books_spec((2024,))
+    said = "it's $proctor$; \\ DROP"
+    await done(store, spec, lambda _unit: Failure(said))
+    run = await done(store, spec, name="run-2")
+    assert (await store.survey(spec, Span())).eligible == 0
+    case.sql(await every_script(store, run))
+    assert case.sql(ALL) == []
+    assert (await store.survey(spec, Span())).eligible == 2
+    unit = await one_unit(store, run, (2024, 2))
+    assert (unit.state, unit.attempts, unit.reason) == (UnitState.RETRY, 1, said)

@@ -6,16 +6,19 @@ and after, lists what it left alone, and marks the chunk undone where Proctor's 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.literal import comment, ident, text
-from proctor.adapters.stores.postgres.pool import IMAGE_SETTINGS, Pool
+from proctor.adapters.stores.postgres.pool import IMAGE_SETTINGS, Pool, Transaction
 from proctor.adapters.stores.postgres.rollback import Beside, Keeper, undoer_of
 from proctor.adapters.stores.postgres.undoing import Undoer
 from proctor.model import ABSENT, Image, Run
 
+Also: TypeAlias = Callable[[Transaction, int], Awaitable[str]]
+"""Statements beside those of a chunk's rows, where Proctor's tables are there."""
 ROWS_A_LINE = 500
 """Rows of one INSERT."""
 
@@ -27,6 +30,7 @@ async def script(
     numbers: Sequence[int],
     *,
     keeper: Keeper | None = None,
+    also: Also | None = None,
 ) -> AsyncIterator[str]:
     """The script piece by piece, in the order of the numbers: newest first, as a rollback goes."""
     keeper = keeper or Beside()
@@ -34,14 +38,15 @@ async def script(
     for number in numbers:
         async with pool.read(run.id) as work:
             found = await keeper.kept(work, run.id, number)
-            undoer = None
+            undoer, more = None, ""
             if found.undoable is not None:
+                more = await also(work, number) if also else ""
                 undoer = await undoer_of(work, binding, found, found.undoable)
             await work.commit()
         if undoer is None:
             yield f"-- Chunk {number}: nothing to undo.\n\n"
             continue
-        for piece in _chunk(run, number, undoer):
+        for piece in _chunk(run, number, undoer, more):
             yield piece
 
 
@@ -64,7 +69,7 @@ def _plain(name: str) -> str:
     return " ".join(name.split())
 
 
-def _chunk(run: Run, number: int, undoer: Undoer) -> list[str]:
+def _chunk(run: Run, number: int, undoer: Undoer, more: str) -> list[str]:
     undo = undoer.journal
     old = [p for p in range(len(undo.keys)) if p not in undoer.inserted]
     new = sorted(undoer.inserted)
@@ -78,9 +83,12 @@ def _chunk(run: Run, number: int, undoer: Undoer) -> list[str]:
     mark = (
         f"UPDATE proctor.chunks SET undone = true WHERE run = {text(run.id)} AND number = {number};"
     )
+    tag = "$proctor$"
+    while tag in more:  # the reason of a unit is anybody's words
+        tag = f"{tag[:-1]}_$"
     pieces.append(
-        f"DO $proctor$ BEGIN IF to_regclass('proctor.chunks') IS NOT NULL THEN {mark} "
-        f"END IF; END $proctor$;\nCOMMIT;\n\n"
+        f"DO {tag} BEGIN IF to_regclass('proctor.chunks') IS NOT NULL THEN {mark} {more}"
+        f"END IF; END {tag};\nCOMMIT;\n\n"
     )
     return pieces
 

@@ -282,11 +282,17 @@ class PostgresStore:
 
     async def undo_script(self, run: Run, numbers: Sequence[int]) -> AsyncIterator[str]:
         """SQL that undoes these chunks without Proctor."""
-        await self._bound_run(run.id, fresh=True)
+        spec = (await self._bound_run(run.id, fresh=True)).spec
         binding, keeper = await self._kept_by(run.id, Span())
         async with self._pool.read(control=True) as work:
             newest = await units.newest_first(work, run.id, numbers)
-        async for piece in script.script(self._pool, binding, run, newest, keeper=keeper):
+
+        async def also(work: Transaction, number: int) -> str:
+            return await units.script(work, spec, run.id, number)
+
+        async for piece in script.script(
+            self._pool, binding, run, newest, keeper=keeper, also=also
+        ):
             yield piece
 
     async def prune(

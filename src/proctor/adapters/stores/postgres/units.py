@@ -58,12 +58,16 @@ def _is(spec: Spec, name: str) -> str:
 
 
 async def _write(work: Transaction, spec: Spec, name: str, values: Sequence[Any]) -> None:
+    await work.run(_written(spec, name, values))
+
+
+def _written(spec: Spec, name: str, values: Sequence[Any]) -> str:
     given = ", ".join(
         _literal(value, _TYPES.get(column, "text"))
         for column, value in zip(("before", *unitbook.COLUMNS), values, strict=True)
     )
     sets = ", ".join(f"{c} = excluded.{c}" for c in ("before", *unitbook.COLUMNS))
-    await work.run(
+    return (
         f"INSERT INTO proctor.units (backfill, unit, before, {COLUMNS}) VALUES "
         f"({text(spec.backfill)}, {text(name)}::pg_catalog.jsonb, {given}) "
         f"ON CONFLICT (backfill, unit) DO UPDATE SET {sets}"
@@ -89,16 +93,33 @@ async def take_all_back(work: Transaction, run: str) -> None:
         await _back(work, spec, run, where)
 
 
+async def script(work: Transaction, spec: Spec, run: str, number: int) -> str:
+    """Statements that take the unit of a chunk back, for a script that does so with its rows."""
+    if not spec.emits:
+        return ""
+    unit = await unit_of_chunk(work, run, number)
+    steps = await _steps(work, spec, run, _is(spec, unitbook.name_of(spec, unit)))
+    return "".join(f"{step}; " for step in steps)
+
+
 async def _back(work: Transaction, spec: Spec, run: str, where: str) -> None:
+    for step in await _steps(work, spec, run, f"{where} FOR UPDATE"):
+        await work.run(step)
+
+
+async def _steps(work: Transaction, spec: Spec, run: str, where: str) -> list[str]:
+    """Statements by which units go back to what they were before a run."""
     rows = await work.fetch(
-        f"SELECT unit::pg_catalog.text, before, {_READ} FROM proctor.units WHERE {where} FOR UPDATE"
+        f"SELECT unit::pg_catalog.text, before, {_READ} FROM proctor.units WHERE {where}"
     )
+    steps = []
     for name, kept, *row in rows:
         tried, former = unitbook.former_of(row, kept, run)
         if former is not None:
-            await _write(work, spec, name, former)
+            steps.append(_written(spec, name, former))
         elif tried:
-            await work.run(f"DELETE FROM proctor.units WHERE {_is(spec, name)}")
+            steps.append(f"DELETE FROM proctor.units WHERE {_is(spec, name)}")
+    return steps
 
 
 async def unit_of_chunk(work: Transaction, run: str, number: int) -> Key:
