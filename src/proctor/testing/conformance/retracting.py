@@ -176,6 +176,22 @@ class Retracting:
         await taken_back(store, later)
         assert (await store.survey(spec, Span())).eligible == 2
 
+    async def test_rows_of_a_unit_that_refer_to_each_other_are_all_deleted(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """P3: nobody but the run refers to them, however long their chain is."""
+        await harness.sql(
+            "CREATE TABLE works (isbn VARCHAR(20) NOT NULL PRIMARY KEY, "
+            "title VARCHAR(99) NOT NULL, author VARCHAR(20) REFERENCES works (isbn))"
+        )
+        chain = [book("a", "First"), book("b", "Second", "a"), book("c", "Third", "b")]
+        spec = books_spec((2024,))
+        run = await done(store, spec, lambda unit: chain if unit["month"] == 1 else [])
+        assert len(await harness.fetch("SELECT * FROM works")) == 3
+        undone = await taken_back(store, run)
+        assert (undone.written, undone.restored) == (3, 3)
+        assert await harness.fetch("SELECT * FROM works") == []
+
     async def test_sql_that_undoes_units_needs_no_proctor(
         self, harness: Harness, store: Store
     ) -> None:

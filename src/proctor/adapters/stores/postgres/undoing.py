@@ -209,8 +209,10 @@ class Undoer:
                 spoilt |= await self._not_left(work, back)
             if spoilt:
                 raise Spoilt(dict.fromkeys(spoilt, TRIGGER))
-        if new:
-            done |= await self._delete(work, new)
+        # What only rows of ours refer to is free once these are gone.
+        while new and (gone := await self._delete(work, new)):
+            done |= gone
+            new = [p for p in new if p not in gone] if self.references else []
         return done
 
     async def idle(self, work: Transaction) -> None:

@@ -231,7 +231,11 @@ def _restore(
 ) -> dict[int, str]:
     """Put before-images back and delete rows that were inserted; positions left, with reasons."""
     inserted = set(found.undo.inserted)
-    blocked = _delete(connection, found, [i for i in found.same if i in inserted])
+    mine = [i for i in found.same if i in inserted]
+    blocked = _delete(connection, found, mine)
+    while blocked and len(blocked) < len(mine):  # what referred to them may be gone by now
+        mine = sorted(blocked)
+        blocked = _delete(connection, found, mine)
     positions = _existing(found)
     frame = found.frame
     preserve = frame.spec.preserve
