@@ -29,7 +29,9 @@ ALL = """
         checks.vector("confidence", dimension=8, norm=(0.99, 1.01)),
 """
 FREE = "budget=ErrorBudget(share=1),"
-LEAK = "check leaked_tags: emotions holds <think>"
+LEAK = "check leaked_tags: emotions holds [confidence: …]"
+TAGGED = "It is about the sea. [confidence: high]"
+"""What no repair takes for reasoning: it stands behind the answer, as a part of it."""
 TIRED = "I'm sorry, but I can't help with that request."
 
 
@@ -66,10 +68,11 @@ def unfilled(songs):
 def test_each_planted_fault_is_caught_counted_by_kind_and_not_written(checked):
     """A leaked tag, a refusal, a cut-off, an over-long text, an empty one, a zero vector.
 
-    The zero vector of a provider is no answer; one that the function makes is the check's.
+    The zero vector of a provider is no answer, before any check sees it, and for an empty text it
+    is asked once more; a vector that the function makes is the check's.
     """
-    plant(checked, Flaw.THINKING, "does song 1 ")
-    plant(checked, Flaw.UNCLOSED, "does song 2 ")
+    plant(checked, Flaw.SAYS, "does song 1 ", says=TAGGED)
+    plant(checked, Flaw.SAYS, "does song 2 ", says="It is about the sea. <tool_call>")
     plant(checked, Flaw.SAYS, "does song 3 ", says=TIRED)
     plant(checked, Flaw.SAYS, "does song 4 ", says="It is about a man who")
     plant(checked, Flaw.SAYS, "does song 5 ", says=f"It is {'very ' * 50}sad.")
@@ -79,22 +82,22 @@ def test_each_planted_fault_is_caught_counted_by_kind_and_not_written(checked):
     plant(checked, Flaw.ZERO, "song 7.", model=EMBEDDER)
     plant(checked, Flaw.WRONG_SHAPE, "song 8.", model=EMBEDDER)
     ended = checked.run()
-    assert ended.json["buckets"]["failed"] == 9, ended.said
-    assert ended.json["buckets"]["written"] == 31
+    assert ended.json["buckets"]["failed"] == 8, ended.said
+    assert ended.json["buckets"]["written"] == 32
     found = reasons(checked, ended.json["id"])
-    (unanswered,) = [what for what in found if what.startswith("Unanswered at backfills.py")]
+    (zero,) = [what for what in found if what.startswith("Unanswered at backfills.py")]
     assert found == {
-        unanswered: 1,
-        LEAK: 2,
+        zero: 1,
+        LEAK: 1,
+        "check leaked_tags: emotions holds <tool_call>": 1,
         "check refusal: emotions is a refusal": 1,
         "check cut_off: emotions ends in the middle of a sentence": 1,
         "check length: emotions is longer than 200 characters": 1,
-        "check empty: emotions is empty": 1,
         "check vector: confidence is a zero vector": 1,
         "check vector: confidence has 9 dimensions, not 8": 1,
     }
     assert unfilled(checked) == {
-        *(f"song {n}" for n in range(1, 7)),
+        *(f"song {n}" for n in range(1, 6)),
         "song 7.",
         "song 8.",
         "silence",
@@ -115,7 +118,7 @@ def test_a_row_that_a_check_rejected_is_not_paid_for_again(checked):
 def test_a_leak_in_every_answer_stops_the_run_before_anything_is_written(checked):
     """The error budget: the reason names the check and a key to look at."""
     checked.define(more="")
-    checked.vendor.script(Fault(flaw=Flaw.THINKING, match="does song", times=-1))
+    checked.vendor.script(Fault(flaw=Flaw.SAYS, match="does song", says=TAGGED, times=-1))
     ended = checked.run()
     assert (ended.code, ended.json["state"]) == (1, "paused")
     assert LEAK in ended.said
@@ -128,12 +131,12 @@ def test_a_spike_of_leaks_stops_a_run_that_began_well(checked):
     with (checked.root / "proctor.toml").open("a") as file:
         file.write("\n[run]\nchunk_rows = 20\n")
     checked.define(more="budget=ErrorBudget(share=0.05, after=40),")
-    checked.vendor.script(Fault(flaw=Flaw.UNCLOSED, match="does verse", times=-1))
+    checked.vendor.script(Fault(flaw=Flaw.SAYS, match="does verse", says=TAGGED, times=-1))
     ended = checked.run()
     assert (ended.code, ended.json["state"]) == (1, "paused")
     assert ended.json["buckets"]["written"] == 40
     assert checked.books.calls < 340
-    leaks = checked.sql("SELECT count(*) FROM songs WHERE emotions LIKE '%<think>%'")
+    leaks = checked.sql("SELECT count(*) FROM songs WHERE emotions LIKE '%[confidence%'")
     assert leaks == [(0,)]
 
 
@@ -161,13 +164,16 @@ def test_what_no_check_could_tell_is_counted_and_never_green(checked):
 
 
 def test_plan_and_dry_run_show_the_verdicts_beside_the_previews(checked):
-    plant(checked, Flaw.UNCLOSED, "does song")
+    plant(checked, Flaw.SAYS, "does song", says=TAGGED)
     more = ' checks.near_duplicates("emotions"), checks.repeats("confidence", min_samples=3),'
     checked.define(ALL + more)
     plan = checked.proctor("plan", "about", "--paid-sample", "6", "--json").json
     found = {(c["kind"], c["field"]): c for c in plan["checks"]}
     assert found["leaked_tags", "emotions"]["verdict"] == "fail"
-    assert "6 of 6 rows failed (6: holds <think>)" in found["leaked_tags", "emotions"]["reason"]
+    assert (
+        "6 of 6 rows failed (6: holds [confidence: …])"
+        in found["leaked_tags", "emotions"]["reason"]
+    )
     assert found["vector", "confidence"]["verdict"] == "pass"
     assert found["repeats", "confidence"]["verdict"] == "pass"
     assert found["near_duplicates", "emotions"]["verdict"] == "inconclusive"
@@ -181,7 +187,7 @@ def test_plan_and_dry_run_show_the_verdicts_beside_the_previews(checked):
 def test_a_reason_tells_nothing_of_a_sensitive_field(checked):
     """P12: it is the same for all rows, and quotes none."""
     checked.define(more=f'{FREE} sensitive=("emotions",),')
-    plant(checked, Flaw.SAYS, "does song 3 ", says="<think>Zanzibar</think> is the name.")
+    plant(checked, Flaw.SAYS, "does song 3 ", says="Zanzibar is the name. [confidence: high]")
     plant(checked, Flaw.SAYS, "does song 4 ", says="It is about Zanzibar and")
     ended = checked.run()
     run = ended.json["id"]

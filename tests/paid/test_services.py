@@ -170,7 +170,7 @@ def test_a_reply_without_the_wanted_part_fails_its_row(books, flaw):
 def test_slices_in_processes_of_their_own_share_limits_and_answers(books):
     """P6: two processes, one daily quota."""
     books.configure(daily=8)
-    ended = books.ended(books.spawn("run", "about", "--json", "--processes", "2"))
+    ended = books.ended(books.spawn("run", "about", "--json", "--no-wait", "--processes", "2"))
     assert (ended.code, ended.json["state"]) == (3, "paused"), ended.said
     assert (books.books.calls, books.books.paid_again) == (8, 0)
 
