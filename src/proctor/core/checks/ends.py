@@ -25,7 +25,9 @@ _SHORT: Final = (
     r"|vgl|\w|(?:\w\.)+ ?\w)\.$"
 )
 """Behind these a text may go on: initials, "U.S.", "etc."."""
-_END: Final = rf"[{re.escape(STOPS)}]+[\"'’”»›)\]）」』*_]*(?=\s|$)|[。！？｡]"
+_STOP: Final = f"[{re.escape(STOPS)}]"
+# Begun at the first full stop only and never given back: a thousand of them are read once.
+_END: Final = rf"(?<!{_STOP}){_STOP}++[\"'’”»›)\]）」』*_]*+(?=\s|$)|[。！？｡]"
 _UNSTOPPED: Final = ("THAI", "LAO", "KHMER")
 """Scripts that write no full stop."""
 
@@ -82,16 +84,16 @@ def sentences(text: str) -> int:
     if not any(c.isalnum() for c in text):
         return 0
     count = 0
-    rest = 0
+    begun = False  # a letter or digit stands in what is read and not yet counted
+    read = 0
     for match in compiled(_END).finditer(text):
-        if match.end() < len(text) and compiled(_SHORT).search(
-            text[max(0, match.end() - 12) : match.end()]
-        ):
+        begun = begun or any(c.isalnum() for c in text[read : match.end()])
+        read = match.end()
+        if read < len(text) and compiled(_SHORT).search(text[max(0, read - 12) : read]):
             continue
-        follows = text[match.end() :].lstrip()
+        follows = compiled(r"\S").search(text, read)
         if follows and follows[0].islower():
             continue  # "Wait … what", "Yahoo! says": it goes on
-        if any(c.isalnum() for c in text[rest : match.end()]):
-            count += 1
-            rest = match.end()
-    return count + any(c.isalnum() for c in text[rest:])
+        count += begun
+        begun = False
+    return count + (begun or any(c.isalnum() for c in text[read:]))
