@@ -60,8 +60,9 @@ def _tag(text: str, names: tuple[str, ...]) -> str:
     found = compiled(_opened(names), re.IGNORECASE).search(plain)
     if not found:
         return ""
-    said = (found[1] or found[2]).lower()
-    return next(name for name in names if name.lower() == said)
+    said = found[1] or found[2]
+    # Compared as it was found: a dotless i fits "i" there, and lower() leaves it as it is.
+    return next(n for n in names if re.fullmatch(re.escape(n), said, re.IGNORECASE))
 
 
 @functools.cache
