@@ -74,6 +74,8 @@ LEAKS = [
     ("sad<|im_end|>", "<|…|>"),
     ("sad<|eot", "<|…|>"),
     ("<｜end▁of▁sentence｜>", "<|…|>"),
+    ("<th\u0131nk>sad</th\u0131nk>", "<think>"),
+    ("<rea\u017fon>sad", "<reason>"),
     ("[INST] mood? [/INST]", "[INST]"),
     ("sad [confidence: 0.8]", "[confidence: …]"),
     ("sad [Confidence", None),
@@ -317,7 +319,9 @@ def test_no_check_breaks_on_any_text(text):
 
 def test_hostile_texts_are_judged_in_time():
     """No expression of ours goes back and forth over a long text."""
-    for text in ("<" * 50_000, "i'm " * 20_000, "a. " * 20_000, "(" * 50_000, " " * 50_000 + "x"):
+    stops = ("." * 50_000 + "x", "! " * 30_000 + "A", "我。" * 100_000)
+    texts = ("<" * 50_000, "i'm " * 20_000, "a. " * 20_000, "(" * 50_000, " " * 50_000 + "x")
+    for text in (*texts, *stops):
         for check in (checks.leaked_tags("m"), checks.refusal("m"), checks.cut_off("m")):
             check.judge(text, Given(row={}))
         checks.one_sentence("m").judge(text, Given(row={}))

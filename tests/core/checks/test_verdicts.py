@@ -58,6 +58,8 @@ def test_a_good_vector_passes_however_it_is_kept(vector):
         ([], "is an empty vector"),
         ("sad", "is no vector"),
         ([0.6, "0.8", 0.0], "is no vector"),
+        ("[" * 100_000, "is no vector"),
+        (f"[0.6, 0.8, {10**400}]", "is no vector"),
         ([True, False, False], "is no vector"),
         ([[0.6, 0.8, 0.0]], "is no vector"),
         ("{1:0.5}/3", "is no vector"),
@@ -80,6 +82,15 @@ def test_a_norm_is_judged_as_mathematics_has_it(vector):
 def test_vectors_that_repeat_are_found_in_whatever_form():
     found = over(checks.repeats("v", min_samples=3), UNIT, "[0.6, 0.8, 0.0]", [1.0, 0.0, 0.0])
     assert (found.verdict, found.failures, found.samples, found.keys) == (FAIL, 1, 3, ((1,),))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, f"[{10**400}]"])
+def test_a_text_that_is_nearly_a_vector_is_a_text(text):
+    """A model that is stuck gives such; no verdict breaks on it."""
+    found = over(checks.repeats("mood", min_samples=2, allowed=0), text, text)
+    assert (found.verdict, found.failures) == (FAIL, 1)
+    (doc,) = judge([checks.length("mood.a", most=3)], rows('{"a":' * 100_000))
+    assert doc.verdict is UNSURE
 
 
 def test_near_duplicates_are_found_and_the_first_of_them_passes():

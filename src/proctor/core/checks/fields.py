@@ -33,7 +33,7 @@ def _document(value: Any) -> Mapping[str, Any]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
     return value if isinstance(value, Mapping) else {}
 
@@ -60,7 +60,7 @@ def numbers(value: Any) -> list[float] | None:
     if isinstance(value, str):
         try:
             value = json.loads(value.replace("nan", "NaN").replace("inf", "Infinity"))
-        except ValueError:
+        except (ValueError, RecursionError):  # a model that is stuck gives thousands of brackets
             return None
     elif isinstance(value, bytes):
         if len(value) % 4:
@@ -72,4 +72,7 @@ def numbers(value: Any) -> list[float] | None:
         return None
     if not {float, int}.issuperset(map(type, value)):
         return None
-    return [float(number) for number in value]
+    try:
+        return [float(number) for number in value]
+    except OverflowError:
+        return None  # an integer that no float can hold
