@@ -1,5 +1,9 @@
 """P12: sentences of an author's code do not carry the values of sensitive fields."""
 
+import json
+
+from urllib.parse import quote, quote_plus
+
 import pytest
 
 from hypothesis import given
@@ -23,6 +27,22 @@ ROW = {"email": "Ada@Example.org", "pin": 7, "doc": {"tel": ["0049 123456"]}, "s
 def test_a_message_that_quotes_is_withheld(message):
     """Also when the value was cut, quoted or changed in case."""
     assert discreet(message, ("email", "pin", "doc.tel"), ROW) == WITHHELD
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        quote("Жанна Дарк"),
+        quote_plus("Жанна Дарк").lower(),
+        json.dumps("Жанна Дарк"),
+        "".join(f"&#{ord(c)};" for c in "Жанна Дарк"),
+        json.dumps("Жанна").upper().replace("U", "u"),
+    ],
+)
+def test_a_value_is_found_as_a_service_spells_it(spelled):
+    """Services repeat what they were asked: in an address, in JSON, in a page."""
+    row = {"name": "Жанна Дарк", "style": "red"}
+    assert discreet(f"404: nothing at /who?name={spelled}", ("name",), row) == WITHHELD
 
 
 def test_other_messages_stand():

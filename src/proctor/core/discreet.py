@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import html
+import re
+
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
+from urllib.parse import unquote_plus
 
 GRAM = 4
 """So many characters in a row in common are taken for a quotation."""
 WITHHELD = "(message withheld: it may quote a sensitive field)"
+_ESCAPED: Final = re.compile(r"(?:\\u[0-9A-Fa-f]{4})+")
 
 
 def discreet(message: str, sensitive: tuple[str, ...], *sources: Mapping[str, Any]) -> str:
@@ -15,13 +20,15 @@ def discreet(message: str, sensitive: tuple[str, ...], *sources: Mapping[str, An
 
     sensitive: names of fields, `column` or `column.path`. sources: the row, and the answer.
     Compares without regard to case, by runs of four characters: a value that was cut, quoted
-    or changed in case is still found; one that was hashed or reversed is not.
+    or changed in case is still found, also as addresses, JSON and HTML spell it; one that was
+    hashed or reversed is not.
     """
-    folded = message.casefold()
+    spelled = (message, unquote_plus(message), html.unescape(message), _unescaped(message))
+    folded = {text.casefold() for text in spelled}
     for source in sources:
         for name in sensitive:
             for text in _texts(_find(source, name)):
-                if _shares(folded, text.casefold()):
+                if any(_shares(one, text.casefold()) for one in folded):
                     return WITHHELD
     return message
 
@@ -56,6 +63,14 @@ def _texts(value: Any) -> Iterator[str]:
                 yield from _texts(part)
         case _:
             yield str(value)
+
+
+def _unescaped(message: str) -> str:
+    """The message as who reads its JSON reads it: a service answers in escapes of its own."""
+    return _ESCAPED.sub(
+        lambda found: bytes.fromhex(found[0].replace("\\u", "")).decode("utf-16-be", "replace"),
+        message,
+    )
 
 
 def _shares(message: str, value: str) -> bool:
