@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from proctor.authoring import Skip, backfill, table
+from proctor.authoring import Skip, Unanswered, backfill, table
 from proctor.core.answer import Failure, Refuse
 from proctor.core.settle import settle
 from proctor.engine.compute import compute
@@ -392,6 +392,23 @@ async def test_sensitive_values_stay_out_of_reasons():
     assert "ada" not in said.lower()
     assert "no address" in said
     assert said.count("withheld") == 3
+
+
+@pytest.mark.parametrize("bisect", [False, True])
+async def test_no_row_of_a_group_tells_another_rows_sensitive_value(bisect):
+    """P12: what a list function raises is the reason of each of its rows, whoever is quoted."""
+
+    async def leak(rows, ctx):
+        if len(rows) > 1 and bisect:
+            return [Unanswered(f"no mail for {rows[1]['email']}") for _ in rows]
+        raise ValueError(f"bad address {rows[1]['email']}")
+
+    rows = [{"id": 0, "email": "wu@kiosk.net"}, {"id": 1, "email": "jan@elsewhere.com"}]
+    words = {"sensitive": ("email",), "batch": 2, "bisect": bisect, "name": f"group_{bisect}"}
+    for answer in await computed(leak, rows, **words):
+        assert isinstance(answer, Failure)
+        assert "withheld" in answer.reason
+        assert "jan" not in answer.reason
 
 
 @pytest.mark.parametrize("kind", [ProviderRefused, OutOfQuota])

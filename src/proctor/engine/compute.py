@@ -291,7 +291,7 @@ class Caller:
         """A list function's answers, one for each row of the group, or the same failure for all."""
         wanted = at.stop - at.start
         if isinstance(given, list | tuple) and len(given) == wanted:
-            return [self._given(answer, at.start + i) for i, answer in enumerate(given)]
+            return [self._given(answer, at.start + i, at) for i, answer in enumerate(given)]
         found = (
             f"{len(given):,} answers"
             if isinstance(given, list | tuple)
@@ -303,21 +303,21 @@ class Caller:
         )
         return [Failure(reason)] * wanted
 
-    def _given(self, answer: Any, i: int) -> Answered:
+    def _given(self, answer: Any, i: int, at: slice) -> Answered:
         """One row's answer in a list; what came in its place is the row's failure or refusal."""
         if isinstance(answer, Declined):
             return answer.refuse
         if isinstance(answer, Unanswered):
-            kind, said = type(answer).__name__, self.discreet(str(answer), i)
+            kind, said = type(answer).__name__, self.discreet(str(answer), i, at=at)
             code = getattr(self.backfill.function, "__code__", None)
             place = f"{Path(code.co_filename).name}:{code.co_firstlineno}" if code else "rows:0"
             return Failure(f"{kind}: {said} at {place}", cause=f"{kind} at {place}")
         return kept(answer)
 
     def _all_failed(self, error: BaseException, at: slice) -> list[Answered]:
-        return [self.failure(error, i) for i in range(at.start, at.stop)]
+        return [self.failure(error, at.start, at)] * (at.stop - at.start)
 
-    def failure(self, error: BaseException, i: int) -> Failure | Refuse:
+    def failure(self, error: BaseException, i: int, at: slice | None = None) -> Failure | Refuse:
         """What is kept of an exception; what Proctor raised goes on its way."""
         error = told_apart(error)
         if isinstance(error, ProctorError):
@@ -326,7 +326,7 @@ class Caller:
         if isinstance(error, Declined):
             return error.refuse
         kind, place = type(error).__name__, place_of(error)
-        message = self.discreet(" ".join(str(error).split()), i)
+        message = self.discreet(" ".join(str(error).split()), i, at=at)
         said = f": {message}" if message else ""
         return Failure(f"{kind}{said} at {place}", cause=f"{kind} at {place}")
 
@@ -342,12 +342,13 @@ class Caller:
         quiet.found = discreet(error.found, sensitive, *self.page.rows)
         return quiet
 
-    def discreet(self, message: str, i: int, answer: Any = None) -> str:
-        """A message that quotes no sensitive field, cut to what a report can hold."""
+    def discreet(self, message: str, i: int, answer: Any = None, at: slice | None = None) -> str:
+        """A message that quotes no sensitive field, of a group of any row's, cut for reports."""
         sensitive = self.backfill.spec.sensitive
         if sensitive:
             answered = answer if isinstance(answer, Mapping) else {}
-            message = discreet(message, sensitive, self.page.rows[i], answered)
+            rows = self.page.rows[at or slice(i, i + 1)]
+            message = discreet(message, sensitive, *rows, answered)
         message = self.redact(message.replace("\x00", ""))
         return message if len(message) <= SHOWN else f"{message[: SHOWN - 1]}…"
 
