@@ -56,6 +56,25 @@ def test_url_spellings_of_a_secret_are_taken_out():
     assert cleaned == "at *** and ***"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "k%2fey%2b9%3d%26x", r"k\/ey+9=&x", r"k/ey\u002B9=\u0026x", r"k/ey+9=\u0026x",
+        "k/ey+9=&amp;x", "k&#x2F;ey+9&#x3D;&amp;x",
+    ],
+)  # fmt: skip
+def test_what_a_service_repeats_is_taken_out_however_it_spells_it(said):
+    """P12: PHP, .NET, Go and template engines each escape other characters."""
+    assert redact(f'{{"error": "wrong key {said}"}}', ["k/ey+9=&x"]) == '{"error": "wrong key ***"}'
+
+
+def test_a_variable_that_is_no_text_is_a_secret_too(tmp_path):
+    """What os.environ makes of bytes that are no UTF-8 ends in no traceback."""
+    (tmp_path / "proctor.toml").write_text("backfills = []\n")
+    config = load(tmp_path, environ={"OLD_TOKEN": "\udcff\udcfepassword"})
+    assert config.redact("with \udcff\udcfepassword and %FF%FEpassword") == "with *** and ***"
+
+
 def test_a_secret_inside_another_leaves_no_rest():
     assert redact("abcdefgh abcd", ["abcd", "abcdefgh"]) == "*** ***"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 
@@ -29,6 +30,13 @@ _PRIVATE: Final = re.compile(
     r"passw|passphrase|secret|token|credential|api_?key|(?:^|_)(?:auth|dsn|key|pass|sig|signature)$",
     re.IGNORECASE,
 )
+
+
+_RAW: Final = "surrogateescape"
+_HEX: Final = re.compile(r"%[0-9A-F]{2}")
+_UNICODE: Final = (("&<>", "04x"), ("&<>'", "04x"), ("+&<>'\"`", "04X"))
+"""What Go, Jinja and .NET write by their code in JSON, and with which digits."""
+_TEMPLATES: Final = {ord(mark): f"&#x{ord(mark):X};" for mark in "/=`"}
 
 
 def looks_private(name: str) -> bool:
@@ -129,11 +137,25 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 
 
 def _spellings(secret: str) -> set[str]:
-    """As it is, decoded, and as URLs, JSON and Python would print it."""
+    """As it is, decoded, and as URLs, JSON, HTML and Python would print it.
+
+    A service that repeats what it was sent spells it its own way: small hex digits, PHP's
+    slashes, the plus of .NET and the & of Go in JSON, the slashes of templates in HTML.
+    """
     forms = set()
     for plain in {secret, unquote(secret)}:
-        forms |= {plain, quote(plain), quote(plain, safe=""), quote_plus(plain)}
-        forms |= {json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1]}
+        # Bytes of the environment that are no UTF-8 are surrogates here.
+        coded = {quote(plain, errors=_RAW), quote(plain, safe="", errors=_RAW)}
+        coded.add(quote_plus(plain, errors=_RAW))
+        forms |= {plain, *coded, *(_HEX.sub(lambda x: x[0].lower(), one) for one in coded)}
+        written = {json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1]}
+        forms |= written | {one.replace("/", r"\/") for one in written}
+        for marks, digits in _UNICODE:
+            named = {ord(mark): rf"\u{ord(mark):{digits}}" for mark in marks}
+            bare = {one.replace(r"\"", '"') for one in written} if '"' in marks else written
+            forms |= {one.translate(named) for one in bare}
+        forms |= {html.escape(plain), html.escape(plain, quote=False)}
+        forms.add(html.escape(plain).translate(_TEMPLATES).replace("&#x27;", "&#39;"))
         forms |= {repr(plain)[1:-1], ascii(plain)[1:-1]}
     return forms
 
