@@ -325,6 +325,16 @@ def test_a_service_that_cannot_be_asked_ends_the_run(books, settings, told):
         assert "NOT_SET" in told or told in books.proctor("doctor").said
 
 
+def test_a_long_secret_that_a_service_repeats_in_its_own_spelling_is_not_shown_in_part(
+    books, monkeypatch
+):
+    """P12: its words are cut for a line, and half a secret is none that a net could find."""
+    monkeypatch.setenv("LOCAL_KEY", 'k"' + "k" * 400)
+    ended = books.run()
+    assert "does not let us in" in ended.said
+    assert "kkkk" not in " ".join(books.heard)
+
+
 def test_doctor_tells_what_a_service_may_be_asked(books):
     """Method and address as they are written, what it costs, and where its secret lies."""
     books.configure(daily=15_000, budget_usd='"3"')

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from proctor.config import Services
+from proctor.config import Redactor, Services
 from proctor.engine.desk import Desk
 from proctor.errors import ProctorError
 from proctor.model import Ask, Price, ProviderSeen, Reply, Spending
@@ -32,7 +32,7 @@ class LateService:
 
             setup = self.services[self.name]
             secrets = {name: secret.reveal() for name, secret in setup.secrets.items()}
-            self.opened = open_service(setup.settings, secrets)
+            self.opened = open_service(setup.settings, secrets, Redactor(secrets.values()))
         return self.opened
 
     async def call(self, ask: Ask) -> Reply:

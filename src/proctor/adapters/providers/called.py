@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, NoReturn
 
@@ -27,10 +27,14 @@ class CalledService:
         settings: ServiceSettings,
         secrets: Mapping[str, str],
         *,
+        redact: Callable[[str], str] = str,
         most_bytes: int = MOST_BYTES,
     ) -> None:
-        """Nothing is sent before the first call."""
-        self._settings, self._secrets = settings, secrets
+        """Nothing is sent before the first call.
+
+        redact: takes other spellings of the secrets out of what a service says, before it is cut.
+        """
+        self._settings, self._secrets, self._redact = settings, secrets, redact
         self._client = open_client(settings.name, settings.timeout_s, most_bytes, key="url")
         # What one row's reply sets must not travel with another's.
         self._client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -98,7 +102,7 @@ class CalledService:
     def _shown(self, text: str) -> str:
         for secret in sorted(self._secrets.values(), key=len, reverse=True):
             text = text.replace(secret, "***")
-        return text
+        return self._redact(text)
 
 
 def _no_number(text: str) -> NoReturn:

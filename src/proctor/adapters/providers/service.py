@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from proctor.adapters.providers.called import CalledService
 
 
-def open_service(settings: ServiceSettings, secrets: Mapping[str, str]) -> CalledService:
+def open_service(
+    settings: ServiceSettings, secrets: Mapping[str, str], redact: Callable[[str], str] = str
+) -> CalledService:
     """A service that is ready to be called; nothing is sent yet.
 
-    secrets: the value of each variable that its templates name. Raises ConfigError where the
-    extra is not installed, or a secret cannot stand in a header.
+    secrets: the value of each variable that its templates name; redact: what takes their other
+    spellings out of a text. Raises ConfigError where the extra is not installed, or a secret
+    cannot stand in a header.
     """
     _check_library(settings, "httpx2")
     for name, secret in secrets.items():
@@ -31,7 +34,7 @@ def open_service(settings: ServiceSettings, secrets: Mapping[str, str]) -> Calle
             )
     from proctor.adapters.providers.called import CalledService
 
-    return CalledService(settings, secrets)
+    return CalledService(settings, secrets, redact=redact)
 
 
 def picker_of(settings: ServiceSettings) -> Callable[[Any], Any] | None:
