@@ -83,6 +83,8 @@ def test_a_body_of_json_keeps_types_where_a_text_is_one_hole():
     [
         ("application/x-www-form-urlencoded", "t=a%26b+%3Cc%3E"),
         ("application/xml", "t=a&amp;b &lt;c&gt;"),
+        ("Application/X-WWW-Form-URLencoded; charset=UTF-8", "t=a%26b+%3Cc%3E"),
+        ("TEXT/XML", "t=a&amp;b &lt;c&gt;"),
         ("text/plain", "t=a&b <c>"),
     ],
 )

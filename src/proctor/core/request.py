@@ -69,7 +69,7 @@ def rendered(
     content = None
     if isinstance(service.body, str):
         kind = headers.setdefault("content-type", "text/plain; charset=utf-8")
-        content = _filled(service.body, values, secrets, _encoder(kind)).encode()
+        content = _filled(service.body, values, secrets, _encoder(kind.lower())).encode()
     elif service.body is not None:
         headers.setdefault("content-type", "application/json")
         content = json.dumps(_json(service.body, values, secrets), ensure_ascii=False).encode()
