@@ -36,7 +36,7 @@ def _template(url: str) -> str:
     # No secret in the file: it is shared and kept, and what it says is shown in plans.
     for pair in rest.partition("?")[2].split("&"):
         name, _, text = pair.partition("=")
-        if looks_private(name) and text and "{" not in text:
+        if _literal(name, text):
             raise ValueError(f"secrets stand in the environment only: write {name}=${{NAME}}")
     _free(url)
     return url
@@ -53,18 +53,43 @@ def _headers(headers: dict[str, str]) -> dict[str, str]:
         private = name.lower() in _PRIVATE or looks_private(name.replace("-", "_"))
         if private and "${" not in text:
             raise ValueError(f'secrets stand in the environment only: {name} = "… ${{NAME}}"')
-        if not (name.isascii() and name.replace("-", "").isalnum() and text.isprintable()):
-            raise ValueError("a header is a name of letters, and a text of one line")
+        if not (text.isascii() and text.isprintable()):
+            raise ValueError(
+                "a header is a name of letters, and a text of one line without accents"
+            )
+        _header(name)
     return headers
+
+
+def _header(name: str) -> str:
+    if not (name.isascii() and name.replace("-", "").isalnum()):
+        raise ValueError("a header is a name of letters, and a text of one line")
+    return name
+
+
+def _once(name: str) -> str:
+    return name and _header(name)
+
+
+def _literal(name: str, text: str) -> bool:
+    """Whether a secret stands there as it is: what a body says is shown in plans, too."""
+    return bool(text) and "{" not in text and looks_private(name)
 
 
 def _body(body: Any) -> Any:
     if isinstance(body, Mapping):
+        for key, part in body.items():
+            if isinstance(part, str) and _literal(key, part):
+                raise ValueError(f'secrets stand in the environment only: {key} = "${{NAME}}"')
         return {key: _body(part) for key, part in body.items()}
     if isinstance(body, list):
         return [_body(part) for part in body]
     if isinstance(body, date | time):
         raise ValueError("JSON has no dates: write it in quotes")  # noqa: TRY004 - pydantic's way
+    pairs = [pair.partition("=") for pair in body.split("&")] if isinstance(body, str) else []
+    for name, _, text in pairs:  # of a form
+        if name.strip().isidentifier() and _literal(name.strip(), text):
+            raise ValueError(f"secrets stand in the environment only: write {name}=${{NAME}}")
     return _free(body)
 
 
@@ -92,7 +117,7 @@ class ServiceDraft(Section):
     body: Annotated[Any, AfterValidator(_body)] = None
     expect: Annotated[tuple[int, ...], Field(strict=False), AfterValidator(_statuses)] = ()
     pick: Annotated[str, Field(alias="json")] = ""
-    idempotency_key: str | None = None
+    idempotency_key: Annotated[str, AfterValidator(_once)] | None = None
     rpm: Count | None = None
     daily: Count | None = None
     resets_at: Annotated[str, AfterValidator(check_reset)] = "00:00 UTC"
@@ -105,7 +130,8 @@ class ServiceDraft(Section):
     def _fits(self) -> Self:
         if self.body is not None and self.method in SAFE:
             raise ValueError(f'a {self.method} has no body: write method = "POST"')
-        kinds = [text for name, text in self.headers.items() if name.lower() == "content-type"]
+        named = ((name.lower(), text.lower()) for name, text in self.headers.items())
+        kinds = [text for name, text in named if name == "content-type"]
         if isinstance(self.body, str) and any("json" in kind for kind in kinds):
             raise ValueError('write a body of JSON as a table: body = { title = "{title}" }')
         return self
