@@ -110,6 +110,16 @@ def test_no_data_never_passes(songs, proctor):
         )
 
 
+def test_warnings_that_saw_too_few_rows_are_no_pass(songs, proctor):
+    """P8: where a backfill has no other checks."""
+    code = (songs.root / "backfills.py").read_text()
+    checks = 'checks=[checks.length("mood", most=5, level="warning", min_samples=50)],\n)'
+    start, end = code.index("checks=["), code.index(")\ndef moods")
+    (songs.root / "backfills.py").write_text(code[:start] + checks + code[end + 1 :])
+    ended = proctor("check", "moods", "--json")
+    assert (ended.code, ended.json["verdict"]) == (1, "inconclusive")
+
+
 def test_with_a_stamp_only_rows_of_the_present_version_are_looked_at(songs, proctor):
     (songs.root / "backfills.py").write_text(CODE.format(more='version="2", stamp="version",'))
     songs("UPDATE songs SET version = '2' WHERE id BETWEEN 11 AND 20")

@@ -84,7 +84,9 @@ def overall(found: tuple[Checked, ...], rows: int) -> tuple[Ruling, str]:
             return ruling, f"{words}; {ruling.value}: {named}"
     if warned := [one for one in found if one.verdict is not Ruling.PASS]:
         words += f"; {plural(len(warned), 'warning')}"
-    return (Ruling.PASS, words) if rows else (Ruling.INCONCLUSIVE, words)
+    # Where there are warnings alone, one of them has to have seen something.
+    judged = any(one.verdict is not Ruling.INCONCLUSIVE for one in found)
+    return (Ruling.PASS, words) if rows and judged else (Ruling.INCONCLUSIVE, words)
 
 
 def filled(spec: Spec) -> Spec:
