@@ -164,13 +164,17 @@ def test_no_data_never_passes():
     assert over(few, "sad", "sad", "mad").verdict is PASS
     assert over(checks.near_duplicates("mood"), *"abcdefg").verdict is UNSURE
     assert "at least 3" in over(few, "sad").reason
+    two = checks.length("mood", most=3, allowed=2)
+    assert over(two, "angry", "angry").verdict is UNSURE
+    assert "at least 3" in over(two, "sad").reason
 
 
 @given(st.integers(0, 30), st.integers(1, 30), st.integers(0, 5))
 def test_allowed_is_a_number_of_rows_or_a_share(bad, good, allowed):
     values = ["sad"] * good + ["angry"] * bad
     counted = over(checks.length("mood", most=3, allowed=allowed), *values)
-    assert (counted.verdict is PASS) == (bad <= allowed)
+    assert (counted.verdict is PASS) == (bad <= allowed < bad + good)
+    assert (counted.verdict is UNSURE) == (bad + good <= allowed)
     shared = over(checks.length("mood", most=3, allowed=allowed / 10), *values)
     assert (shared.verdict is PASS) == (10 * bad <= allowed * (bad + good))
 

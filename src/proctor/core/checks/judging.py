@@ -123,10 +123,15 @@ def _over(check: Ready, rows: Sequence[Case], detect: Detect | None) -> Checked:
 
 def _verdict(check: Ready, samples: int, failures: int) -> Ruling:
     """Too few rows prove nothing, neither good nor bad: a gate would else step back by one row."""
-    if samples < max(1, check.min_samples):
+    if samples < _least(check):
         return Ruling.INCONCLUSIVE
     most = check.allowed * samples if check.allowed < 1 else check.allowed
     return Ruling.FAIL if failures > most + 1e-9 else Ruling.PASS
+
+
+def _least(check: Ready) -> int:
+    """So many rows it takes: with no more than may fail, all of them could, and it would pass."""
+    return max(1, check.min_samples, int(check.allowed) + 1 if check.allowed >= 1 else 1)
 
 
 def _words(check: Ready, verdict: Ruling, said: Sequence[Finding], samples: int) -> str:
@@ -139,7 +144,7 @@ def _words(check: Ready, verdict: Ruling, said: Sequence[Finding], samples: int)
         told += f" ({_listed(reasons)})"
     if verdict is Ruling.INCONCLUSIVE:
         few = f"too few rows for a verdict, {told}" if samples else "no row could be judged"
-        told = f"{few}; it takes at least {max(1, check.min_samples):,}"
+        told = f"{few}; it takes at least {_least(check):,}"
     elif failures or check.allowed:
         most = f"{check.allowed:.1%}" if 0 < check.allowed < 1 else f"{check.allowed:,g}"
         told += f"; allowed are {most}"
