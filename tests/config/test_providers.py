@@ -236,3 +236,23 @@ def test_an_output_cap_above_the_rate_of_tokens_is_refused(fault):
 def test_a_reset_without_a_zone_is_in_utc(read):
     text = GOOD.replace('resets_at = "00:00 America/Los_Angeles"', 'resets_at = "07:30"')
     assert read(text).providers["writer"].limits.resets_at == "07:30 UTC"
+
+
+@pytest.mark.parametrize(
+    ("model", "folder"),
+    [
+        ("wordllama", ""),
+        ("./potion", "potion"),
+        ("models/potion", "models/potion"),
+        ("~nobody-of-that-name/potion", "~nobody-of-that-name/potion"),
+    ],
+)
+def test_a_local_model_that_is_written_as_a_path_is_a_folder(tmp_path, model, folder):
+    """From the file on, also beside it, and where there is no such home."""
+    (tmp_path / "proctor.toml").write_text(
+        f'backfills = []\n[run]\nreports = "{model}"\n[providers.e]\nmodel = "local:{model}"\n'
+        '[env.local]\nstore = "sqlite:///s.db"\n'
+    )
+    config = load(tmp_path)
+    assert config.providers.settings("e").folder == (str(tmp_path / folder) if folder else "")
+    assert config.env("local").reports == tmp_path / model

@@ -81,6 +81,9 @@ def _explain_one(document: Document, error: Mapping[str, Any]) -> ConfigError:
         fix = f"use a number {word} {context[key]:g}"
     elif kind == "literal_error":
         fix = f"use {context['expected']}"
+    elif kind == "string_pattern_mismatch":
+        name = "a name of letters, digits, - and _, which begins with a letter"
+        fix = "write " + ('it like "90d", "12h" or "4w"' if place[-1] == "keep_for" else name)
     elif kind == "string_too_short":
         fix = "write something between the quotes"
     else:

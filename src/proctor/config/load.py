@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from proctor.config.document import Document, Place, read
 from proctor.config.environ import fill, names_in
 from proctor.config.faults import explain
-from proctor.config.paid import Setups, check_fallbacks, key_env
+from proctor.config.paid import Setups, at_home, check_fallbacks, key_env
 from proctor.config.schema import AnswersDraft, Draft, EnvDraft, RunDefaults, SignalDraft, Throttle
 from proctor.config.secret import LONG, Redactor, Secret, looks_private, mask_url, secrets_of_url
 from proctor.config.service import Services, models_of, services_of
@@ -180,7 +180,7 @@ class Config:
         return fill(text, self._variables, self._document.where(place))
 
     def _file(self, text: str, place: Place) -> Path:
-        return self.root / Path(self._fill(text, place)).expanduser()
+        return self.root / at_home(self._fill(text, place))
 
     def _where(self, section: str, key: str, env: str) -> Place:
         own: Place = ("env", env, section, key)

@@ -78,12 +78,22 @@ def _money(value: object) -> object:
             amount = Decimal(str(value))
         except InvalidOperation:
             amount = Decimal("NaN")
-        if amount.is_finite():
+        # Beyond that no sum is exact, and one as it is written would fill pages.
+        if amount.is_finite() and amount.adjusted() < 12 and int(amount.as_tuple().exponent) > -18:
             return amount
     raise ValueError("write US dollars as a number or in quotes: 1.50 or '1.50'")
 
 
+def check_spelling(url: str) -> None:
+    """ValueError for what no address can have: the HTTP library would tell it of every row."""
+    if any(c.isspace() or not c.isprintable() for c in url):
+        raise ValueError("an address has no spaces: write %20")
+    if "${" not in url:
+        _ = urlsplit(url).port
+
+
 def _address(url: str) -> str:
+    check_spelling(url)
     parts = urlsplit(url)
     # With a variable in it, it is looked at again once that is known.
     if "${" not in url and (parts.scheme not in {"http", "https"} or not parts.netloc):
@@ -94,7 +104,7 @@ def _address(url: str) -> str:
 
 
 Money: TypeAlias = Annotated[Decimal, BeforeValidator(_money)]
-Count: TypeAlias = Annotated[int, Field(gt=0)]
+Count: TypeAlias = Annotated[int, Field(gt=0, le=10**12)]
 Name: TypeAlias = Annotated[str, Field(min_length=1)]
 
 
@@ -304,8 +314,17 @@ def key_env(draft: ProviderDraft) -> str:
 
 def _folder(model: str, document: Document) -> str:
     """Where a local model lies that is named by its path: from the file on, as it is written."""
-    path = Path(model).expanduser()
-    return str(document.path.parent.absolute() / path) if len(path.parts) > 1 else ""
+    if not model.startswith((".", "~")) and len(Path(model).parts) < 2:
+        return ""
+    return str(document.path.parent.absolute() / at_home(model))
+
+
+def at_home(path: str) -> Path:
+    """A path with ~ as the home of whom it means; as it is where nobody knows that."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def check_fallbacks(drafts: Mapping[str, ProviderDraft], document: Document) -> None:
@@ -356,7 +375,9 @@ __all__ = [
     "Section",
     "Setups",
     "Terms",
+    "at_home",
     "check_fallbacks",
     "check_reset",
+    "check_spelling",
     "key_env",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, time
@@ -12,7 +14,14 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from proctor.config.document import Document, Place
-from proctor.config.paid import Count, Money, ProviderDraft, Section, check_reset
+from proctor.config.paid import (
+    Count,
+    Money,
+    ProviderDraft,
+    Section,
+    check_reset,
+    check_spelling,
+)
 from proctor.config.secret import Secret, looks_private
 from proctor.errors import ConfigError
 from proctor.model import SAFE, Limits, Price, ServiceSettings, address_of, names_in
@@ -25,13 +34,14 @@ _PRIVATE: Final = frozenset({"authorization", "proxy-authorization", "cookie", "
 
 
 def _template(url: str) -> str:
+    check_spelling(url)
     address, rest = address_of(url)
     bare = urlsplit(address)
     if not address.startswith("${") and (bare.scheme not in {"http", "https"} or not bare.netloc):
         raise ValueError("write an address like 'https://host/isbn?title={title}'")
     if [*names_in(address, "value")]:
         raise ValueError("only path and query have values of a row: the host is always the same")
-    if "@" in address or "#" in rest:
+    if "@" in address or "#" in url:
         raise ValueError('an address has no login and no #; a login is a header with "${NAME}"')
     # No secret in the file: it is shared and kept, and what it says is shown in plans.
     for pair in rest.partition("?")[2].split("&"):
@@ -84,6 +94,8 @@ def _body(body: Any) -> Any:
         return {key: _body(part) for key, part in body.items()}
     if isinstance(body, list):
         return [_body(part) for part in body]
+    if isinstance(body, float) and not math.isfinite(body):
+        raise ValueError("JSON has no nan and no inf")
     if isinstance(body, date | time):
         raise ValueError("JSON has no dates: write it in quotes")  # noqa: TRY004 - pydantic's way
     pairs = [pair.partition("=") for pair in body.split("&")] if isinstance(body, str) else []
