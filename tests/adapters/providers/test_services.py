@@ -257,3 +257,52 @@ def test_a_secret_that_cannot_be_sent_is_refused_and_not_shown(secret):
     with pytest.raises(ConfigError, match="the variable KEY") as caught:
         open_service(settings, {"KEY": secret})
     assert secret not in str(caught.value)
+
+
+@pytest.fixture
+async def said(opened):
+    """What comes of a reply of these very bytes."""
+
+    async def said(status, kind, body):
+        async def serve(reader, writer):
+            await reader.readuntil(b"\r\n\r\n")
+            head = f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}"
+            writer.write(head.encode() + b"\r\nconnection: close\r\n\r\n" + body)
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            service = opened(url=f"http://127.0.0.1:{port}/{{title}}")
+            return json.loads((await service.call(ask(service, title="x"))).raw)["body"]
+
+    return said
+
+
+@pytest.mark.parametrize("charset", ["hex", "rot13", "undefined", "no-such-one"])
+async def test_a_charset_that_makes_no_text_is_no_fault_of_the_row(said, charset):
+    """The status says what it is, and what stands there is shown as far as can be."""
+    with pytest.raises(Overloaded, match="500: zz"):
+        await said(500, f"text/html; charset={charset}", b"zz")
+    assert await said(200, f"text/plain; charset={charset}", b"zz") == "zz"
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "iso-8859-1", "no-such-one"])
+async def test_json_is_utf_8_whatever_its_header_says(said, charset):
+    """Many servers name a charset that they do not use."""
+    kind = f"application/json; charset={charset}"
+    assert await said(200, kind, '{"a": "é"}'.encode()) == {"a": "é"}
+
+
+async def test_json_in_a_charset_of_old_is_read_as_its_header_says(said):
+    """Where it is no UTF-8; without such a word it is no JSON."""
+    body = '{"a": "é"}'.encode("latin-1")
+    assert await said(200, "application/json; charset=iso-8859-1", body) == {"a": "é"}
+    with pytest.raises(Overloaded, match="no JSON"):
+        await said(200, "application/json", body)
+
+
+async def test_a_number_without_an_end_is_no_json(said):
+    """1e999 would be kept as Infinity, and written into a row."""
+    with pytest.raises(Overloaded, match="no JSON"):
+        await said(200, "application/json", b'{"a": 1e999}')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 
 from collections.abc import Callable, Mapping, Sequence
 from http.cookiejar import DefaultCookiePolicy
@@ -86,16 +87,16 @@ class CalledService:
         if not response.content:
             return None
         if kind == "text/plain":
-            return response.text
+            return _text(response)
         try:
-            return json.loads(response.content, parse_constant=_no_number)
+            return _json(response)
         except (ValueError, RecursionError):
             if not 200 <= response.status_code < 300:
                 return None  # a page that says why there is nothing
             raise unreadable(self._settings, kind or "nothing") from None
 
     def _found(self, response: httpx2.Response) -> str:
-        text = " ".join(self._shown(response.text).split())
+        text = " ".join(self._shown(_text(response)).split())
         text = text if len(text) <= 300 else f"{text[:299]}…"
         return f"{response.status_code}: {text}" if text else str(response.status_code)
 
@@ -103,6 +104,33 @@ class CalledService:
         for secret in sorted(self._secrets.values(), key=len, reverse=True):
             text = text.replace(secret, "***")
         return self._redact(text)
+
+
+def _text(response: httpx2.Response) -> str:
+    """The reply as text; Python knows charsets that make none, and break instead."""
+    try:
+        return response.text
+    except Exception:  # noqa: BLE001 - whatever such a charset leads to
+        return response.content.decode("utf-8", "replace")
+
+
+def _json(response: httpx2.Response) -> Any:
+    """The reply's JSON: UTF-8 whatever its header says, which often errs, but where it is none."""
+    try:
+        return _numbered(response.content)
+    except UnicodeDecodeError:
+        if response.charset_encoding is None:
+            raise
+        return _numbered(_text(response))
+
+
+def _numbered(told: str | bytes) -> Any:
+    return json.loads(told, parse_constant=_no_number, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)  # 1e999 is no number, either
 
 
 def _no_number(text: str) -> NoReturn:
