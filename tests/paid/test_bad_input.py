@@ -124,6 +124,9 @@ def test_two_providers_and_no_name_is_told(songs, refused):
     """Nobody guesses which is meant."""
     songs.configure(others='[providers.other]\nmodel = "openai:gpt-5"\n')
     assert "no provider was named" in refused().said
+    songs.says('await ctx.embed(["What?"])\nreturn {}')
+    said = refused().said
+    assert 'write ctx.embed(…, provider="NAME")' in said
 
 
 def test_a_function_that_cannot_wait_may_not_ask(songs, refused):

@@ -334,7 +334,7 @@ class Answers:
         name = self.first if name is None and not wanted else name
         if name is None and len(fit) == 1:
             return self.desks[fit[0]]
-        word = "http" if wanted else "llm"
+        word = {Kind.HTTP: "http", Kind.EMBED: "embed"}.get(kind, "llm")
         if name is None or name not in self.desks:
             known = ", ".join(sorted(self.desks)) or "none"
             raise UsageError(

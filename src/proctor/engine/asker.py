@@ -89,7 +89,7 @@ class Asker:
         self, provider: str | None, texts: Sequence[str], too_long: TooLong = "fail"
     ) -> list[list[float]]:
         """See the port."""
-        desk = self.answers.desk(provider)
+        desk = self.answers.desk(provider, Kind.EMBED)
 
         async def ask(texts: Sequence[str]) -> list[list[float]]:
             answers = await self.answers.ask_all([desk.vector_of(t) for t in texts], self)
