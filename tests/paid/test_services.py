@@ -6,6 +6,8 @@ import pytest
 
 from paid.conftest import KEY
 from paid.songs import Songs
+from proctor.app.terms import terms_of
+from proctor.config import load
 from proctor.testing.vendor import Fault, Flaw, Served, right_reply, serve_vendor
 from proctor.ui.cli import main
 
@@ -272,6 +274,27 @@ def test_a_plan_is_void_when_a_template_changed(books):
     assert ended.code == 3
     assert "providers.resolver.headers.X-Region was not given and is eu" in ended.said
     assert books.books.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        ({"body": '{ t = "{title}", n = 1 }'}, {"body": '{ t = "{title}", n = "1" }'}),
+        ({"body": '["{title}", "a, b"]'}, {"body": '["{title}", "a", "b"]'}),
+        ({"body": '{ t = "{title}" }'}, {"body": '{ t = "{title}", n = "" }'}),
+        ({"body": '{ t = "{title}", n = {} }'}, {"body": '{ t = "{title}" }'}),
+        ({"body": '{ "t.a" = "{title}" }'}, {"body": '{ t = { a = "{title}" } }'}),
+        ({"headers": '{ A = "x" }'}, {"headers": '{ A = "x", B = "" }'}),
+    ],
+)
+def test_any_other_body_or_header_is_other_terms(books, was, now):
+    """P9: what is sent would be another question, so it is another approval."""
+    post = {"method": '"POST"', "url": f'"{books.vendor.service_url("resolver")}/x"'}
+    told = []
+    for settings in (was, now):
+        books.configure(**post, **settings)
+        told.append(terms_of(load(books.root)))
+    assert told[0] != told[1]
 
 
 @pytest.mark.parametrize(

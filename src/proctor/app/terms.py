@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from proctor.config import Config, Services, Setups
 from proctor.errors import ProctorError
-from proctor.model import Price, address_of
+from proctor.model import Price, address_of, canonical
 
 
 def terms_of(config: Config) -> dict[str, str]:
@@ -33,6 +33,9 @@ def terms_of(config: Config) -> dict[str, str]:
         said = {"price": "not known", **config.services.said(name)}
         if "${" in address_of(said["url"])[0]:
             said["url"] = f"{said['url']} ({_machine(config.services, name)})"
+        if not isinstance(said.get("body", ""), str):
+            # As it is sent: 1 is another question than "1", and ["a, b"] than ["a", "b"].
+            said["body"] = canonical(said["body"])
         found |= dict(_flat(f"providers.{name}", said))
     return dict(sorted(found.items()))
 
@@ -41,7 +44,7 @@ def _flat(at: str, said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key, value in said.items():
         if isinstance(value, Mapping):
             yield from _flat(f"{at}.{key}", value)
-        elif value not in ((), ""):
+        elif value not in ((), "") or at.count(".") > 1:  # a header without a value is sent
             yield f"{at}.{key}", _text(value)
 
 
