@@ -1,11 +1,16 @@
 """Kept answers: handed out as they came, and forgotten only when no run needs them."""
 
+import asyncio
 import json
 import sqlite3
 
-from contextlib import closing
+from contextlib import aclosing, closing
 
 import pytest
+
+from proctor.app.keeping import export
+from proctor.app.wiring import open_app
+from proctor.config import load
 
 
 def age(songs):
@@ -53,6 +58,21 @@ def test_export_gives_every_answer_as_it_came(songs):
     }
     assert sum(line["usage"]["input_tokens"] for line in lines) == songs.books.input_tokens
     assert events(songs, "answers.exported") == [("mira", "", {"backfill": "about", "answers": 40})]
+
+
+def test_an_export_that_is_broken_off_is_on_record_with_what_went_out(songs):
+    """P11: as where its reader takes the first lines and goes away."""
+    songs.run()
+
+    async def first():
+        async with (
+            open_app(load(songs.root), who="mira") as app,
+            aclosing(export(app, backfill="about")) as documents,
+        ):
+            return await anext(documents)
+
+    asyncio.run(first())
+    assert events(songs, "answers.exported") == [("mira", "", {"backfill": "about", "answers": 1})]
 
 
 def test_export_writes_a_new_file_and_no_other(songs):

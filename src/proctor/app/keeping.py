@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +11,10 @@ from proctor.core.keeping import Cut, Keep
 from proctor.engine import keeping
 
 
-def export(app: App, *, run: str = "", backfill: str = "") -> AsyncIterator[Mapping[str, Any]]:
-    """Every kept answer, of a run or a backfill if named; on record."""
+def export(
+    app: App, *, run: str = "", backfill: str = ""
+) -> AsyncGenerator[Mapping[str, Any], None]:
+    """Every kept answer, of a run or a backfill if named; on record when it is closed."""
     return keeping.exported(app.site, run, backfill)
 
 

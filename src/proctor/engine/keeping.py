@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 from proctor.core.keeping import Cut, Keep, cuts
@@ -18,16 +18,22 @@ SAMPLE = "sample "
 """How the answers of paid samples name what asked them: no run."""
 
 
-async def exported(site: Site, run: str, backfill: str) -> AsyncIterator[Mapping[str, Any]]:
-    """Every kept answer, of a run or a backfill if named, without secrets and sensitive values."""
+async def exported(site: Site, run: str, backfill: str) -> AsyncGenerator[Mapping[str, Any], None]:
+    """Every kept answer, of a run or a backfill if named, without secrets and sensitive values.
+
+    What was handed out is on record also where the receiver goes away: close it, do not drop it.
+    """
     purse = await site.purse()
     after, count = "", 0
-    while page := await purse.kept(after=after, run=run, backfill=backfill):
-        for answer in page:
-            yield document(answer, site.redact)
-        after, count = page[-1].key, count + len(page)
-    site.events.emit("answers.exported", run, backfill=backfill, answers=count)
-    await site.events.flush()
+    try:
+        while page := await purse.kept(after=after, run=run, backfill=backfill):
+            for answer in page:
+                count += 1
+                yield document(answer, site.redact)
+            after = page[-1].key
+    finally:
+        site.events.emit("answers.exported", run, backfill=backfill, answers=count)
+        await site.events.flush()
 
 
 def document(answer: Answer, redact: Callable[[str], str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 from functools import partial
@@ -111,9 +112,10 @@ async def _write(app: App, run: str, backfill: str, say: Callable[[str], None]) 
     from proctor.app.keeping import export
 
     count = 0
-    async for document in export(app, run=run, backfill=backfill):
-        say(json.dumps(document))
-        count += 1
+    async with contextlib.aclosing(export(app, run=run, backfill=backfill)) as documents:
+        async for document in documents:
+            say(json.dumps(document))
+            count += 1
     return count
 
 
