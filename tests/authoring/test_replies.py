@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -69,6 +69,8 @@ def test_what_would_have_to_be_made_up_is_no_answer(text):
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text(), min_size=1), st.integers(1, 12))
+@example({"}": "}"}, 2)
+@example({"a": '"}}'}, 1)
 def test_json_that_was_cut_off_anywhere_is_never_taken_for_whole(content, left_out):
     """Whatever it holds."""
 

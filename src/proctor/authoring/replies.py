@@ -22,6 +22,9 @@ M = TypeVar("M", bound="pydantic.BaseModel")
 
 _TAG: Final = r"(?:think|thinking|thought|thoughts|reasoning|reflection)"
 _OPEN: Final = re.compile(rf"<{_TAG}>", re.IGNORECASE)
+_PART: Final = re.compile(r'(?P<text>"(?:[^"\\]|\\.)*")|(?P<open>")|[{}\[\]]', re.DOTALL)
+"""A text in JSON, one without its end, or a bracket outside of them."""
+_CLOSES: Final = {"}": "{", "]": "["}
 _ANY: Final = re.compile(rf"</?{_TAG}>", re.IGNORECASE)
 _IN_FRONT: Final = re.compile(rf"\A\s*<({_TAG})>.*?</\1>\s*", re.DOTALL | re.IGNORECASE)
 # Some servers put the opening tag into the prompt: then a reply begins inside it.
@@ -144,10 +147,22 @@ def _readings(text: str) -> Iterator[str]:
     if span != inner and ends > begins:
         yield span
     # A bracket that is missing may have been followed by anything: that is never made up.
-    if inner.count("{") == inner.count("}") and inner.count("[") == inner.count("]"):
+    if _balanced(inner):
         mended = _mended(span)
         if mended is not None:
             yield mended
+
+
+def _balanced(text: str) -> bool:
+    """Whether every bracket is closed by its own; those inside of texts are none."""
+    begun: list[str] = []
+    for part in _PART.finditer(text):
+        sign = part[0]
+        if part["open"] or (sign in _CLOSES and (not begun or begun.pop() != _CLOSES[sign])):
+            return False
+        if sign in {"{", "["}:
+            begun.append(sign)
+    return not begun
 
 
 def _mended(span: str) -> str | None:
