@@ -110,7 +110,7 @@ def test_a_wheel_carries_the_files_that_the_demo_plays():
     junk = {"__pycache__", ".proctor", ".pytest_cache"}
     there = {
         str(p.relative_to(ROOT))
-        for p in EXAMPLE.rglob("*")
+        for p in EXAMPLE.parent.rglob("*")
         if p.is_file() and not junk & set(p.parts) and ".db" not in p.name
     }
     assert set(forced) == there

@@ -226,11 +226,12 @@ def older(url):
     """The ledger as the Proctor left it that first kept answers."""
     execute(url, "DROP INDEX proctor_ledger.proctor_ledger_answers_run")
     for table, name in (
-        *(("holds", name) for name in ("host", "pid", "started")),
+        *(("holds", name) for name in ("host", "pid", "started", "run")),
         *(("answers", name) for name in ("backfill", "sensitive")),
     ):
         execute(url, f"ALTER TABLE proctor_ledger.proctor_ledger_{table} DROP COLUMN {name}")
-    execute(url, "DROP TABLE proctor_ledger.proctor_ledger_asked")
+    for table in ("asked", "bills"):
+        execute(url, f"DROP TABLE proctor_ledger.proctor_ledger_{table}")
     execute(url, "UPDATE proctor_ledger.proctor_ledger_version SET version_num = '0002'")
 
 
