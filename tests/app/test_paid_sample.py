@@ -277,7 +277,7 @@ async def test_lists_and_embeddings_are_foreseen_too(served):
 
 async def test_a_provider_may_take_longer_than_a_function(served):
     """Patience is for the author's code; a call ends by its own time-out."""
-    model = Served(name="m", latency_s=2.5, **PRICES)
+    model = Served(name="m", latency_s=6.0, **PRICES)
     with served(rows=2, model=model) as shop:
         async with shop.by("pat") as app:
             spec, params = app.backfill("fill").bind({})
@@ -289,7 +289,7 @@ async def test_a_provider_may_take_longer_than_a_function(served):
                 now=app.site.clock.now(),
                 root=shop.root,
                 sampler=await app.site.sampling(True),
-                patience=timedelta(seconds=1.5),
+                patience=timedelta(seconds=5.0),
             )
     assert [bool(a["normal"]) for a in tried.answers] == [True, True]
 

@@ -8,9 +8,9 @@ import time
 from paid.songs import CODE
 
 LONG = os.environ.get("PROCTOR_LONG") == "1"
-KILLS = 100 if LONG else 12
+KILLS = 100 if LONG else 8
 AT_ONCE = 8
-ROWS = 2000 if LONG else 400
+ROWS = 2000 if LONG else 300
 
 
 def test_killed_at_random_instants_it_pays_again_for_calls_in_the_air_at_most(songs):
