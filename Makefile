@@ -36,7 +36,7 @@ demo: $(READY)
 	@$(PY) -m proctor demo wardrobe
 
 test: lint pgbouncer
-	$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: $(READY)
 	PROCTOR_LONG=1 $(PY) -m pytest -n 2 --dist loadfile --timeout 0 tests/crash tests/paid $(ARGS)
