@@ -19,7 +19,7 @@ settings.register_profile(
 settings.load_profile("any machine")
 
 MEMORY = Path(os.sep, "dev", "shm")
-MEMORY_NEEDED = 8 * 2**30  # bytes; a whole session takes less than half of it
+MEMORY_NEEDED = 2 * 2**30  # bytes; a whole session takes a third of one
 SLOW_ROOMS = ("crash", "paid", "examples", "docs", "ui", "app")
 
 

@@ -42,7 +42,7 @@ def test_it_passes_only_what_is_clean(tmp_path, said, made, passes):
 def test_a_skipped_test_fails_the_session(tmp_path):
     """The suite's own conftest sees to it, whoever starts pytest."""
     conftest = (ROOT / "tests" / "conftest.py").read_text(encoding="utf-8")
-    _, mark, hook = conftest.partition("@pytest.hookimpl")
+    _, mark, hook = conftest.partition("@pytest.hookimpl(trylast=True)")
     (tmp_path / "conftest.py").write_text(f"import pytest\n\n\n{mark}{hook}")
     (tmp_path / "test_it.py").write_text("import pytest\ndef test_it(): pytest.skip('why')\n")
     told = subprocess.run(
