@@ -294,3 +294,22 @@ async def test_an_error_while_keeping_an_answer_shows_none_of_it(url):
         with pytest.raises(ProctorError) as caught:
             await purse.settle([ended(word, answer=answer(1, raw=f'"{PASSWORD}"'))])
     assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_an_answer_waits_for_the_new_primary_when_servers_change_places(pg_server, pg):
+    """P5: the old connection is left, so what was paid is kept as soon as somebody takes writes."""
+    name = pg.rpartition("/")[2]
+    async with opened(pg) as purse:
+        granted = await one(purse, usd="0.10")
+        pg_server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        pg_server.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
+        paid = ended(granted, cost="0.08", answer=answer(cost="0.08"))
+        with pytest.raises(Unreachable) as refused:
+            await purse.settle([paid])
+        assert "standby" in refused.value.fix
+        pg_server.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        await purse.settle([paid])
+        assert list(await purse.answers([answer().key])) == [answer().key]
+    assert await spent(pg) == ("0.08", "0.00")

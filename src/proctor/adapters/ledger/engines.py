@@ -16,6 +16,8 @@ WRITES: Final = "proctor_writes"
 """Execution option of a connection whose transaction will write."""
 WAIT_S: Final = 30
 """Seconds to wait for other processes before giving up."""
+STANDBY: Final = "25006"
+"""What a Postgres that takes no writes (or none any more) says to one."""
 
 _DRIVERS: Final = {
     "sqlite": "sqlite+pysqlite",
@@ -86,7 +88,7 @@ def _postgres(address: sa.URL, options: dict[str, Any]) -> sa.Engine:
     polite = {"connect_timeout": "10", "application_name": "proctor-ledger"}
     address = address.update_query_dict({**polite, **address.query})
     try:
-        return sa.create_engine(
+        engine = sa.create_engine(
             address,
             pool_pre_ping=True,
             isolation_level="READ COMMITTED",
@@ -100,6 +102,14 @@ def _postgres(address: sa.URL, options: dict[str, Any]) -> sa.Engine:
             found=f"no module named {error.name}",
             fix="pip install 'proctor[postgres]'",
         ) from None
+    sa.event.listen(engine, "handle_error", _leave_a_standby)
+    return engine
+
+
+def _leave_a_standby(context: sa.engine.ExceptionContext) -> None:
+    # After a failover an old connection would lead to the server that was the primary for ever.
+    if getattr(context.original_exception, "sqlstate", None) == STANDBY:
+        context.is_disconnect = True
 
 
 def be_patient(connection: sa.Connection) -> None:
@@ -115,4 +125,4 @@ def be_patient(connection: sa.Connection) -> None:
         )
 
 
-__all__ = ["WAIT_S", "WRITES", "be_patient", "make_engine"]
+__all__ = ["STANDBY", "WAIT_S", "WRITES", "be_patient", "make_engine"]

@@ -6,6 +6,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from proctor.adapters.ledger.engines import STANDBY
 from proctor.errors import Busy, ConfigError, Denied, ProctorError, Unreachable
 
 BUSY: Final = frozenset({"40001", "40P01", "55P03", "57014", "53300"})
@@ -62,8 +63,9 @@ def _of_postgres(state: str, said: str, where: str) -> ProctorError:
             fix="GRANT CREATE ON DATABASE … TO the role, or GRANT ALL on the schema "
             "proctor_ledger and its tables to it",
         )
-    if state == "25006":
-        return Denied(
+    if state == STANDBY:
+        # While servers change places everybody is a standby for a moment: it is waited for.
+        return Unreachable(
             f"the ledger cannot be written: {where}",
             found=said,
             fix="use the primary server, not a standby",
