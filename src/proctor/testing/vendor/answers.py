@@ -13,6 +13,7 @@ from typing import Any, Final
 _WORD: Final = re.compile(r"\w+")
 # Copied from a row into its answer, so that a call about many rows can be taken apart again.
 _NAMES_OF_ROWS: Final = frozenset({"id", "index", "key", "number", "row"})
+_ROW: Final = {"index", "row"}
 _FALLBACK: Final = ("plain", "quiet", "words", "about", "little")
 
 
@@ -41,6 +42,23 @@ def right_answer(schema: Mapping[str, Any], prompt: str) -> Any:
     return _filled(schema, asked, "answer", schema)
 
 
+def parts(prompt: str) -> list[str]:
+    """What a prompt asks about: each row of rows that are listed under an index, else all of it.
+
+    A row's text is the same whether it is asked in company or alone.
+    """
+    try:
+        asked: Any = json.loads(prompt)
+    except ValueError:
+        return [prompt]
+    listed = asked.get("rows") if isinstance(asked, dict) and len(asked) == 1 else None
+    if isinstance(listed, list) and all(isinstance(r, dict) and r.keys() == _ROW for r in listed):
+        about = [row["row"] for row in listed]
+    else:
+        about = [asked]
+    return [one if isinstance(one, str) else json.dumps(one, sort_keys=True) for one in about]
+
+
 def right_vector(text: str, dimensions: int) -> list[float]:
     """The vector of a text: of length one, and another for every text."""
     raw = hashlib.shake_256(text.encode()).digest(dimensions)
@@ -60,7 +78,7 @@ def _filled(schema: Mapping[str, Any], asked: Any, name: str, root: Mapping[str,
     if kind == "object" or "properties" in schema:
         copied = set(asked) & _NAMES_OF_ROWS if isinstance(asked, dict) else set()
         about = asked
-        if copied == {"index", "row"} == set(asked):
+        if copied == _ROW == set(asked):
             # What only says which row it is has no part in the answer: alone it has none either.
             copied, about = {"index"}, asked["row"]
         return {
@@ -144,4 +162,4 @@ def _number(asked: Any, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{name}\0{text}".encode()).digest()[:4], "big")
 
 
-__all__ = ["right_answer", "right_text", "right_vector", "tokens_of"]
+__all__ = ["parts", "right_answer", "right_text", "right_vector", "tokens_of"]

@@ -10,7 +10,9 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
+from proctor.testing.vendor.answers import parts
 from proctor.testing.vendor.terms import Served, Tally
 
 
@@ -100,9 +102,13 @@ class Account:
         tally.usd += served.request_usd
         tally.usd += (used[0] * served.input_usd + used[1] * served.output_usd) / 1_000_000
         tally.most_tokens_in_window = max(tally.most_tokens_in_window, self._tokens)
-        for text in texts:
-            digest = hashlib.sha256(text.encode()).hexdigest()
-            tally.asked[digest] = tally.asked.get(digest, 0) + 1
+        for asked, told in (
+            (tally.asked, texts),
+            (tally.parts, chain.from_iterable(map(parts, texts))),
+        ):
+            for text in told:
+                digest = hashlib.sha256(text.encode()).hexdigest()
+                asked[digest] = asked.get(digest, 0) + 1
 
     def room(self) -> Room:
         """What the limits leave at this moment."""

@@ -164,6 +164,8 @@ class Tally:
     """Day to requests let in."""
     asked: dict[str, int] = field(default_factory=dict)
     """SHA-256 of each text to how often it was answered and charged."""
+    parts: dict[str, int] = field(default_factory=dict)
+    """The same of each row of a text that lists rows under an index, and of other texts whole."""
     done: dict[str, int] = field(default_factory=dict)
     """What a service has done, by path and body: once for each idempotency key."""
 
@@ -171,6 +173,11 @@ class Tally:
     def paid_again(self) -> int:
         """Answers that were charged more than once for the same text."""
         return sum(count - 1 for count in self.asked.values())
+
+    @property
+    def parts_paid_again(self) -> int:
+        """The same by rows, whatever other rows each was asked together with."""
+        return sum(count - 1 for count in self.parts.values())
 
     def as_json(self) -> dict[str, Any]:
         """For the trip to a test in another process."""

@@ -23,6 +23,8 @@ WRITER: Final = "gpt-5-mini"
 KEY: Final = "sk-local-of-the-demo"
 AT_ONCE: Final = 16
 """Calls in flight at most: what a kill can cost."""
+OF_A_CALL: Final = 10
+"""Songs that one request asks about."""
 RPM: Final = 1200
 SERVED: Final = (
     {
@@ -53,7 +55,7 @@ class Described:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paid:
-    """What the vendor's own books say."""
+    """What the vendor's own books say; `paid_again` counts songs, whatever their company."""
 
     calls: int
     limited: int
@@ -118,7 +120,7 @@ def foreseen(stage: Stage, url: str, original: Described) -> None:
 
 
 def run_and_kill(stage: Stage) -> tuple[str, int]:
-    """A run, ended by SIGKILL half-way; the most calls that were in the air."""
+    """A run, ended by SIGKILL half-way; the most songs whose answers were in the air."""
     stage.scene("Apply, and die half-way", "SIGKILL, with calls in the air that will be paid.")
     with stage.begin("run", BACKFILL) as process:
         seen = seen_half_way(stage, process)
@@ -130,7 +132,7 @@ def run_and_kill(stage: Stage) -> tuple[str, int]:
         "the target", f"{seen.run.outcome.read:,} of {seen.run.expected or 0:,} rows settled"
     )
     stage.fact("the vendor", f"was paid {paid(stage).calls:,} calls")
-    return seen.run.id, AT_ONCE
+    return seen.run.id, AT_ONCE * OF_A_CALL
 
 
 def resume(stage: Stage, run: str, url: str) -> Described:
@@ -151,10 +153,10 @@ def reckon(stage: Stage, sampled: Paid, flying: int) -> Paid:
     stage.scene("The vendor's own books", "They know nothing of Proctor's.")
     stage.fact("calls", f"{spent.calls:,}, of which {sampled.calls:,} for the plan's sample")
     stage.fact("money", f"${spent.usd:.4f} of a budget of $1.00")
-    stage.fact("paid again", f"{spent.paid_again:,}; {flying:,} calls could be in the air")
+    stage.fact("paid again", f"{spent.paid_again:,} songs; {flying:,} could be in the air")
     stage.fact("answered 429", f"{spent.limited:,} calls")
     if spent.paid_again > flying:
-        raise Broken("answers were paid twice", found=f"{spent.paid_again:,} calls")
+        raise Broken("answers were paid twice", found=f"{spent.paid_again:,} songs")
     return spent
 
 
@@ -218,6 +220,6 @@ def paid(stage: Stage) -> Paid:
     return Paid(
         calls=sum(one["calls"] for one in books),
         limited=sum(one["limited"] for one in books),
-        paid_again=sum(count - 1 for one in books for count in one["asked"].values()),
+        paid_again=sum(count - 1 for one in books for count in one["parts"].values()),
         usd=sum((Decimal(one["usd"]) for one in books), Decimal(0)),
     )
