@@ -21,8 +21,9 @@ GUARDED = query("SELECT id, title FROM songs", key="id", guard="target")
 
 @pytest.fixture(autouse=True)
 def registry():
-    """What a test here defines is not in the way of other tests' projects."""
+    """What a test here defines is not in the way of other tests' projects, nor theirs in its."""
     kept = dict(REGISTRY)
+    REGISTRY.clear()
     yield
     REGISTRY.clear()
     REGISTRY.update(kept)
