@@ -97,7 +97,7 @@ class Songs:
     def sql_of(self, place, text, *values):
         """The same of the ledger: what its record says."""
         file = {"ledger": self.root / ".proctor" / "ledger.db"}[place]
-        with closing(sqlite3.connect(file)) as db:
+        with closing(sqlite3.connect(file)) as db, db:
             return db.execute(text, values).fetchall()
 
     def add(self, titles):

@@ -144,6 +144,7 @@ class App:
             lanes=options.workers,
             until=deadline(until, self.site.clock.now().astimezone()) if until else None,
             patient=options.wait,
+            reparse=options.reparse,
             keys_of=await self._failed_keys(options.retry_failures_of),
             stop=options.stop,
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from proctor.engine.kit import Stop
 from proctor.engine.part import Part
+from proctor.model import Reparse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,7 @@ class RunOptions:
     restart: bool = False
     resume: str | None = None
     confirmed: bool = False
+    reparse: Reparse = Reparse.NO
     retry_failures_of: str | None = None
     stop: Stop = field(default_factory=Stop)
 

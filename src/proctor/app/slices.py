@@ -17,7 +17,7 @@ from proctor.engine.site import dice
 from proctor.engine.spread import SLICE_SECONDS
 from proctor.engine.worker import Tally, work
 from proctor.errors import Fenced, PlanVoid
-from proctor.model import Outcome
+from proctor.model import Outcome, Reparse
 from proctor.ports import Terms
 
 
@@ -34,6 +34,7 @@ class SliceNames:
     lanes: int
     forgiven: Outcome = field(default_factory=Outcome)
     """Where the error budget begins."""
+    reparse: Reparse = Reparse.NO
     slots: int = 1
     """How many slices share the run's rates."""
     seconds: float = SLICE_SECONDS
@@ -50,6 +51,7 @@ class SliceNames:
             code=kit.terms.code,
             lanes=kit.lanes,
             forgiven=kit.forgiven,
+            reparse=kit.reparse,
             slots=slots,
         )
 
@@ -98,6 +100,7 @@ async def _slice(names: SliceNames) -> Tally:
             until=site.clock.now() + timedelta(seconds=names.seconds),
             began=run.outcome,
             forgiven=names.forgiven,
+            reparse=names.reparse,
             first=run.outcome.read == 0,
         )
         kit.pacing.share = 1.0 / names.slots

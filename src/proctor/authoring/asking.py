@@ -177,7 +177,9 @@ class Llm:
             on_cut_off=on_cut_off,
         )
         return await ask_rows(
-            self.asking, provider, Asked(sent=[one(row) for row in rows], alone=question)
+            self.asking,
+            provider,
+            Asked(rows=rows, sent=[one(row) for row in rows], alone=question),
         )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from proctor.authoring.replies import Bad, CutOff, Declined, Unanswered, Unasked
 from proctor.errors import DefinitionError, OutOfQuota, ProviderRefused
-from proctor.model import Reply
+from proctor.model import Place, Reply
 from proctor.ports import Asking
 
 T = TypeVar("T")
@@ -33,6 +33,7 @@ OnCutOff: TypeAlias = Literal["repair", "refuse", "fallback"] | Instead[T]
 REPAIRED: Final = "repaired"
 ELSEWHERE: Final = "fallback"
 STOOD_IN: Final = "instead"
+READ_ANEW: Final = "reparsed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,10 @@ class Question(Generic[T]):
     on_cut_off: OnCutOff[T] = "repair"
     follow: bool = True
     """Whether the provider's fallbacks are asked where it cannot answer."""
+    row: object = None
+    """The one of the function's rows that it is for, where it is for one of several."""
+    place: Place | None = None
+    """Where it stands among the function's questions, if that is known already."""
 
     def __post_init__(self) -> None:
         """DefinitionError for a policy that there is not."""
@@ -69,9 +74,10 @@ async def answered(asking: Asking, provider: str | None, question: Question[T]) 
     such as an unknown model, is raised at once.
     """
     names, first, at = [provider], None, 0
+    place = question.place or placed(asking, provider, question)
     while at < len(names):
         try:
-            value = await _asked(asking, names[at], question)
+            value = await _asked(asking, names[at], question, place)
         except Unasked:
             raise
         except (Declined, Unanswered, ProviderRefused, OutOfQuota) as error:
@@ -93,10 +99,34 @@ async def answered(asking: Asking, provider: str | None, question: Question[T]) 
     raise first
 
 
-async def _asked(asking: Asking, provider: str | None, question: Question[T]) -> T:
+def placed(asking: Asking, provider: str | None, question: Question[Any]) -> Place | None:
+    """Where a question stands among those of its function, by provider and contract."""
+    return asking.place(provider, question.body["schema_name"], question.row)
+
+
+async def _asked(
+    asking: Asking, provider: str | None, question: Question[T], place: Place | None
+) -> T:
+    """Ask one provider; where replies of earlier runs are to be read anew, read those first."""
+    if kept := await asking.earlier(provider, question.body, place):
+        try:
+            value = _read_anew(question, kept)
+        except Bad as bad:
+            if asking.only_kept:
+                why = f"a reply that was kept is no use: {bad}; a run without --reparse asks anew"
+                raise type(bad)(why, bad.text) from None
+        else:
+            asking.note(READ_ANEW, provider)
+            return value
+    return await _answer(asking, provider, question, place)
+
+
+async def _answer(
+    asking: Asking, provider: str | None, question: Question[T], place: Place | None
+) -> T:
     """Ask one provider: once, once more with what is wrong, and anew where this run may."""
     attempt = 0
-    reply: Reply | None = await asking.chat(provider, question.body)
+    reply: Reply | None = await asking.chat(provider, question.body, place)
     first: Bad | None = None
     while reply is not None:
         try:
@@ -107,7 +137,8 @@ async def _asked(asking: Asking, provider: str | None, question: Question[T]) ->
             first = first or bad
             if question.repair:
                 try:
-                    value = question.read(await asking.chat(provider, _again(question.body, bad)))
+                    again = _again(question.body, bad)
+                    value = question.read(await asking.chat(provider, again, place))
                 except Unasked:
                     raise
                 except Unanswered:
@@ -116,8 +147,20 @@ async def _asked(asking: Asking, provider: str | None, question: Question[T]) ->
                     asking.note(REPAIRED, provider)
                     return value
         attempt += 1
-        reply = await asking.another(provider, question.body, attempt)
+        reply = await asking.another(provider, question.body, attempt, place)
     assert first is not None  # noqa: S101 - the loop ends only behind a bad reply
+    raise first
+
+
+def _read_anew(question: Question[T], replies: Sequence[Reply]) -> T:
+    """What the first of some replies says that can be used; where there is none, what is wrong."""
+    first: Bad | None = None
+    for reply in replies:
+        try:
+            return question.read(reply)
+        except Bad as bad:
+            first = first or bad
+    assert first is not None  # noqa: S101 - there is at least one reply
     raise first
 
 
@@ -155,4 +198,4 @@ def _declined(error: Exception) -> Declined:
     return error if isinstance(error, Declined) else Declined("the reply was cut off at max_tokens")
 
 
-__all__ = ["Instead", "OnCutOff", "OnRefusal", "Question", "answered", "complaint"]
+__all__ = ["Instead", "OnCutOff", "OnRefusal", "Question", "answered", "complaint", "placed"]

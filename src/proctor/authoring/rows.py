@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
-from proctor.authoring.repairing import Question, answered
+from proctor.authoring.repairing import Question, answered, placed
 from proctor.authoring.replies import Bad, Declined, Leaked, Unanswered, Unasked, without_reasoning
 from proctor.errors import OutOfQuota, ProviderRefused
 from proctor.model import Finish, Reply, canonical
@@ -35,23 +35,27 @@ _PARSE: Final = json.JSONDecoder()
 class Asked(Generic[T]):
     """Rows as they are asked: what is sent of each, and the question of each alone."""
 
+    rows: Sequence[object]
+    """As the author gave them."""
     sent: Sequence[str | Mapping[str, Any]]
     alone: Question[T]
     """Of no row yet: its body has everything but the row."""
 
-    def question(self, i: int) -> Question[T]:
+    def question(self, asking: Asking, provider: str | None, i: int) -> Question[T]:
         """One row's own question: what it asks is the key of the row's answer."""
         one = self.sent[i]
         content = one if isinstance(one, str) else canonical(one)
         message = {"role": "user", "content": content}
-        return replace(self.alone, body={**self.alone.body, "messages": [message]})
+        body = {**self.alone.body, "messages": [message]}
+        own = replace(self.alone, body=body, row=self.rows[i])
+        return replace(own, place=placed(asking, provider, own))
 
 
 async def rows(
     asking: Asking, provider: str | None, asked: Asked[T]
 ) -> list[T | Declined | Unanswered]:
     """One answer for each row, in their order, or what came in its place."""
-    questions = [asked.question(i) for i in range(len(asked.sent))]
+    questions = [asked.question(asking, provider, i) for i in range(len(asked.sent))]
     if not questions:
         return []
     replies = await _together(asking, provider, asked, questions)
@@ -76,9 +80,13 @@ async def _together(
 
     names, at = [provider], 0
     bodies = [question.body for question in questions]
+    places = [question.place for question in questions]
     while at < len(names):
+        name = names[at]
         try:
-            return await asking.chat_rows(names[at], asked.alone.body, asked.sent, bodies, fits)
+            return await asking.chat_rows(
+                name, asked.alone.body, asked.sent, bodies, fits=fits, places=places
+            )
         except (ProviderRefused, OutOfQuota) as error:
             if not error.elsewhere:
                 raise

@@ -127,7 +127,7 @@ class Answers:
 
     def note_kept(self, asks: Sequence[Ask], who: Asker, count: int) -> None:
         """Count answers for nothing; of a look without money nothing is left behind."""
-        if asks and who.paying:
+        if asks and who.counts:
             self.notes.add(who.run, asks[0].provider, kept=count)
 
     async def note(self) -> None:

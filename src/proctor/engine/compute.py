@@ -9,7 +9,6 @@ import pickle
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from proctor.core.settle import spelling
 from proctor.engine.called import first, halves, kept, pass_on_cancelling, told_apart
 from proctor.engine.place import place_of
 from proctor.engine.turns import Gate
+from proctor.engine.whose import handed
 from proctor.errors import AnswerError, OutOfQuota, ProctorError, ProviderRefused
 from proctor.model import Key, Page, Row
 from proctor.ports import Asking
@@ -31,8 +31,6 @@ Redact = Callable[[str], str]
 """Takes the secrets of a configuration out of a text."""
 Records = dict[Key, dict[str, Any]]
 """What a function said of each unit with `ctx.record`."""
-ROW: ContextVar[Key] = ContextVar("ROW")
-"""Inside a function that may ask: the key of its row, or of the first that it was given."""
 SHOWN = 200
 """Characters of an exception's message that are kept."""
 
@@ -187,19 +185,19 @@ class Caller:
 
     def with_ctx(self) -> list[Answered]:
         """Row by row with a context of its own."""
-        return [self._one(row, key) for row, key in zip(self.rows(), self.page.keys, strict=True)]
+        return [self._one(row, i) for i, row in enumerate(self.rows())]
 
-    def _one(self, row: Row, key: Key) -> Answered:
+    def _one(self, row: Row, i: int) -> Answered:
         try:
-            return kept(self._call(row, key))
+            return kept(self._call(row, slice(i, i + 1)))
         except Exception as error:  # noqa: BLE001 - as above
-            return self.failure(error, self.page.keys.index(key))
+            return self.failure(error, i)
 
     async def row(self, i: int) -> Answered:
         """One row of an asynchronous function."""
         try:
             (row,) = self.rows(slice(i, i + 1))
-            return kept(await self._call(row, self.page.keys[i]))
+            return kept(await self._call(row, slice(i, i + 1)))
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as above
             pass_on_cancelling(error)
             return self.failure(error, i)
@@ -215,7 +213,7 @@ class Caller:
         rows = self.rows(at) if given is None else given
         spare = self._spare(rows)
         try:
-            return self._shared(self._call(rows, self.page.keys[at.start]), at)
+            return self._shared(self._call(rows, at), at)
         except Exception as error:  # noqa: BLE001 - as above
             failed = self._all_failed(error, at)
         if spare is None:
@@ -229,7 +227,7 @@ class Caller:
         rows = self.rows(at) if given is None else given
         spare = self._spare(rows)
         try:
-            return self._shared(await self._call(rows, self.page.keys[at.start]), at)
+            return self._shared(await self._call(rows, at), at)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as above
             pass_on_cancelling(error)
             failed = self._all_failed(error, at)
@@ -262,11 +260,12 @@ class Caller:
         rows = list(self.page.rows[at])
         return [row.copy() for row in rows] if self.backfill.checks or self.backfill.ready else rows
 
-    def _call(self, rows: Any, key: Key) -> Any:
+    def _call(self, rows: Any, at: slice) -> Any:
         function: Callable[..., Any] = self.backfill.function  # type: ignore[assignment]
         if self.backfill.takes_ctx:
+            key = self.page.keys[at.start]
             if self.asking is not None:
-                ROW.set(key)
+                rows = handed(self.backfill.spec, rows, self.page.keys[at])
             context = Context(
                 params=self.params,
                 now=self.now,

@@ -16,7 +16,7 @@ from proctor.engine.columns import WATCHED, Notes
 from proctor.engine.events import Events
 from proctor.engine.pacing import Pacing
 from proctor.engine.turns import Gate
-from proctor.model import Key, Outcome, Page, Run, Spec
+from proctor.model import Key, Outcome, Page, Reparse, Run, Spec
 from proctor.ports import Asking, Clock, Store, Terms
 
 
@@ -68,6 +68,8 @@ class Kit:
     lease_for: timedelta
     asking: Asking | None = None
     """What functions ask providers through; None where none is configured."""
+    reparse: Reparse = Reparse.NO
+    """Whether replies that rows got in earlier runs are read anew."""
     detect: Detect | None = None
     """Tells the language of a text, for checks."""
     redact: Callable[[str], str] = str

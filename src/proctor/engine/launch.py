@@ -29,7 +29,7 @@ from proctor.engine.counting import COUNTED, COUNTED_AT_ONCE, counted
 from proctor.engine.hints import with_params
 from proctor.engine.kit import Kit, Stop
 from proctor.engine.pacing import Pacing
-from proctor.engine.paid import let_ask
+from proctor.engine.paid import let_ask, reading_anew
 from proctor.engine.part import Part, resolve
 from proctor.engine.run import Ended, Worker, execute
 from proctor.engine.show import snapshot
@@ -37,7 +37,7 @@ from proctor.engine.site import Site, dice, holder, is_dead, new_id, own
 from proctor.engine.snapshot import Snapshot
 from proctor.engine.worked import Stretch
 from proctor.errors import IllegalMove, NotConfirmed, UsageError
-from proctor.model import Run, RunState, Shape, Span, Spec
+from proctor.model import Reparse, Run, RunState, Shape, Span, Spec
 from proctor.ports import Opening, Terms
 
 BEFORE_CANCELLING = (
@@ -65,6 +65,7 @@ class Request:
     until: datetime | None = None
     patient: bool = True
     """Whether a daily quota that is used up may be waited for."""
+    reparse: Reparse = Reparse.NO
     keys_of: tuple[Any, ...] = ()
     """Keys already in the store's form: those of failed rows to try again."""
     stop: Stop = field(default_factory=Stop)
@@ -90,6 +91,8 @@ async def launch(
     decide first; nothing is written before that is settled.
     """
     former = await _former(site, backfill, request)
+    anew = await reading_anew(site, backfill, request.reparse, former, afresh=request.restart)
+    request = replace(request, reparse=anew)
     planned = request.approval
     values = request.params or (planned.params if planned else {}) or params_of(former)
     spec, params = backfill.bind(values)
@@ -111,17 +114,7 @@ async def launch(
             await give_up(site, former, "restarted from the beginning")
             former = None
     run = await site.store.open(opening)
-    site.events.emit(
-        "run.resumed" if opening.resume else "run.opened",
-        run.id,
-        backfill=backfill.name,
-        version=backfill.version,
-        accepted=list(opening.accept),
-        approved_by_plan=request.approval.digest if request.approval else None,
-        was=_was(former) if former else None,
-        part=not opening.span.whole,
-        drift=_drift(request.approval, opening),
-    )
+    _tell(site, backfill, request, run, opening, former=former)
     pacing.sizing = fitted(pacing.sizing, row_bytes)
     terms = Terms(
         code=now.parts["code"],
@@ -135,6 +128,30 @@ async def launch(
         kit.forgiven = run.outcome  # somebody has looked: what failed until then is no news
     async with _shown(site, kit, on), site.events.flushing():
         return await execute(kit, work, sweeps=run.span.limit is None)
+
+
+def _tell(
+    site: Site,
+    backfill: Backfill,
+    request: Request,
+    run: Run,
+    opening: Opening,
+    *,
+    former: Run | None,
+) -> None:
+    """Put on record that a run begins, or goes on from what it was."""
+    site.events.emit(
+        "run.resumed" if opening.resume else "run.opened",
+        run.id,
+        backfill=backfill.name,
+        version=backfill.version,
+        accepted=list(opening.accept),
+        approved_by_plan=request.approval.digest if request.approval else None,
+        was=_was(former) if former else None,
+        part=not opening.span.whole,
+        drift=_drift(request.approval, opening),
+        reparse=request.reparse.value,
+    )
 
 
 def _drift(planned: Approval | None, opening: Opening) -> str | None:
@@ -326,6 +343,7 @@ async def _kit(
         until=request.until,
         stop=request.stop,
         patient=request.patient and settings.patient,
+        reparse=request.reparse,
         began=run.outcome,
         first=run.outcome.read == 0,
     )

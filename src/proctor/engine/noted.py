@@ -15,6 +15,7 @@ from proctor.engine.kit import Kit
 from proctor.model import Event
 
 WORDS: Final = {
+    "reparsed": "read anew from replies that were kept of {}",
     "repaired": "repaired by one more call to {}",
     "fallback": "answered by the fallback provider {}",
     "instead": "a value of the function's own stood in for {}",

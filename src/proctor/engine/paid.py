@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from proctor.authoring import Backfill
 from proctor.core.sizing import in_waves
 from proctor.engine.asker import Asker
 from proctor.engine.kit import Kit
+from proctor.engine.links import Links
 from proctor.engine.site import Site, may_ask
 from proctor.engine.turns import Gate
+from proctor.errors import UsageError
+from proctor.model import Reparse, Run
 
 
 async def let_ask(site: Site, kit: Kit) -> None:
@@ -17,11 +21,50 @@ async def let_ask(site: Site, kit: Kit) -> None:
     if not may_ask(backfill):
         return
     kit.asking = await site.asking(kit.run.id, backfill, kit.stopped)
-    if isinstance(kit.asking, Asker) and kit.run.span.keys:
-        # Somebody named these rows, by --retry or --keys: replies that were no use are not final.
-        kit.asking = replace(kit.asking, anew=True)
+    if isinstance(kit.asking, Asker):
+        kit.asking = replace(
+            kit.asking,
+            # Somebody named these rows, by --retry or --keys: what was no use is not final.
+            anew=bool(kit.run.span.keys),
+            paying=kit.reparse is not Reparse.ONLY,
+            links=Links(
+                purse=kit.asking.answers.purse,
+                clock=kit.clock,
+                dice=kit.dice,
+                backfill=backfill.name,
+                params=kit.run.params,
+                run=kit.run.id,
+                mode=kit.reparse,
+            ),
+        )
     if kit.asking is not None:
         kit.pacing.questions = kit.asking.waits
         together = backfill.concurrency * (backfill.batch or 1)
         kit.pacing.sizing = in_waves(kit.pacing.sizing, together)
         kit.seats = Gate(lambda: kit.lanes * backfill.concurrency)
+
+
+async def reading_anew(
+    site: Site, backfill: Backfill, asked: Reparse, former: Run | None, *, afresh: bool
+) -> Reparse:
+    """Whether a run reads kept replies anew: as was asked for, or as it was begun.
+
+    A run that was begun so must not pay because a word was left out when it went on.
+    """
+    if asked is not Reparse.NO and not may_ask(backfill):
+        raise UsageError(
+            f"{backfill.name} has no replies to read anew",
+            found="its function asks nobody",
+            fix="leave --reparse out",
+        )
+    if asked is not Reparse.NO or former is None or afresh:
+        return asked
+    told = await site.events.ledger.events(run=former.id)
+    begun = [e.data.get("reparse") for e in told if e.name in ("run.opened", "run.resumed")]
+    return Reparse(begun[-1] or "") if begun else asked
+
+
+async def tie(kit: Kit) -> None:
+    """Put on record which answers which rows got: before these are written."""
+    if isinstance(kit.asking, Asker) and kit.asking.links is not None:
+        await kit.asking.links.put()

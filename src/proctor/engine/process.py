@@ -19,6 +19,7 @@ from proctor.engine.first import settle_first
 from proctor.engine.judging import note, reviewed
 from proctor.engine.kit import Kit
 from proctor.engine.pacing import Shut
+from proctor.engine.paid import tie
 from proctor.engine.quota import spent
 from proctor.engine.show import shown_key
 from proctor.engine.stopping import AskedToStop, listening
@@ -111,6 +112,7 @@ async def _answers(
     )
     if stops:
         raise stops[0]  # whatever the function made of it
+    await tie(kit)
     return answers
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from proctor.authoring import Unasked
-from proctor.engine.compute import ROW
-from proctor.model import Key, Kind, Reply
+from proctor.engine.whose import ROW
+from proctor.model import Key, Kind, Place, Reply
 from proctor.ports import TooLong
 
 LENGTH = 8
@@ -75,16 +75,41 @@ class Relay:
     """The rows of which a question was not asked, for nobody may pay."""
     asked: int = 0
 
-    async def chat(self, provider: str | None, body: Mapping[str, Any]) -> Reply:
+    @property
+    def only_kept(self) -> bool:
         """See the port."""
+        return False
+
+    def place(self, provider: str | None, contract: str, row: object = None) -> Place | None:
+        """See the port: nothing of a plan is read anew."""
+        del provider, contract, row
+        return None
+
+    async def earlier(
+        self, provider: str | None, body: Mapping[str, Any], place: Place | None
+    ) -> Sequence[Reply]:
+        """See the port."""
+        del provider, body, place
+        return ()
+
+    async def chat(
+        self, provider: str | None, body: Mapping[str, Any], place: Place | None = None
+    ) -> Reply:
+        """See the port."""
+        del place
         reply = (await self._ask(provider, body=dict(body))).reply
         assert reply is not None  # noqa: S101 - the parent answers what was asked
         return reply
 
     async def another(
-        self, provider: str | None, body: Mapping[str, Any], attempt: int
+        self,
+        provider: str | None,
+        body: Mapping[str, Any],
+        attempt: int,
+        place: Place | None = None,
     ) -> Reply | None:
         """See the port."""
+        del place
         return (await self._ask(provider, body=dict(body), attempt=attempt)).reply
 
     async def chat_rows(
@@ -93,10 +118,12 @@ class Relay:
         alone: Mapping[str, Any],
         sent: Sequence[Any],
         bodies: Sequence[Mapping[str, Any]],
+        *,
         fits: Callable[[Reply], bool],
+        places: Sequence[Place | None],
     ) -> Sequence[Reply | None]:
         """See the port. The parent does not know what fits: what does not is repaired by itself."""
-        del fits
+        del fits, places
         told = {"body": dict(alone), "sent": tuple(sent), "bodies": tuple(bodies)}
         return (await self._ask(provider, **told)).replies
 

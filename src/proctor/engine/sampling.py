@@ -111,7 +111,10 @@ async def _asked(who: Asker, question: Question) -> Said:
     if question.others:
         return Said(number=0, others=tuple(await who.others(name)))
     if body is not None and question.bodies:
-        told = await who.chat_rows(name, body, question.sent, question.bodies, lambda _: True)
+        nowhere = [None] * len(question.bodies)
+        told = await who.chat_rows(
+            name, body, question.sent, question.bodies, fits=lambda _: True, places=nowhere
+        )
         return Said(number=0, replies=tuple(told))
     if body is not None and question.attempt:
         return Said(number=0, reply=await who.another(name, body, question.attempt))

@@ -4,6 +4,7 @@ from proctor.model.bill import Account, Bill, Ending
 from proctor.model.checked import Checked, Level, Ruling
 from proctor.model.foresight import Asked, Foreseen, Foresight, Known
 from proctor.model.key import ABSENT, Absent, Image, Key, Row, Scalar
+from proctor.model.link import Link, Place, Reparse
 from proctor.model.paid import (
     Answer,
     Ask,
@@ -97,12 +98,15 @@ __all__ = [
     "Lease",
     "Level",
     "Limits",
+    "Link",
     "Neared",
     "Outcome",
     "Page",
+    "Place",
     "Price",
     "ProviderSeen",
     "ProviderSettings",
+    "Reparse",
     "Reply",
     "Row",
     "Ruling",

@@ -16,7 +16,9 @@ from proctor.model import (
     Ending,
     Granted,
     Hints,
+    Link,
     Neared,
+    Place,
     Price,
     Reply,
     Spending,
@@ -80,14 +82,40 @@ class Settlement:
 class Asking(Protocol):
     """What an author's function asks through: every question is kept, limited and paid once."""
 
-    async def chat(self, provider: str | None, body: Mapping[str, Any]) -> Reply:
+    @property
+    def only_kept(self) -> bool:
+        """Whether nothing may be asked: kept replies are read anew, and no other is wanted."""
+
+    def place(self, provider: str | None, contract: str, row: object = None) -> Place | None:
+        """The place of the function's next question under that contract.
+
+        row: the one of the given rows that it is for; without it, all of them. None where that
+        cannot be told.
+        """
+
+    async def earlier(
+        self, provider: str | None, body: Mapping[str, Any], place: Place | None
+    ) -> Sequence[Reply]:
+        """Replies that the same rows got at that place in an earlier run, the newest first.
+
+        None, unless they are to be read anew and this very question has no answer of its own.
+        Unanswered says why there is none where nothing may be asked.
+        """
+
+    async def chat(
+        self, provider: str | None, body: Mapping[str, Any], place: Place | None = None
+    ) -> Reply:
         """Ask a language model; `body` as in `Ask.sent` of a chat, perhaps without a cap.
 
         Raises ProviderRefused and OutOfQuota, which end or hold the run.
         """
 
     async def another(
-        self, provider: str | None, body: Mapping[str, Any], attempt: int
+        self,
+        provider: str | None,
+        body: Mapping[str, Any],
+        attempt: int,
+        place: Place | None = None,
     ) -> Reply | None:
         """The reply to the same question, asked for the `attempt`-th time after the first.
 
@@ -101,13 +129,15 @@ class Asking(Protocol):
         alone: Mapping[str, Any],
         sent: Sequence[Any],
         bodies: Sequence[Mapping[str, Any]],
+        *,
         fits: Callable[[Reply], bool],
+        places: Sequence[Place | None],
     ) -> Sequence[Reply | None]:
         """The replies to several rows, which go in one call as far as they are not kept.
 
         alone: what their questions share; sent: each row's own part; bodies: their questions,
-        as each would be asked alone. A part that does not fit is not kept. None where a row has
-        no part: it is to be asked alone.
+        as each would be asked alone; places: theirs. A part that does not fit is not kept. None
+        where a row has no part: it is to be asked alone.
         """
 
     async def others(self, provider: str | None) -> Sequence[str]:
@@ -162,6 +192,12 @@ class Purse(Protocol):
     async def bills(self, runs: Sequence[str]) -> Sequence[Bill]:
         """What those runs have asked, by run and provider, with what they hold."""
 
+    async def link(self, links: Sequence[Link]) -> None:
+        """Keep what ties answers to rows; an answer that is tied again is so as of now."""
+
+    async def linked(self, askers: Sequence[str]) -> Sequence[Link]:
+        """What ties answers to these askers, the newest first."""
+
     async def kept(
         self, *, after: str = "", run: str = "", backfill: str = "", most: int = 500
     ) -> Sequence[Answer]:
@@ -171,7 +207,10 @@ class Purse(Protocol):
         """How many answers are kept, and how much they take, by run, the newest last."""
 
     async def forget(self, run: str, before: datetime | None = None) -> int:
-        """Forget the answers of a run, those from before a moment if it is given; how many."""
+        """Forget the answers of a run, those from before a moment if it is given; how many.
+
+        What tied them to rows goes along.
+        """
 
     async def spending(self) -> Sequence[Spending]:
         """What each provider was asked so far and what is held."""

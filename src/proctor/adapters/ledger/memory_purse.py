@@ -12,7 +12,18 @@ from proctor.adapters.clock import SystemClock
 from proctor.adapters.ledger.till import NOBODY, Held, Till, held_bill, never, together
 from proctor.core.allowance import HOLD_FOR
 from proctor.core.allowed import State
-from proctor.model import Answer, Bill, Hints, Holder, Limits, Neared, Spending, Stock, Want
+from proctor.model import (
+    Answer,
+    Bill,
+    Hints,
+    Holder,
+    Limits,
+    Link,
+    Neared,
+    Spending,
+    Stock,
+    Want,
+)
 from proctor.ports import Clock, Settlement, Word
 
 
@@ -24,6 +35,7 @@ class Pocket:
     states: dict[str, State] = field(default_factory=dict)
     holds: dict[int, Held] = field(default_factory=dict)
     bills: list[Bill] = field(default_factory=list)
+    links: dict[tuple[str, str, str, str], Link] = field(default_factory=dict)
 
 
 class MemoryPurse:
@@ -93,6 +105,15 @@ class MemoryPurse:
         held = map(held_bill, self.pocket.holds.values())
         return together(b for b in (*self.pocket.bills, *held) if b.run in runs)
 
+    async def link(self, links: Sequence[Link]) -> None:
+        """Keep what ties answers to rows."""
+        self.pocket.links |= {(one.asker, one.label, one.provider, one.key): one for one in links}
+
+    async def linked(self, askers: Sequence[str]) -> Sequence[Link]:
+        """What ties answers to these askers, the newest first."""
+        found = [one for one in self.pocket.links.values() if one.asker in askers]
+        return sorted(found, key=lambda one: (one.at, one.key), reverse=True)
+
     async def kept(
         self, *, after: str = "", run: str = "", backfill: str = "", most: int = 500
     ) -> Sequence[Answer]:
@@ -132,6 +153,9 @@ class MemoryPurse:
         ]
         for key in gone:
             del kept[key]
+        links = self.pocket.links
+        for name in [name for name, one in links.items() if one.key in gone]:
+            del links[name]
         return len(gone)
 
     async def spending(self) -> Sequence[Spending]:

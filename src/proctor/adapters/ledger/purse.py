@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from proctor.adapters.clock import SystemClock
-from proctor.adapters.ledger import shelf
+from proctor.adapters.ledger import linking, shelf
 from proctor.adapters.ledger.billing import add_bills, bills_of
 from proctor.adapters.ledger.connected import Connected
 from proctor.adapters.ledger.flights import (
@@ -30,7 +30,7 @@ from proctor.adapters.ledger.till import NOBODY, Held, Till, never
 from proctor.core.allowance import HOLD_FOR
 from proctor.core.allowed import State
 from proctor.errors import ConfigError, ProctorError
-from proctor.model import Answer, Bill, Holder, Limits, Neared, Spending, Stock, Want
+from proctor.model import Answer, Bill, Holder, Limits, Link, Neared, Spending, Stock, Want
 from proctor.ports import Clock, Settlement, Word
 
 T = TypeVar("T")
@@ -128,6 +128,14 @@ class SqlPurse(Connected):
     async def bills(self, runs: Sequence[str]) -> Sequence[Bill]:
         """What those runs have asked, by run and provider, with what they hold."""
         return await self._in_thread(lambda: self._bills(runs))
+
+    async def link(self, links: Sequence[Link]) -> None:
+        """Keep what ties answers to rows; again where the connection breaks."""
+        await self._in_thread(lambda: self._repeated(lambda: self._link(links)))
+
+    async def linked(self, askers: Sequence[str]) -> Sequence[Link]:
+        """What ties answers to these askers, the newest first."""
+        return await self._in_thread(lambda: self._read(lambda c: linking.of(c, askers)))
 
     async def kept(
         self, *, after: str = "", run: str = "", backfill: str = "", most: int = 500
@@ -248,8 +256,13 @@ class SqlPurse(Connected):
         with self._engine.connect() as connection:
             return read(connection)
 
+    def _link(self, links: Sequence[Link]) -> None:
+        with self._writing() as connection:
+            linking.put(connection, links, self._insert, self._redact)
+
     def _forget(self, run: str, before: datetime | None) -> int:
         with self._writing() as connection:
+            linking.forget(connection, run, before)
             return shelf.forget(connection, run, before)
 
     def _spending(self) -> list[Spending]:

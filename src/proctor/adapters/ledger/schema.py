@@ -91,6 +91,17 @@ BILLS: Final = sa.Table(
     sa.Column("provider", sa.Text, primary_key=True),
     sa.Column("counts", sa.Text, nullable=False),
 )
+LINKS: Final = sa.Table(
+    "proctor_ledger_links",
+    metadata,
+    sa.Column("asker", sa.Text, primary_key=True),
+    sa.Column("label", sa.Text, primary_key=True),
+    sa.Column("provider", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("run", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("seen", sa.Text, nullable=False),
+)
 
 _ALEMBIC: Final = threading.Lock()
 """Alembic keeps what it works on in a global: one upgrade at a time in a process."""
@@ -166,6 +177,7 @@ __all__ = [
     "HEAD",
     "HOLDS",
     "LIMITS",
+    "LINKS",
     "NEWEST",
     "SCHEMA",
     "STAND_IN",

@@ -26,6 +26,7 @@ from proctor.ui.options import (
 
 if TYPE_CHECKING:
     from proctor.app import App, RunOptions
+    from proctor.model import Reparse
 
 ACCEPTABLE = ("code", "params", "schema", "limits", "providers")
 """Parts of a digest whose change may be accepted; another table, key or fill is another run."""
@@ -43,6 +44,7 @@ RUN_WRITES = (
         "proctor run normalize_email --limit 100",
         "proctor run normalize_email --env production --plan plan.json --until 06:00",
         "proctor run normalize_email --accept-changes code",
+        "proctor run moods --reparse",
     ),
 )
 @name_argument
@@ -86,6 +88,12 @@ RUN_WRITES = (
     "on record.",
 )
 @click.option("--restart", is_flag=True, help="Cancel the unfinished run and begin a new one.")
+@click.option(
+    "--reparse",
+    is_flag=True,
+    help="Read the replies anew that the rows got in their last run, and pay for nothing.",
+)
+@click.option("--or-ask", is_flag=True, help="With --reparse: ask where none is kept, or fits.")
 @yes_option
 @wishes
 @click.pass_obj
@@ -106,6 +114,8 @@ def run(
     no_wait: bool,
     accept: str | None,
     restart: bool,
+    reparse: bool,
+    or_ask: bool,
     yes: bool,
 ) -> int:
     """Run a backfill to its end; resume its last run if that was interrupted or paused."""
@@ -129,6 +139,7 @@ def run(
         wait=not no_wait,
         accept=accepted(accept),
         restart=restart,
+        reparse=_reparse(reparse=reparse, or_ask=or_ask),
         confirmed=permitted(wish, name, typed, asked=not (yes or plan_file)),
     )
 
@@ -270,6 +281,20 @@ def ensure(wish: Wish, name: str, *, params: tuple[str, ...]) -> int:
     }
     out.answer(wish, document, Text(f"{name} in {wish.env}: {found.reason}"))
     return 0 if found.done else 1
+
+
+def _reparse(*, reparse: bool, or_ask: bool) -> Reparse:
+    from proctor.model import Reparse
+
+    if or_ask and not reparse:
+        raise UsageError(
+            "--or-ask says what --reparse does where no reply is kept",
+            found="--or-ask alone",
+            fix="a run without either asks; or write --reparse --or-ask",
+        )
+    if not reparse:
+        return Reparse.NO
+    return Reparse.OR_ASK if or_ask else Reparse.ONLY
 
 
 def accepted(text: str | None) -> tuple[str, ...]:
