@@ -211,7 +211,12 @@ def record(stage: Stage, run: str) -> Run:
     return asyncio.run(_record(stage, run))
 
 
-async def _record(stage: Stage, run: str) -> Run:
+def newest(stage: Stage) -> Run:
+    """The run that was begun last."""
+    return asyncio.run(_record(stage))
+
+
+async def _record(stage: Stage, run: str | None = None) -> Run:
     from proctor import app
 
     async with app.open(_config(stage)) as opened:
