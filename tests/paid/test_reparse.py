@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from proctor.testing.vendor import Fault, Flaw
+
 ASKS = "How would you say that {song['title']} feels?"
 OTHER_PROMPT = (
     f'said = await ctx.llm(f"{ASKS}", output=Song)\n'
@@ -190,6 +192,30 @@ def test_rows_that_are_not_the_given_ones_are_told_so(songs):
     songs.write(TOGETHER.format(batch=10, rows="[dict(s) for s in songs]", prompt="How so?"))
     ended = songs.run("--reparse")
     assert "give ctx.llm.rows the rows themselves" in ended.said
+    assert songs.books.calls == calls
+
+
+def test_a_reply_of_a_fallback_and_of_each_of_several_is_found_again(songs):
+    """Under the question that was asked first, and of whoever answered it."""
+    toml = songs.root / "proctor.toml"
+    songs.configure(fallback='["other"]')
+    _, _, writer = toml.read_text().partition("[providers.writer]")
+    other = writer.replace('fallback = ["other"]', "")
+    toml.write_text(f"{toml.read_text()}\n[providers.other]\n{other}")
+    songs.says(
+        "said = await ctx.llm(f\"What does {song['title']} feel like?\", output=Song, "
+        'provider="writer", repair=False)\n'
+        "two = await ctx.llm.each(f\"And {song['title']}?\", output=Song, "
+        'providers=("writer", "other"))\n'
+        'return {"emotions": said.emotions + two["other"].emotions, "confidence": "low"}'
+    )
+    songs.vendor.script(Fault(flaw=Flaw.WRONG_SHAPE, match="does song 7 ", times=1))
+    before, calls = filled(songs), songs.books.calls
+    code = songs.root / "backfills.py"
+    code.write_text(code.read_text().replace("What does", "Say what does").replace("And", "Or"))
+    ended = songs.run("--reparse")
+    assert ended.code == 0, ended.said
+    assert songs.rows() == before
     assert songs.books.calls == calls
 
 

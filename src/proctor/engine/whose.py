@@ -99,7 +99,8 @@ def asker_of(backfill: str, params: str, rows: str) -> str:
 
 
 def _plain(row: Row) -> Row:
-    return dict(dict.items(row))
+    """The row itself, or what a row that notes what is taken from it holds, without noting."""
+    return row if type(row) is dict else dict(dict.items(row))
 
 
 def _digest(values: Sequence[Any]) -> str:
