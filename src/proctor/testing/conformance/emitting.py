@@ -37,6 +37,7 @@ from proctor.testing.conformance.acting import (
     books,
     claim,
     claim_one,
+    every_script,
     finish,
     roll_back,
 )
@@ -344,11 +345,19 @@ class Emitting:
         spec = books_spec(
             (2024,), emits=False, into="months", into_key=("year", "month"), fills=("title",)
         )
-        run = await done(store, spec, lambda unit: {"title": f"{unit['month']}/{unit['year']}"})
+
+        def titled(unit: Row) -> dict[str, Any]:
+            return {"title": f"{unit['month']}/{unit['year']}"}
+
+        run = await done(store, spec, titled)
         filled = "SELECT * FROM months ORDER BY month"
         assert await harness.fetch(filled) == [(2024, 1, "1/2024"), (2024, 2, "2/2024")]
         assert set((await states(store, run)).values()) == {UnitState.COMPLETED}
         undone = await taken_back(store, run)
         assert undone.restored == 2
+        assert await harness.fetch(filled) == []
+        assert set((await states(store, run)).values()) == {UnitState.PENDING}
+        run = await done(store, spec, titled, name="run-2")
+        await harness.script(await every_script(store, run))
         assert await harness.fetch(filled) == []
         assert set((await states(store, run)).values()) == {UnitState.PENDING}

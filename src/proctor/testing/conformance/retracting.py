@@ -13,6 +13,7 @@ from proctor.testing.conformance.emitting import (
     book,
     books_spec,
     done,
+    one_unit,
     process,
     raising,
     states,
@@ -195,11 +196,25 @@ class Retracting:
     async def test_sql_that_undoes_units_needs_no_proctor(
         self, harness: Harness, store: Store
     ) -> None:
-        """The script deletes and restores emitted rows as a rollback does."""
+        """The script deletes and restores emitted rows as a rollback does; units are pending."""
         await harness.sql(WORKS, "INSERT INTO works VALUES ('2024-1-1', 'Old', NULL, 'kept')")
         run = await done(store, books_spec((2024,)))
         await harness.script(await every_script(store, run))
         assert await harness.fetch("SELECT * FROM works") == [("2024-1-1", "Old", None, "kept")]
+        assert set((await states(store, run)).values()) == {UnitState.PENDING}
+        assert (await store.survey(books_spec((2024,)), Span())).eligible == 2
+
+    async def test_sql_that_undoes_a_unit_tried_before_leaves_it_to_be_tried_again(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """As it stood before the run, with the reason that it had, whatever that says."""
+        await harness.sql(WORKS)
+        spec, why = books_spec((2024,)), "it's $proctor$ 'no'; --"
+        first = await done(store, spec, raising((2024, 2), Refuse(why)))
+        run = await done(store, spec, name="run-2")
+        await harness.script(await every_script(store, run))
+        unit = await one_unit(store, first, (2024, 2))
+        assert (unit.state, unit.attempts, unit.reason) == (UnitState.RETRY, 1, why)
 
     async def test_images_of_a_unit_are_forgotten_by_its_key(
         self, harness: Harness, store: Store

@@ -95,7 +95,7 @@ async def take_all_back(work: Transaction, run: str) -> None:
 
 async def script(work: Transaction, spec: Spec, run: str, number: int) -> str:
     """Statements that take the unit of a chunk back, for a script that does so with its rows."""
-    if not spec.emits:
+    if not spec.attempts:
         return ""
     unit = await unit_of_chunk(work, run, number)
     steps = await _steps(work, spec, run, _is(spec, unitbook.name_of(spec, unit)))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from proctor.adapters.stores.journal import Undo, unpack
-from proctor.adapters.stores.sqlite import documents
+from proctor.adapters.stores.sqlite import documents, units
 from proctor.adapters.stores.sqlite.catalog import ident
 from proctor.adapters.stores.sqlite.frame import Fill, Frame
 from proctor.adapters.stores.sqlite.keys import bound
@@ -37,7 +37,8 @@ def heading(session: Session, run: Run) -> str:
         f"-- Undo of run {_comment(run.id)} of backfill {_comment(run.backfill)} on table "
         f"{_comment(frame.target.name)}, by Proctor.\n"
         "-- Rows that somebody changed since are left alone. Each chunk is one transaction.\n"
-        "-- Proctor's own tables are not touched: they go on saying that the run was applied.\n"
+        "-- Of Proctor's own tables only units of a grid are touched, which are then to be done\n"
+        "-- again; the others go on saying that the run was applied.\n"
         "PRAGMA foreign_keys = ON;\n"
     )
 
@@ -61,6 +62,7 @@ def chunk_script(session: Session, run: Run, number: int) -> str:
             else:
                 lines += _updates(connection, frame, journal, i, where)
             checks.append(f"({where} AND {_holds(connection, frame, journal, i)})")
+        lines += units.script(connection, run.id, number)
         lines.append("COMMIT;")
         lines += _verification(frame, number, checks)
     return "\n".join(lines) + "\n"

@@ -15,6 +15,7 @@ from proctor.adapters.stores.sqlite.keys import to_keys
 from proctor.adapters.stores.sqlite.rows import framed
 from proctor.adapters.stores.sqlite.session import Session, utc_now
 from proctor.adapters.stores.sqlite.standing import Standing
+from proctor.adapters.stores.sqlite.values import literal
 from proctor.core.attempts import after
 from proctor.model import Issue, Key, Lease, Settled, Spec, Unit
 
@@ -135,15 +136,47 @@ def take_all_back(connection: sqlite3.Connection, spec: Spec, run: str) -> None:
 def _back(
     connection: sqlite3.Connection, spec: Spec, run: str, where: str, values: Sequence[object]
 ) -> None:
+    for name, former in _former(connection, spec, run, where, values):
+        if former is not None:
+            _write(connection, spec, name, former)
+        else:
+            connection.execute(
+                "DELETE FROM proctor_units WHERE backfill = ? AND unit = ?", (spec.backfill, name)
+            )
+
+
+def _former(
+    connection: sqlite3.Connection, spec: Spec, run: str, where: str, values: Sequence[object]
+) -> list[tuple[str, Sequence[object] | None]]:
+    """The units that a run tried, each with what it goes back to: None where it was not there."""
     rows = connection.execute(
         f"SELECT unit, before, {COLUMNS} FROM proctor_units WHERE backfill = ? {where}",
         (spec.backfill, *values),
     ).fetchall()
-    for name, kept, *row in rows:
-        tried, former = unitbook.former_of(row, kept, run)
-        if former is not None:
-            _write(connection, spec, name, former)
-        elif tried:
-            connection.execute(
-                "DELETE FROM proctor_units WHERE backfill = ? AND unit = ?", (spec.backfill, name)
+    found = [(name, *unitbook.former_of(row, kept, run)) for name, kept, *row in rows]
+    return [(name, former) for name, tried, former in found if tried]
+
+
+def script(connection: sqlite3.Connection, run: str, number: int) -> list[str]:
+    """Statements that take the unit of a chunk back, for a script that does so with its rows."""
+    spec = spec_of_run(connection, run)
+    if not spec.attempts:
+        return []
+    name = unitbook.name_of(spec, unit_of_chunk(connection, run, number))
+
+    def told(*values: object) -> list[str]:
+        return [literal(connection, value) for value in values]
+
+    backfill, unit = told(spec.backfill, name)
+    lines = []
+    for _, former in _former(connection, spec, run, "AND unit = ?", (name,)):
+        if former is None:
+            lines.append(
+                f"DELETE FROM proctor_units WHERE backfill = {backfill} AND unit = {unit};"
             )
+        else:
+            lines.append(
+                f"INSERT OR REPLACE INTO proctor_units (backfill, unit, before, {COLUMNS}) "
+                f"VALUES ({', '.join((backfill, unit, *told(*former)))});"
+            )
+    return lines
