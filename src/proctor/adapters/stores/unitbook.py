@@ -127,6 +127,19 @@ def former_of(
     return False, None
 
 
+def attempt_lost(spec: Spec, run: str, key: Key, now: datetime) -> Attempt:
+    """An attempt whose process did not live to say how it ended."""
+    return Attempt(
+        key=key,
+        bucket=Bucket.FAILED,
+        run=run,
+        version=spec.version,
+        ended=now,
+        most=spec.attempts,
+        reason="its process ended, or said nothing for too long, before the unit was done",
+    )
+
+
 def _link(row: Sequence[Any], kept: str | None) -> list[Any]:
     return [*row, None if kept is None else json.loads(kept)]
 

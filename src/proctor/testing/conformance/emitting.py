@@ -329,10 +329,10 @@ class Emitting:
         with pytest.raises(Fenced):
             await process(store, spec, late, lambda _unit: [book("late", "Late")])
         assert await harness.fetch("SELECT * FROM works") == []
-        assert (await one_unit(store, run, (2024, 2))).attempts == 0
+        assert (await one_unit(store, run, (2024, 2))).attempts == 1
         await process(store, spec, taken)
         assert len(await harness.fetch("SELECT * FROM works")) == 2
-        assert (await one_unit(store, run, (2024, 2))).attempts == 1
+        assert (await one_unit(store, run, (2024, 2))).attempts == 2
 
     async def test_one_row_for_each_unit_goes_into_a_table(
         self, harness: Harness, store: Store

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from proctor.authoring import Failure, Refuse
 from proctor.model import Outcome, Row, Span, UnitState
 from proctor.ports import Store, UndoTerms
-from proctor.testing.conformance.acting import begin, claim, every_script, finish
+from proctor.testing.conformance.acting import (
+    LEASE,
+    OVER,
+    begin,
+    claim,
+    claim_one,
+    every_script,
+    finish,
+)
 from proctor.testing.conformance.emitting import (
     WORKS,
     book,
@@ -18,6 +28,8 @@ from proctor.testing.conformance.emitting import (
     raising,
     states,
     taken_back,
+    two,
+    work,
 )
 from proctor.testing.conformance.harness import Harness
 
@@ -192,6 +204,33 @@ class Retracting:
         undone = await taken_back(store, run)
         assert (undone.written, undone.restored) == (3, 3)
         assert await harness.fetch("SELECT * FROM works") == []
+
+    @pytest.mark.parametrize("taken_over", [False, True], ids=["lease over", "taken over"])
+    async def test_a_unit_that_ends_its_process_has_so_many_attempts(
+        self, harness: Harness, store: Store, taken_over: bool
+    ) -> None:
+        """Who dies says nothing: whoever takes the unit next counts it; other units go on."""
+        await harness.sql(WORKS)
+        spec = books_spec((2024,))
+        run = await begin(store, spec)
+        for tried in range(1, spec.attempts + 1):
+            await claim_one(store, run, spec, lease_for=LEASE if taken_over else OVER)
+            if taken_over:
+                run = await begin(store, spec, resume=True, dead=True)
+            if tried == 1 and not taken_over:
+                continue  # it is known when it is claimed again
+            unit = await one_unit(store, run, (2024, 2))
+            assert unit.attempts == tried - (not taken_over)
+            assert "its process ended" in unit.reason
+        await work(store, run, spec, two)
+        unit = await one_unit(store, run, (2024, 2))
+        assert (unit.state, unit.attempts) == (UnitState.FAILED, spec.attempts)
+        assert unit.completed is not None
+        assert (await one_unit(store, run, (2024, 1))).state is UnitState.COMPLETED
+        assert (await store.survey(spec, Span())).eligible == 0
+        await finish(store, run)
+        await taken_back(store, run)
+        assert (await one_unit(store, run, (2024, 2))).attempts == 0
 
     async def test_sql_that_undoes_units_needs_no_proctor(
         self, harness: Harness, store: Store

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from proctor.adapters.stores import records
-from proctor.adapters.stores.postgres import tables
+from proctor.adapters.stores.postgres import tables, tried
 from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.literal import text
 from proctor.adapters.stores.postgres.pool import Pool, Transaction
@@ -41,7 +41,9 @@ class Want:
 async def claim(pool: Pool, binding: Binding, run: Run, want: Want) -> list[Lease]:
     """Open and expired chunks first, then new ones cut from the key space behind the cursor."""
     async with pool.write(run.id, control=True) as work:
+        lost = await _expired(work, binding, run)
         cursor, old = await _take(work, run, want)
+        await tried.lose(work, binding.spec, run.id, lost & {row[1] for row in old})
         leases = [lease_of(row) for row in old]
         need = want.count - len(leases)
         if need <= 0 or cursor.exhausted:
@@ -52,6 +54,21 @@ async def claim(pool: Pool, binding: Binding, run: Run, want: Want) -> list[Leas
             return [*leases, *await _insert(work, run, chunks, want, moved)]
         await work.commit(f"UPDATE proctor.runs SET exhausted = true WHERE id = {text(run.id)}")
         return leases
+
+
+async def _expired(work: Transaction, binding: Binding, run: Run) -> set[int]:
+    """Units that somebody had claimed and said nothing of since; under the lock on the run's row.
+
+    Rows have no attempts: nobody asks for theirs.
+    """
+    if not binding.spec.attempts:
+        return set()
+    _, found = await work.run(
+        f"SELECT FROM proctor.runs WHERE id = {text(run.id)} FOR NO KEY UPDATE;\n"
+        f"SELECT number FROM proctor.chunks WHERE run = {text(run.id)} "
+        f"AND state = 'claimed' AND claimed_until < pg_catalog.clock_timestamp()"
+    )
+    return {number for (number,) in found}
 
 
 async def _take(

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from proctor.adapters.stores import records
-from proctor.adapters.stores.postgres import keys, tables, units
+from proctor.adapters.stores.postgres import keys, tables, tried, units
 from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.claims import fenced
 from proctor.adapters.stores.postgres.literal import text, texts
@@ -195,6 +195,12 @@ async def _take_over(work: Transaction, opening: Opening) -> None:
         raise active(run, "its holder is alive")
     _refuse_other(run, opening)
     now = "pg_catalog.clock_timestamp()"
+    # A write in flight is waited for: what it has settled is claimed no more.
+    lost = await work.fetch(
+        f"SELECT number FROM proctor.chunks WHERE run = {name} AND state = 'claimed' "
+        f"FOR NO KEY UPDATE"
+    )
+    await tried.lose(work, opening.spec, opening.run, [number for (number,) in lost])
     await _end_claims(work, name, "open", "('claimed')")
     await work.run(
         f"UPDATE proctor.runs SET state = 'running', epoch = epoch + 1, ended = NULL, "

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final
 
 from proctor.adapters.stores import journal, records, unitbook
 from proctor.adapters.stores.postgres import applying
@@ -13,21 +12,8 @@ from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.literal import text
 from proctor.adapters.stores.postgres.pool import Pool, Transaction
 from proctor.adapters.stores.postgres.rollback import Beside, Kept
-from proctor.core.attempts import after
+from proctor.adapters.stores.postgres.tried import READ, is_of, note, unit_of_chunk, written
 from proctor.model import Key, Lease, Span, Spec, Undone, Unit
-
-COLUMNS: Final = ", ".join(unitbook.COLUMNS)
-_TYPES: Final = {"attempts": "int4", "emitted": "int4", "metrics": "jsonb"} | dict.fromkeys(
-    ("started", "completed"), "timestamptz"
-)
-_READ: Final = ", ".join(
-    f"pg_catalog.to_char({c} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"')"
-    if _TYPES.get(c) == "timestamptz"
-    else f"{c}::pg_catalog.text"
-    if c == "metrics"
-    else c
-    for c in unitbook.COLUMNS
-)
 
 
 async def keep(work: Transaction, spec: Spec, books: applying.Books, *, emitted: int) -> None:
@@ -42,46 +28,13 @@ async def keep(work: Transaction, spec: Spec, books: applying.Books, *, emitted:
         emitted=emitted,
     )
     for attempt in ends:
-        name = unitbook.name_of(spec, attempt.key)
-        rows = await work.fetch(
-            f"SELECT before, {_READ} FROM proctor.units WHERE {_is(spec, name)}"
-        )
-        kept, former = (rows[0][0], rows[0][1:]) if rows else (None, None)
-        unit = after(unitbook.unit_of(attempt.key, former) if former else None, attempt)
-        if unit is not None:
-            before = unitbook.before_of(former, kept, attempt.run)
-            await _write(work, spec, name, (before, *unitbook.values_of(unit)))
-
-
-def _is(spec: Spec, name: str) -> str:
-    return f"backfill = {text(spec.backfill)} AND unit = {text(name)}::pg_catalog.jsonb"
-
-
-async def _write(work: Transaction, spec: Spec, name: str, values: Sequence[Any]) -> None:
-    await work.run(_written(spec, name, values))
-
-
-def _written(spec: Spec, name: str, values: Sequence[Any]) -> str:
-    given = ", ".join(
-        _literal(value, _TYPES.get(column, "text"))
-        for column, value in zip(("before", *unitbook.COLUMNS), values, strict=True)
-    )
-    sets = ", ".join(f"{c} = excluded.{c}" for c in ("before", *unitbook.COLUMNS))
-    return (
-        f"INSERT INTO proctor.units (backfill, unit, before, {COLUMNS}) VALUES "
-        f"({text(spec.backfill)}, {text(name)}::pg_catalog.jsonb, {given}) "
-        f"ON CONFLICT (backfill, unit) DO UPDATE SET {sets}"
-    )
-
-
-def _literal(value: Any, kind: str) -> str:
-    return "NULL" if value is None else f"{text(str(value))}::pg_catalog.{kind}"
+        await note(work, spec, attempt)
 
 
 async def take_back(work: Transaction, spec: Spec, run: str, keys: Iterable[Key]) -> None:
     """The units whose rows were undone stand as they did before the run."""
     for key in keys:
-        await _back(work, spec, run, _is(spec, unitbook.name_of(spec, key)))
+        await _back(work, spec, run, is_of(spec, unitbook.name_of(spec, key)))
 
 
 async def take_all_back(work: Transaction, run: str) -> None:
@@ -98,7 +51,7 @@ async def script(work: Transaction, spec: Spec, run: str, number: int) -> str:
     if not spec.attempts:
         return ""
     unit = await unit_of_chunk(work, run, number)
-    steps = await _steps(work, spec, run, _is(spec, unitbook.name_of(spec, unit)))
+    steps = await _steps(work, spec, run, is_of(spec, unitbook.name_of(spec, unit)))
     return "".join(f"{step}; " for step in steps)
 
 
@@ -110,25 +63,16 @@ async def _back(work: Transaction, spec: Spec, run: str, where: str) -> None:
 async def _steps(work: Transaction, spec: Spec, run: str, where: str) -> list[str]:
     """Statements by which units go back to what they were before a run."""
     rows = await work.fetch(
-        f"SELECT unit::pg_catalog.text, before, {_READ} FROM proctor.units WHERE {where}"
+        f"SELECT unit::pg_catalog.text, before, {READ} FROM proctor.units WHERE {where}"
     )
     steps = []
     for name, kept, *row in rows:
         tried, former = unitbook.former_of(row, kept, run)
         if former is not None:
-            steps.append(_written(spec, name, former))
+            steps.append(written(spec, name, former))
         elif tried:
-            steps.append(f"DELETE FROM proctor.units WHERE {_is(spec, name)}")
+            steps.append(f"DELETE FROM proctor.units WHERE {is_of(spec, name)}")
     return steps
-
-
-async def unit_of_chunk(work: Transaction, run: str, number: int) -> Key:
-    """The key of the unit that a chunk is about; a chunk of units has one."""
-    ((upto, keys),) = await work.fetch(
-        f"SELECT upto, keys FROM proctor.chunks WHERE run = {text(run)} AND number = {number}"
-    )
-    listed = records.keys_from_json(keys)
-    return listed[0] if listed else records.key_from_json(upto) or ()
 
 
 async def every(work: Transaction, binding: Binding, run: str) -> list[Unit]:
@@ -138,7 +82,7 @@ async def every(work: Transaction, binding: Binding, run: str) -> list[Unit]:
         f"SELECT {binding.printed_key} FROM {binding.scanned} ORDER BY {binding.order}"
     )
     rows = await work.fetch(
-        f"SELECT unit, {_READ} FROM proctor.units WHERE backfill = {text(spec.backfill)}"
+        f"SELECT unit, {READ} FROM proctor.units WHERE backfill = {text(spec.backfill)}"
     )
     claimed = await work.fetch(
         f"SELECT upto, keys FROM proctor.chunks WHERE run = {text(run)} AND state = 'claimed'"

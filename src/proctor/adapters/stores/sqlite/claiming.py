@@ -18,7 +18,7 @@ from proctor.adapters.stores.records import (
     time_to_text,
     unpack_issues,
 )
-from proctor.adapters.stores.sqlite import tables
+from proctor.adapters.stores.sqlite import tables, units
 from proctor.adapters.stores.sqlite.frame import Frame
 from proctor.adapters.stores.sqlite.keys import to_keys
 from proctor.adapters.stores.sqlite.rows import framed
@@ -42,8 +42,9 @@ def claim(
     until = now + lease_for
     with session.writing() as connection:
         _granting(connection, run)
-        chunks = _free(connection, run.id, now, count)
-        leases = [_take(connection, c, fence, worker, until) for c, fence in chunks]
+        free = _free(connection, run.id, now, count)
+        units.lose(connection, spec, run.id, [c.number for c, _, state in free if state != "open"])
+        leases = [_take(connection, c, fence, worker, until) for c, fence, _ in free]
         if len(leases) < count:
             frame = framed(session, connection, spec).frame
             rows = spec.chunk_rows(rows)
@@ -66,14 +67,15 @@ def _granting(connection: sqlite3.Connection, run: Run) -> None:
 
 def _free(
     connection: sqlite3.Connection, run: str, now: datetime, count: int
-) -> list[tuple[Chunk, int]]:
+) -> list[tuple[Chunk, int, str]]:
+    """Chunks that may be claimed, each with its fence and the state that it is in."""
     rows = connection.execute(
         f"SELECT {tables.CHUNK_COLUMNS} FROM proctor_chunks WHERE run = ? "
         "AND state IN ('open', 'claimed') AND (state = 'open' OR claimed_until < ?) "
         "ORDER BY number LIMIT ?",
         (run, time_to_text(now), count),
     ).fetchall()
-    return [(tables.chunk_of(r), r[9]) for r in rows]
+    return [(tables.chunk_of(r), r[9], r[8]) for r in rows]
 
 
 def _take(

@@ -172,6 +172,9 @@ def _resume(connection: sqlite3.Connection, opening: Opening) -> None:
             "run": run.id,
         },
     )
+    claimed = "SELECT number FROM proctor_chunks WHERE run = ? AND state = 'claimed'"
+    lost = [number for (number,) in connection.execute(claimed, (run.id,)).fetchall()]
+    units.lose(connection, opening.spec, run.id, lost)
     connection.execute(
         "UPDATE proctor_chunks SET state = 'open', fence = fence + 1, worker = '', "
         "claimed_until = NULL WHERE run = ? AND state IN ('claimed', 'closed')",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from proctor.adapters.stores import unitbook
@@ -16,7 +16,7 @@ from proctor.adapters.stores.sqlite.rows import framed
 from proctor.adapters.stores.sqlite.session import Session, utc_now
 from proctor.adapters.stores.sqlite.standing import Standing
 from proctor.adapters.stores.sqlite.values import literal
-from proctor.core.attempts import after
+from proctor.core.attempts import Attempt, after
 from proctor.model import Issue, Key, Lease, Settled, Spec, Unit
 
 COLUMNS: Final = ", ".join(unitbook.COLUMNS)
@@ -37,16 +37,27 @@ def keep(
         spec, lease, settled.notes, written=written, issues=issues, now=utc_now(), emitted=emitted
     )
     for attempt in ends:
-        name = unitbook.name_of(spec, attempt.key)
-        row = connection.execute(
-            f"SELECT before, {COLUMNS} FROM proctor_units WHERE backfill = ? AND unit = ?",
-            (spec.backfill, name),
-        ).fetchone()
-        kept, former = (row[0], row[1:]) if row else (None, None)
-        unit = after(unitbook.unit_of(attempt.key, former) if former else None, attempt)
-        if unit is not None:
-            before = unitbook.before_of(former, kept, attempt.run)
-            _write(connection, spec, name, (before, *unitbook.values_of(unit)))
+        _note(connection, spec, attempt)
+
+
+def lose(connection: sqlite3.Connection, spec: Spec, run: str, numbers: Iterable[int]) -> None:
+    """Note attempts of which nobody will say how they ended, chunk by chunk."""
+    for number in numbers if spec.attempts else ():
+        key = unit_of_chunk(connection, run, number)
+        _note(connection, spec, unitbook.attempt_lost(spec, run, key, utc_now()))
+
+
+def _note(connection: sqlite3.Connection, spec: Spec, attempt: Attempt) -> None:
+    name = unitbook.name_of(spec, attempt.key)
+    row = connection.execute(
+        f"SELECT before, {COLUMNS} FROM proctor_units WHERE backfill = ? AND unit = ?",
+        (spec.backfill, name),
+    ).fetchone()
+    kept, former = (row[0], row[1:]) if row else (None, None)
+    unit = after(unitbook.unit_of(attempt.key, former) if former else None, attempt)
+    if unit is not None:
+        before = unitbook.before_of(former, kept, attempt.run)
+        _write(connection, spec, name, (before, *unitbook.values_of(unit)))
 
 
 def _write(connection: sqlite3.Connection, spec: Spec, name: str, values: Sequence[object]) -> None:
