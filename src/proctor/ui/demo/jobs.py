@@ -158,7 +158,9 @@ def next_day(stage: Stage, url: str, filled: Listed, *, failing: int) -> tuple[L
     stage.books(second.outcome)
     new = later.rows - filled.rows
     if second.outcome.written <= new or second.outcome.read != second.outcome.written + failing:
-        raise Broken("other rows were filled than the new and edited ones", found=f"{second}")
+        raise Broken(
+            "other rows were filled than the new and edited ones", found=f"{second.outcome}"
+        )
     if count(url, WRONG) or (now.rows, now.keys, now.written) != (
         later.rows,
         later.keys,
