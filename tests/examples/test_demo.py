@@ -81,7 +81,7 @@ def test_the_demo_takes_less_than_half_a_minute(played):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), [(("books",), "no scenario named books"), ((), "a folder of its own")]
+    ("words", "said"), [(("opera",), "no scenario named opera"), ((), "a folder of its own")]
 )
 def test_what_it_cannot_play_is_said(tmp_path, words, said):
     """An unknown scenario or a folder that is not empty: exit code 2 and not a file is touched."""

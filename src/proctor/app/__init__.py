@@ -8,9 +8,11 @@ from proctor.engine.kit import Stop
 from proctor.engine.part import Part
 from proctor.engine.prune import Forgetting
 from proctor.engine.run import Ended
+from proctor.ports import Clock
 
 __all__ = [
     "App",
+    "Clock",
     "Ended",
     "Ensured",
     "Forgetting",

@@ -30,11 +30,17 @@ from proctor.ports import Clock, Manners, Store
 
 @contextlib.asynccontextmanager
 async def open_app(
-    config: Config, env: str = "local", *, who: str | None = None, clock: Clock | None = None
+    config: Config,
+    env: str = "local",
+    *,
+    who: str | None = None,
+    clock: Clock | None = None,
+    limits_clock: Clock | None = None,
 ) -> AsyncIterator[App]:
     """Wire one environment and give everything back at the end.
 
     clock: another time than the machine's, also for the limits of providers: for tests.
+    limits_clock: another time for these limits alone.
     Raises ConfigError for an unknown environment or URL, DefinitionError for a backfill that is
     wrong, Unreachable or Denied for a database that does not let us in.
     """
@@ -55,7 +61,7 @@ async def open_app(
             config=config,
             ledger=environment.ledger.reveal(),
             clock=clock,
-            limits_clock=given,
+            limits_clock=limits_clock or given,
             tell=tells(events),
         )
         stack.push_async_callback(counter.aclose)

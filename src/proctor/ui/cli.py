@@ -7,12 +7,16 @@ import os
 import sys
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from proctor.ui.commands import back, begin, check, foresee, keep, look, steer, work
 from proctor.ui.commands.teaching import Sections
 from proctor.ui.options import Wish, wishes
+
+if TYPE_CHECKING:
+    from proctor.app import Clock
 
 INTERRUPTED = 130
 EXIT_CODES = """\b
@@ -48,14 +52,17 @@ cli.take("Steer", steer.pause, steer.cancel, steer.tune)
 cli.take("Take back", back.rollback, back.prune, keep.answers)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line; the exit code. Errors become words here and nowhere else."""
+def main(arguments: Sequence[str] | None = None, *, limits_clock: Clock | None = None) -> int:
+    """Run one command line; the exit code. Errors become words here and nowhere else.
+
+    limits_clock: another time for the limits of providers, where a demo plays tomorrow.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         # A terminal that lacks a letter shows its code; it does not end the command.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    wish = Wish()
+    wish = Wish(limits_clock=limits_clock)
     try:
         code = cli.main(args=words, prog_name="proctor", standalone_mode=False, obj=wish)
     except click.exceptions.Exit as left:

@@ -15,7 +15,7 @@ from proctor.errors import UsageError
 if TYPE_CHECKING:
     from proctor.ui.options import Wish
 
-SCENARIOS: Final = ("wardrobe", "songs", "jobs")
+SCENARIOS: Final = ("wardrobe", "songs", "jobs", "books")
 
 
 def main(wish: Wish, name: str | None, folder: Path | None = None) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from proctor.model import RunState
-from proctor.ui.demo.stage import Broken, Stage, newest, record, seen_half_way
+from proctor.ui.demo.stage import Broken, Stage, record, seen, seen_half_way
 
 BACKFILL: Final = "embed"
 ROLE: Final = "filler"
@@ -154,7 +154,7 @@ def next_day(stage: Stage, url: str, filled: Listed, *, failing: int) -> tuple[L
     stage.python("seed.py", url, "later")
     later = listed(url)
     stage.proctor("run", BACKFILL)
-    second, now = newest(stage), listed(url)
+    second, now = seen(stage)[0].run, listed(url)
     stage.books(second.outcome)
     new = later.rows - filled.rows
     if second.outcome.written <= new or second.outcome.read != second.outcome.written + failing:

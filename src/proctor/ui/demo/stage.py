@@ -126,6 +126,11 @@ class Stage:
         """Type a command and see it succeed."""
         self._finish(self.begin(*words), words)
 
+    def tomorrow(self, *words: str) -> None:
+        """Type a command by tomorrow's quotas."""
+        self.typed(f"{' '.join(('proctor', *words))}   # tomorrow")
+        self._finish(self._start("-m", "proctor.ui.demo.tomorrow", *words), words)
+
     def begin(self, *words: str) -> subprocess.Popen[bytes]:
         """Type a command that goes on while something else happens."""
         self.typed(" ".join(("proctor", *words)))
@@ -208,19 +213,19 @@ def example(scenario: str) -> Path:
 
 def record(stage: Stage, run: str) -> Run:
     """A run as the target remembers it."""
-    return asyncio.run(_record(stage, run))
+    return seen(stage, run)[0].run
 
 
-def newest(stage: Stage) -> Run:
-    """The run that was begun last."""
-    return asyncio.run(_record(stage))
+def seen(stage: Stage, run: str | None = None) -> list[Snapshot]:
+    """One run or all of them, newest first, with their bills."""
+    return asyncio.run(_seen(stage, run))
 
 
-async def _record(stage: Stage, run: str | None = None) -> Run:
+async def _seen(stage: Stage, run: str | None) -> list[Snapshot]:
     from proctor import app
 
     async with app.open(_config(stage)) as opened:
-        return (await opened.status(run))[0].run
+        return await opened.status(run)
 
 
 def _config(stage: Stage) -> Config:
