@@ -212,6 +212,18 @@ def test_a_dry_run_shows_what_a_row_was_made_from(forecast):
     assert " from " not in plain
 
 
+def test_a_unit_of_many_rows_leaves_room_for_the_others(forecast):
+    """JSON has them all; a plan of four units would else be a hundred lines long."""
+    (written, refused) = forecast.sample
+    rows = {f"isbn-{n}": f"title={n}" for n in range(24)}
+    unit = replace(written, before=dict.fromkeys(rows), after=rows)
+    text = shown(forecasts.plan(replace(forecast, sample=(unit, refused))))
+    assert "isbn-11" in text
+    assert "isbn-12" not in text
+    assert "and 12 more" in text
+    assert "more" not in shown(forecasts.previews((replace(unit, after=dict.fromkeys("abc")),)))
+
+
 def test_the_time_of_a_function_is_told_where_there_is_one(forecast):
     """`sql=` has none: 0 ms a row would be wrong."""
     tried = DryRun(

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import warnings
 
 from decimal import Decimal
@@ -235,3 +237,21 @@ async def test_a_question_for_another_model_is_a_mistake_of_ours(opened):
     """Its answer would be kept under the other model's name."""
     with pytest.raises(ValueError, match="not anthropic"):
         await opened("openai").call(chat(PROMPT, "anthropic"))
+
+
+def test_a_vendors_library_is_there_before_the_first_call():
+    """It takes seconds to load: they would count as that call's time, and in forecasts as all's."""
+    code = (
+        "import sys\n"
+        "from proctor.adapters.providers import open_provider\n"
+        "from proctor.model import ProviderSettings\n"
+        "settings = ProviderSettings(name='w', vendor='anthropic', model='m', key_env='K')\n"
+        "open_provider(settings, 'key')\n"
+        "known = set(sys.modules)\n"
+        "import pydantic_ai.models.anthropic\n"
+        "print(len(set(sys.modules) - known))\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True, timeout=120
+    )
+    assert told.stdout == "0\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 
 from decimal import Decimal
@@ -51,6 +52,8 @@ def open_provider(settings: ProviderSettings, key: str | None) -> VendorProvider
         )
     from proctor.adapters.providers.provider import VendorProvider
 
+    # It takes seconds: by the first call they would count as its time, in forecasts and limits.
+    importlib.import_module(f"pydantic_ai.models.{settings.vendor}")
     return VendorProvider(settings, key or "")
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 CUT: Final = 60
 """Characters of a value in a column of a table."""
+MOST_LINES: Final = 12
+"""Lines of one row: a unit may give hundreds of rows, and the other units want to be seen."""
 
 
 def plan(forecast: Plan) -> list[RenderableType]:
@@ -126,7 +128,8 @@ def _preview(row: Preview) -> Iterable[tuple[str | Text, ...]]:
         said = Text(words.visible(row.reason), style="dim")
         yield words.key(row.key), made_from, bucket, "", "", said
         return
-    for place, (name, after) in enumerate(row.after.items()):
+    every = list(row.after.items())
+    for place, (name, after) in enumerate(every[:MOST_LINES]):
         before = words.value(row.before.get(name), CUT) if name in row.before else "-"
         first = place == 0
         yield (
@@ -137,6 +140,8 @@ def _preview(row: Preview) -> Iterable[tuple[str | Text, ...]]:
             Text(before, style="dim"),
             Text(words.value(after, CUT), style="green" if row.bucket == "written" else ""),
         )
+    if (more := len(every) - MOST_LINES) > 0:
+        yield "", "", "", Text(f"and {more:,} more", style="dim"), "", ""
 
 
 def _inputs(used: Mapping[str, str | None]) -> str:
