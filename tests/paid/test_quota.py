@@ -182,6 +182,9 @@ def test_a_run_that_shall_not_wait_pauses_and_says_until_when(songs):
     again = songs.proctor("resume", ended.json["id"], "--json")
     assert (again.code, again.json["state"]) == (3, "paused"), again.said
     assert "25 of 25 requests of the day are made" in again.json["reason"]
+    told = songs.proctor("resume", ended.json["id"])
+    assert told.code == 3
+    assert "exit code 3 the run is paused" in told.said
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -44,7 +44,7 @@ class Worked:
     files: Mapping[str, Path]
     exit_code: int
     why: str
-    """What exit code 1 is about; empty for any other."""
+    """What an exit code of 1 or 3 is about; empty for any other."""
     resumed: bool
     abandoned: bool
     """The second signal came: what the author's function still does is thrown away."""
@@ -137,7 +137,8 @@ def _answer(wish: Wish, done: Worked) -> None:
         fault = understood(done.ended.error, wish.redact, wish.env)
         document |= documents.error(fault)
         out.note(render(fault))
-    out.answer(wish, document, *runs.ended(done.report, done.files, why=done.why))
+    said = runs.ended(done.report, done.files, why=done.why, code=done.exit_code)
+    out.answer(wish, document, *said)
 
 
 async def _work(app: App, what: Callable[[App], Awaitable[tuple[str, RunOptions]]]) -> Worked:

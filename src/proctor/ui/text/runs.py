@@ -167,10 +167,12 @@ def knobs(tuning: Tuning) -> str:
     return ", ".join(said)
 
 
-def ended(report: Report, files: Mapping[str, Path], *, why: str = "") -> list[RenderableType]:
+def ended(
+    report: Report, files: Mapping[str, Path], *, why: str = "", code: int = 1
+) -> list[RenderableType]:
     """How a run ended in this process, where its reports are, what to do next.
 
-    `why` says what the exit code 1 is about.
+    `why` says what the exit code is about.
     """
     run = report.run
     worked = words.worked(report.elapsed, run, report.made)
@@ -190,7 +192,7 @@ def ended(report: Report, files: Mapping[str, Path], *, why: str = "") -> list[R
                 ("still eligible", words.visible(words.still_eligible(run))),
                 ("units", units.states(report.units)),
                 ("they counted", units.totals(report.units)),
-                ("exit code 1", words.visible(why)),
+                (f"exit code {code}", words.visible(why)),
                 ("report", words.place(files["html"]) if "html" in files else ""),
                 ("statistics", words.place(files["json"]) if "json" in files else ""),
             )
