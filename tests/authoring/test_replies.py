@@ -8,7 +8,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from proctor.authoring.replies import CutOff, Declined, Leaked, Misfit, parsed, whole
+from proctor.authoring.replies import (
+    CutOff,
+    Declined,
+    Leaked,
+    Misfit,
+    fitting,
+    parsed,
+    whole,
+)
 from proctor.model import Finish, Reply, Usage
 
 
@@ -131,3 +139,38 @@ def test_each_kind_of_no_answer_is_an_error_of_its_own():
         whole(reply("", Finish.FILTERED))
     with pytest.raises(Misfit, match="empty"):
         whole(reply(" \n"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I cannot name 20 verifiable books of that month.",
+        "I'm sorry, but I can't help with that.",
+        "Unfortunately, I'm unable to verify twenty books published in 2019-03.",
+        "Es tut mir leid, das kann ich nicht beantworten.",
+    ],
+)
+def test_who_says_no_in_prose_has_declined(text):
+    """It is an answer, and not asked to be mended."""
+    with pytest.raises(Declined, match="in prose"):
+        fitting(reply(text), Song)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I would say that it is sad.",
+        "I can't stop loving you is a happy song.",
+        'I cannot name it better than {"mood": 7}',
+        "I cannot name 20 books, " + "but here are those that I know, " * 20,
+    ],
+)
+def test_other_prose_is_a_reply_that_does_not_fit(text):
+    """It may be mended: there is an answer in it, or might be."""
+    with pytest.raises(Misfit):
+        fitting(reply(text), Song)
+
+
+def test_what_fits_is_data_whatever_it_says():
+    """A mood may be a refusal: that is for the checks."""
+    assert fitting(reply('{"mood": "I cannot name it."}'), Song).mood == "I cannot name it."

@@ -72,6 +72,19 @@ def test_one_that_refuses_leaves_the_others_answer(pair, flaw):
     assert calls(pair) == (40, 40)
 
 
+def test_one_that_refuses_in_prose_is_not_asked_to_mend_it(pair):
+    """It has answered: no call is paid to hear it again."""
+    said = "I cannot name 20 verifiable books of that month."
+    fault = Fault(flaw=Flaw.SAYS, match=SEVEN, model="gpt-5-mini", says=said)
+    pair.vendor.script(fault)
+    ended = pair.run()
+    assert ended.code == 0, ended.said
+    assert voices(pair)["song 7"] == "other"
+    report = pair.proctor("report", ended.json["id"], "--format", "json").json
+    assert report["questions"] == {"declined by writer, one of several asked": 1}
+    assert calls(pair) == (40, 40)
+
+
 def test_one_whose_reply_is_no_use_is_repaired_and_then_left_out(pair):
     """The repair is asked of itself."""
     script(pair, Flaw.WRONG_SHAPE, OTHER)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, get_args, overload
 from weakref import WeakKeyDictionary
 
 from proctor.authoring.repairing import OnCutOff, OnRefusal, Question, answered
-from proctor.authoring.replies import Declined, Unanswered, parsed, whole
+from proctor.authoring.replies import Declined, Unanswered, fitting, whole
 from proctor.authoring.rows import Asked
 from proctor.authoring.rows import rows as ask_rows
 from proctor.authoring.voices import OnOutage, each
@@ -171,7 +171,7 @@ class Llm:
         told = "\n\n".join(part for part in (system, prompt) if part)
         question: Question[M] = Question(
             body=_body("", output, told, max_tokens, temperature),
-            read=lambda reply: parsed(whole(reply), output),
+            read=lambda reply: fitting(reply, output),
             repair=repair,
             on_refusal=on_refusal,
             on_cut_off=on_cut_off,
@@ -238,7 +238,7 @@ def _reading(output: type[M] | None) -> Callable[[Reply], M | str]:
     """How a reply becomes what the function gets."""
     if output is None:
         return whole
-    return lambda reply: parsed(whole(reply), output)
+    return lambda reply: fitting(reply, output)
 
 
 def must_be_async(name: str) -> DefinitionError:

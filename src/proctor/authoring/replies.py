@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from proctor.core.answer import Refuse
+from proctor.core.checks import says_no
 from proctor.model import Finish, Reply
 
 if TYPE_CHECKING:
@@ -132,6 +133,20 @@ def parsed(text: str, output: type[M]) -> M:
     raise Misfit(why, text)
 
 
+def fitting(reply: Reply, output: type[M]) -> M:
+    """A reply as an instance of the contract; raises as `whole` and `parsed` do.
+
+    One that says no in prose is Declined, too: to be asked again would be paid, and change nothing.
+    """
+    text = whole(reply)
+    try:
+        return parsed(text, output)
+    except Misfit:
+        if says_no(text):
+            raise Declined("the model refused, in prose") from None
+        raise
+
+
 def _readings(text: str) -> Iterator[str]:
     """The text as JSON may be found in it, each the next free repair."""
     yield text
@@ -203,6 +218,7 @@ __all__ = [
     "Misfit",
     "Unanswered",
     "Unasked",
+    "fitting",
     "parsed",
     "whole",
     "without_reasoning",

@@ -5,7 +5,7 @@ from proctor.core.checks.echoing import Echo, NearDuplicates
 from proctor.core.checks.ends import CutOff
 from proctor.core.checks.judging import Reviewed, cases, judge, review
 from proctor.core.checks.leaks import LeakedTags
-from proctor.core.checks.refusing import Refusal
+from proctor.core.checks.refusing import Refusal, says_no
 from proctor.core.checks.speaking import LANGUAGES, Language
 from proctor.core.checks.text import Empty, Forbidden, Length, NoList, OneSentence, Pattern
 from proctor.core.checks.vectors import Repeats, Vector
@@ -37,4 +37,5 @@ __all__ = [
     "cases",
     "judge",
     "review",
+    "says_no",
 ]

@@ -110,8 +110,14 @@ _OTHERS: Final = (
     r"(?:できません|できかねます|お答えできません|いたしかねます)",
     r"(?:죄송합니다|죄송하지만|미안하지만)[^!?]{0,60}(?:수 없습니다|수 없어요|어렵습니다)",
 )
+# What somebody cannot do who was asked for data, and says so in its place.
+_LISTS: Final = (
+    r"(?:name|list|verify|confirm|identify|find|recall|recommend|suggest|give|provide|offer"
+    r"|come up with|think of|vouch for)(?:ing)?\b"
+)
 _QUOTES: Final = {'"': '"', "“": "”", "„": "“", "«": "»", "'": "'", "‘": "’", "「": "」"}
 _REFUSED: Final = "|".join(f"(?:{phrase})" for phrase in (*_ENGLISH, *_OTHERS))
+_SAID_NO: Final = f"{_REFUSED}|(?:{_SORRY}{_CANNOT}{_LISTS})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,10 +132,21 @@ class Refusal(TextCheck):
 
     def text(self, text: str, given: Given) -> Finding:  # noqa: ARG002 - the seam of every check
         """A quotation of a refusal is none, unless it is all that there is."""
-        bare = _unquoted(text.strip().lstrip("#> ").replace("**", "").replace("__", ""))
-        if compiled(_REFUSED, re.IGNORECASE).match(bare) and len(words(bare)) <= MOST_WORDS:
-            return fail("is a refusal")
-        return PASS
+        return fail("is a refusal") if _begins(_REFUSED, text) else PASS
+
+
+def says_no(text: str) -> bool:
+    """Whether a reply that should be data is a refusal: nothing in it could be data.
+
+    More is one here than in a text for people, who do not say "I cannot name 20" in passing.
+    """
+    return not any(sign in text for sign in "{[") and _begins(_SAID_NO, text)
+
+
+def _begins(phrases: str, text: str) -> bool:
+    bare = _unquoted(text.strip().lstrip("#> ").replace("**", "").replace("__", ""))
+    found = compiled(phrases, re.IGNORECASE).match(bare)
+    return found is not None and len(words(bare)) <= MOST_WORDS
 
 
 def _unquoted(text: str) -> str:

@@ -21,6 +21,8 @@ ENTERED: Final = {
 """Books of the seed: they are named too, so that rows which stand there are written."""
 SAYS_NO: Final = {(2019, 2): "gpt", (2019, 7): "claude", (2020, 3): "gpt claude"}
 """Months in which a model does not name any, and says so."""
+CONTEMPORARY: Final = 2020
+"""Since when the example's prompt is another one."""
 NO: Final = "I cannot name 20 verifiable books of that month."
 _FIRST: Final = (
     *("Silent", "Golden", "Broken", "Northern", "Paper", "Hidden", "Second", "Long", "unknown"),
@@ -67,8 +69,8 @@ def knowledge(models: Mapping[str, str]) -> Iterator[dict[str, Any]]:
             if silent and provider == "gpt":
                 yield {"flaw": "refusal", "match": _month(unit), "model": model, "times": -1}
             elif silent:
-                told = json.dumps({"books": [], "refusal": NO})
-                yield _says(model, _month(unit), told)
+                told = NO if unit[0] < CONTEMPORARY else json.dumps({"books": [], "refusal": NO})
+                yield _says(model, _month(unit), told)  # in prose, or in its place
             else:
                 yield _says(model, _month(unit), _list(provider, known))
 
