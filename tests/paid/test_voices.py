@@ -1,5 +1,8 @@
 """Several providers are asked at once; each is counted, and none spoils another's answer."""
 
+import subprocess
+import sys
+
 from decimal import Decimal
 
 import pytest
@@ -137,3 +140,22 @@ def test_names_that_cannot_be_asked_are_an_error_of_the_author(pair, names):
     assert ended.code == 2, ended.said
     assert "names each provider once" in ended.said
     assert calls(pair) == (0, 0)
+
+
+def test_a_vendors_library_is_loaded_beside_the_run(pair):
+    """It takes seconds: the run's heart beats meanwhile, and calls in the air keep their time."""
+    code = (
+        "import sys, threading\n"
+        "from proctor.ui.cli import main\n"
+        "seen = set()\n"
+        "def hear(event, told):\n"
+        "    if event == 'import' and told[0] == 'openai':\n"
+        "        seen.add(threading.current_thread() is threading.main_thread())\n"
+        "sys.addaudithook(hear)\n"
+        "assert main(['run', 'about']) == 0\n"
+        "assert seen == {False}, seen\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=300
+    )
+    assert told.returncode == 0, told.stderr

@@ -45,6 +45,7 @@ class Late:
     name: str
     opened: Provider | None = None
     local: LocalProvider | None = None
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def open(self) -> Provider:
         """The provider; ConfigError or ProviderRefused where it cannot be asked."""
@@ -55,6 +56,15 @@ class Late:
             key = None if setup.key is None else setup.key.reveal()
             self.opened = open_provider(setup.settings, key)
         return self.opened
+
+    async def ready(self) -> None:
+        """Open it in a thread: to load a vendor's library takes seconds, in which hearts beat.
+
+        Calls of other providers are in the air meanwhile, and would run out of their time.
+        """
+        async with self.opening:
+            if self.opened is None:
+                await asyncio.to_thread(self.open)
 
     async def call(self, ask: Ask) -> Reply:
         """See the port."""
@@ -111,6 +121,7 @@ class Desks(Mapping[str, Desk]):
             self.made[name] = Desk(
                 name=name,
                 provider=late,
+                opens=late.ready,
                 model=settings.full_model,
                 most_output=settings.max_tokens,
                 here=Trips(late.encode, AT_ONCE) if settings.vendor == "local" else None,

@@ -203,6 +203,8 @@ class Answers:
     ) -> list[Answer]:
         """Ask for questions that go in one call, until it is answered or nobody can be asked."""
         desk = self.desks[asks[0].provider]
+        if desk.opens is not None:
+            await desk.opens()
         price = desk.price()
         hold = Hold(
             tokens=sum(map(desk.gauge.tokens, asks)),

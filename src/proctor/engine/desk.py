@@ -6,7 +6,7 @@ import asyncio
 import copy
 import json
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -37,6 +37,8 @@ class Desk:
     name: str
     provider: Provider
     model: str
+    opens: Callable[[], Awaitable[object]] | None = None
+    """Makes the provider ready, before its price is asked; None where it is."""
     most_output: int | None = None
     """Tokens of a reply where the function gives no cap of its own."""
     resets_at: str = "00:00 UTC"
