@@ -10,12 +10,12 @@ from proctor.core.lifecycle import ACTIVE
 from proctor.core.retry import DEFAULT
 from proctor.core.sizing import Sizing
 from proctor.engine.events import Events
+from proctor.engine.overlaid import refuse_if_overlaid
 from proctor.engine.pacing import Pacing
 from proctor.engine.undo import (
     BEFORE_ROLLBACK,
     Undoer,
     first_of,
-    refuse_if_overlaid,
     undoable,
     verify_written,
 )
@@ -461,4 +461,6 @@ async def test_a_rollback_is_on_record():
         "changed": 1,
         "gone": 0,
         "blocked": 0,
+        "touched_undone": 0,
+        "touched_left": 0,
     }

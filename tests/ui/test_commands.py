@@ -40,6 +40,7 @@ STATUS_FIELDS = {
         "chunks_applied",
         "chunks_undone",
         "units",
+        "touched",
         "chunk_rows",
         "workers",
         "throttle",

@@ -42,7 +42,7 @@ from proctor.engine.snapshot import (
     Unwritten,
     Verification,
 )
-from proctor.engine.units import units_seen
+from proctor.engine.units import detailed
 from proctor.engine.worker import work
 from proctor.errors import NotConfirmed, UsageError
 from proctor.model import Bucket, ChunkRecord, ChunkState, Event, Issue, Run, RunState
@@ -212,9 +212,8 @@ class App:
         found = await store.run(run)
         chunks = await store.chunks(found.id)
         seen = await self._seen(found, now, chunks)
-        units = await units_seen(self.site, found, await store.spec_of(found.id))
         undone = sum(c.undone for c in chunks)
-        return await self._billed([replace(seen, chunks_undone=undone, units=units)])
+        return await self._billed([replace(await detailed(self.site, seen), chunks_undone=undone)])
 
     async def _billed(self, seen: list[Snapshot]) -> list[Snapshot]:
         from proctor.engine.accounts import billed
@@ -317,6 +316,7 @@ class App:
         on: Callable[[Undoing], None] = lambda _seen: None,
     ) -> Rollback:
         """Undo what a run wrote, from the target alone."""
+        from proctor.engine.touched import refuse_nothing
         from proctor.engine.undo import Undoer
         from proctor.engine.undoplan import UndoPlan
 
@@ -331,16 +331,20 @@ class App:
             )
         spec = await self.site.store.spec_of(found.id)
         span = await resolve(self.site, spec, options.part)
-        terms = UndoTerms(span=span, since=options.since, dry_run=options.dry_run)
+        words = {"dry_run": options.dry_run, "touched": options.touched}
+        terms = UndoTerms(span=span, since=options.since, **words)
+        terms = approved.terms_for(found, terms) if approved else terms
+        refuse_nothing(found, spec, terms)
         backfill = self.backfills.get(found.backfill)
         undoer = Undoer(
             store=self.site.store,
             run=found,
-            terms=approved.terms_for(found, terms) if approved else terms,
+            terms=terms,
             events=self.site.events,
             clock=self.site.clock,
             pacing=self.site.pacing(backfill.signals if backfill else ()),
             dice=dice,
+            touches=spec.touches,
             # Two units may have emitted one row: then only newest first gives it back.
             lanes=1 if spec.emits else self.site.settings.lanes,
             approved=approved.digest if approved else None,
@@ -363,6 +367,8 @@ class App:
         if lost := sum(c.forgotten for c in chunks):
             yield f"-- Not in here, for their images were pruned: {lost:,} of the rows written.\n"
         async for line in self.site.store.undo_script(found, numbers):
+            yield line
+        async for line in self.site.store.untouch_script(found):
             yield line
 
     async def prunable(self, words: Forgetting) -> list[Forgotten]:

@@ -43,4 +43,6 @@ class RollbackOptions:
     confirmed: bool = False
     plan: Path | None = None
     """What a dry run wrote, and somebody approved."""
+    touched: bool = False
+    """Whether the rows that a called service wrote are to be undone, too."""
     stop: Stop = field(default_factory=Stop)

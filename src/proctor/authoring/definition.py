@@ -105,6 +105,7 @@ class Policies(TypedDict, total=False):
     fills: str | Sequence[str] | None
     into: Table | None
     emits: Table | None
+    touches: Table | Sequence[Table]
     version: str
     missing: str | None
     stamp: str | None
@@ -149,6 +150,7 @@ def backfill(
     sql: str | Mapping[str, str] | None = None,
     into: Table | None = None,
     emits: Table | None = None,
+    touches: Table | Sequence[Table] = (),
     version: str = "1",
     missing: str | None = None,
     stamp: str | None = None,
@@ -173,25 +175,24 @@ def backfill(
         def normalize_wardrobe(item):
             return {"normalized": item["style"].strip().lower()}
 
-    The function gets one row, a dict of column name to value, and returns a mapping of exactly
-    the fills, `Skip(why)` or `Refuse(why)`; raising marks the row failed. A second parameter is
-    given the `Context`. It may be async. With `batch=n` it gets lists and returns lists.
+    The function gets one row, a dict, and returns a mapping of exactly the fills, `Skip(why)` or
+    `Refuse(why)`; raising marks the row failed. A second parameter is given the `Context`. It may
+    be async. With `batch=n` it gets lists and returns lists.
 
     fills: columns of the target, or `column.path` inside a JSON column.
-    sql: instead of a function, one SQL expression for the one fill, or a mapping of fill to
-        expression. With `name=` it is returned at once; else decorate a mere docstring.
+    sql: in place of a function an expression, or one for each fill; with `name=` returned at once.
     into: another table, `table("about", key="song_id")`; its key takes the source key's values.
     emits: the table of the rows that units of a `grid()` give, each a mapping of key and fills.
+    touches: tables that a service writes, each with its `where=` over the row's key, as `:id`.
     version: what the stamp holds; raise it when the function's meaning changes.
     missing: an SQL condition over the target that makes a row eligible; None: any fill is null.
-    stamp: a column that takes the version; rows of another version are eligible.
-    made_by: providers of proctor.toml, whose models the stamp names beside it.
+    stamp: a column that takes the version; made_by: providers whose models it names beside it.
     checks: of `proctor.checks`, or functions of (row, answer): a text or False refuses the row.
     params: a pydantic model: `ctx.params`, `:name` in SQL; sensitive: fields never shown.
     undo_for: how long before-images are kept; preserve: columns that a trigger would touch.
     budget: how many failed rows a run bears; concurrency: async calls in flight for a chunk.
-    depends: files beside the module that matter; watch: throttle signals of your own.
-    name: the backfill's, else the function's. Raises DefinitionError, which shows the right code.
+    depends: files beside it that matter; watch: throttle signals; name: else the function's.
+    Raises DefinitionError, which shows the right code.
     """
     words = Given(**known_only(locals()))  # every parameter under its own name
     if sql is not None and name is not None:

@@ -6,7 +6,7 @@ import difflib
 import re
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,13 @@ from proctor.authoring.given import condition, names, short, text
 from proctor.authoring.grids import Grid, check_grid, guard_of
 from proctor.authoring.placeholders import placeholders
 from proctor.authoring.sources import Query, Table
+from proctor.authoring.touching import (
+    ATTEMPTS,
+    check_placeholders,
+    check_touches,
+    touches_alone,
+    touches_of,
+)
 from proctor.authoring.words import ErrorBudget, Watch
 from proctor.core.checks import Ready
 from proctor.errors import DefinitionError
@@ -61,6 +68,7 @@ class Given:
     sql: Any
     into: Any
     emits: Any
+    touches: Any
     version: Any
     missing: Any
     stamp: Any
@@ -137,6 +145,8 @@ def _source(given: Given, no: Refusal) -> None:
             "@backfill without parentheses" if bare else short(repr(source)),
             RIGHT,
         )
+    if check_touches(given, no) and touches_alone(given):
+        return
     if isinstance(source, Query) and given.into is None and given.emits is None:
         raise no(
             "the rows of a query cannot be written, so it needs another table to write to",
@@ -163,8 +173,9 @@ def _source(given: Given, no: Refusal) -> None:
 
 
 def _spec(given: Given, name: str, no: Refusal) -> Spec:
+    touches, alone = touches_of(given), touches_alone(given)
     source, into = given.source, given.emits or given.into
-    fills = _fills(given, no)
+    fills = () if alone else _fills(given, no)
     stamp = None if given.stamp is None else text("stamp", given.stamp, 'stamp="style_version"')
     version = given.version
     if not isinstance(version, str) or not version.strip():
@@ -187,9 +198,12 @@ def _spec(given: Given, name: str, no: Refusal) -> Spec:
         preserve=_optional("preserve", given.preserve, 'preserve="updated_at"'),
         sensitive=_optional("sensitive", given.sensitive, 'sensitive=("email",)'),
         row_version=source.row_version if isinstance(source, Query) else None,
-        attempts=source.attempts if isinstance(source, Grid) else 0,
-        emits=given.emits is not None,
+        attempts=source.attempts if isinstance(source, Grid) else ATTEMPTS if alone else 0,
+        emits=given.emits is not None or alone,
+        touches=touches,
     )
+    if alone:  # what it writes to first stands for all, so that two of its runs see each other
+        return replace(spec, into=touches[0].table, into_key=touches[0].key)
     _apart(spec, no)
     return spec
 
@@ -274,6 +288,7 @@ def _parameters(given: Given, spec: Spec, no: Refusal) -> None:
     if model is not None and not hasattr(model, "model_validate_strings"):
         raise no("params= is a pydantic model", short(repr(model)), right)
     known = set(model.model_fields) if model is not None else set()
+    check_placeholders(spec, known, no)
     source = (spec.source,) if spec.kind is Source.QUERY else ()
     for sql in (*source, spec.where, spec.missing, *(e for _, e in spec.sql)):
         unknown = sorted(placeholders(sql or "") - known)

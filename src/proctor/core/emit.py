@@ -31,11 +31,15 @@ class Emitting:
     @property
     def right(self) -> str:
         """The return statement that would be right."""
+        if self.spec.only_touches:
+            return "return nothing"
         names = ", ".join(f'"{n}": …' for n in (*self.spec.into_key, *self.spec.fills))
         return f"return [{{{names}}}, …]"
 
     def read(self, answer: object) -> list[Emitted] | Failure:
         """The rows of one unit, or what is wrong with them."""
+        if self.spec.only_touches:
+            return self._nothing(answer)
         if not isinstance(answer, list | tuple):
             kind = "nothing" if answer is None else f"a {type(answer).__name__}"
             fix = f"{self.right} (an empty list where there are none), Skip(why) or Refuse(why)"
@@ -53,6 +57,15 @@ class Emitting:
                     cause=TWICE,
                 )
         return self._tidied(rows)
+
+    def _nothing(self, answer: object) -> list[Emitted] | Failure:
+        """What a function says that only calls: nothing."""
+        if answer is None or (isinstance(answer, Mapping | list | tuple) and not answer):
+            return []
+        return Failure(
+            f"the function returned a {type(answer).__name__}, and nothing is filled here: "
+            "return nothing, Skip(why) or Refuse(why); to fill a field, too, name it in fills="
+        )
 
     def _row(self, row: object) -> Emitted | Failure:
         if not isinstance(row, Mapping):

@@ -42,6 +42,8 @@ class Asker:
     """Told of every answer, kept or new."""
     anew: bool = False
     """Whether what another run got a reply of no use to is asked once more."""
+    again: int = 0
+    """How often what services wrote for this row was taken back: they are called anew then."""
     noted: Counter[tuple[str, str]] = field(default_factory=Counter)
     """What came of questions beside plain answers, by kind and provider."""
 
@@ -192,5 +194,5 @@ class Asker:
     async def http(self, provider: str | None, values: Mapping[str, Any]) -> Any:
         """See the port."""
         desk = self.answers.desk(provider, Kind.HTTP)
-        (answer,) = await self._all([ask_of(desk, values)])
+        (answer,) = await self._all([ask_of(desk, values, self.again)])
         return value_of(desk, answer.reply)

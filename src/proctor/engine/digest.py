@@ -8,7 +8,7 @@ import json
 import sys
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from importlib import invalidate_caches, metadata
 from importlib.machinery import (
     EXTENSION_SUFFIXES,
@@ -125,7 +125,10 @@ def _given(spec: Spec) -> dict[str, str]:
     if spec.kind is Source.QUERY:
         given["query"] = spec.source
     usual = {f.name: f.default for f in fields(spec)}
-    return {f"{k}=": digest_of(v) for k, v in given.items() if v != usual.get(k)}
+    told = {k: v for k, v in given.items() if v != usual.get(k)}
+    if spec.touches:
+        told["touches"] = [asdict(touch) for touch in spec.touches]
+    return {f"{k}=": digest_of(v) for k, v in told.items()}
 
 
 def digest_of(value: Any) -> str:

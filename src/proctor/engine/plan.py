@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import timedelta
 
@@ -19,6 +19,7 @@ from proctor.engine.rehearse import Wanted, rehearse
 from proctor.engine.show import shown_span, source_of
 from proctor.engine.site import Site, may_ask
 from proctor.engine.snapshot import DryRun, Estimate, Plan
+from proctor.engine.touched import may_touch
 from proctor.model import Shape, Span, Spec, Survey
 
 SAMPLE = 5
@@ -103,7 +104,7 @@ async def make_plan(
         wal_bytes=log_bytes(survey) if logged else None,
         dead_tuples=dead_tuples(survey, dry) if logged else None,
         sample=dry.previews,
-        warnings=(*_warnings(site, shape, survey, dry), *_unheard(pacing.unheard)),
+        warnings=_warnings(site, shape, survey, dry, [*may_touch(spec), *_unheard(pacing.unheard)]),
         throttle=pacing.signals,
         source=source_of(spec),
         missed=foreseen(span, survey),
@@ -145,7 +146,13 @@ def dead_tuples(survey: Survey, dry: DryRun) -> int:
     return survey.eligible * dry.existing // shown if shown else 0
 
 
-def _warnings(site: Site, shape: Shape, survey: Survey, dry: DryRun) -> tuple[str, ...]:
+def _warnings(
+    site: Site,
+    shape: Shape,
+    survey: Survey,
+    dry: DryRun,
+    also: Sequence[str],
+) -> tuple[str, ...]:
     found: list[str] = list(shape.warnings)
     found += dry.warnings
     if survey.estimated:
@@ -163,4 +170,4 @@ def _warnings(site: Site, shape: Shape, survey: Survey, dry: DryRun) -> tuple[st
         )
     shut = [w for w in site.settings.windows if closed_until(w, site.clock.now())]
     found += [f"blackout {w.text} is on: the run would wait" for w in shut]
-    return tuple(found)
+    return (*found, *also)

@@ -23,10 +23,12 @@ from proctor.engine.paid import tie
 from proctor.engine.quota import spent
 from proctor.engine.show import shown_key
 from proctor.engine.stopping import AskedToStop, listening
+from proctor.engine.touching import imaged
 from proctor.engine.turns import Turn
 from proctor.errors import AnswerError, OutOfQuota
 from proctor.model import Applied, Bucket, Issue, Key, Lease, Outcome, Page, Settled, Spec, UnitNote
 from proctor.model.keytext import key_text
+from proctor.ports import Asking
 
 WRONG = Verdict(Word.PAUSE, "the function gave wrong answers for the first page")
 SHUT = Verdict(Word.PAUSE, "told to stop while nothing may be written")
@@ -66,7 +68,10 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
         records: Records = {}
         started = kit.clock.now()
         try:
-            answers = await _answers(page, kit, records, None if kit.first else place.give)
+            begun = None if kit.first else place.give
+            answers = await imaged(
+                kit, lease, page, lambda asking: _answers(page, kit, records, begun, asking)
+            )
         # What was answered is kept: the chunk is done anew, and asks only for the rest.
         except (OutOfQuota, AskedToStop) as why:
             if isinstance(why, OutOfQuota):
@@ -95,7 +100,11 @@ async def process(lease: Lease, kit: Kit, turn: Turn) -> Processed:
 
 
 async def _answers(
-    page: Page, kit: Kit, records: Records, begun: Callable[[], None] | None
+    page: Page,
+    kit: Kit,
+    records: Records,
+    begun: Callable[[], None] | None,
+    asking: Asking | None,
 ) -> list[Answered]:
     """What the author's function says of each row; `begun` is called when all are begun."""
     stops = listening()
@@ -105,7 +114,7 @@ async def _answers(
         params=kit.params,
         now=kit.run.created,
         redact=kit.redact,
-        asking=kit.asking,
+        asking=asking,
         seats=kit.seats,
         begun=begun,
         records=records,

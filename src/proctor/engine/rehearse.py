@@ -19,6 +19,7 @@ from proctor.engine.judging import reviewed, verdicts
 from proctor.engine.show import money, plural, previews
 from proctor.engine.site import Site
 from proctor.engine.snapshot import DryRun, Preview
+from proctor.engine.touched import refuse_sample
 from proctor.model import OUTCOME_FIELDS, Foresight, Page, Settled, Span, Spec
 
 T = TypeVar("T")
@@ -52,6 +53,8 @@ async def rehearse(
     site: Site, backfill: Backfill, spec: Spec, params: Any, wanted: Wanted
 ) -> DryRun:
     """Run the author's function on real rows, in a child without DSNs, and write nothing."""
+    if wanted.paid is not None:
+        refuse_sample(spec)
     sampler = await site.sampler(backfill, paying=wanted.paid is not None)
     count = wanted.count if wanted.paid is None else wanted.paid
     found = await site.store.sample(spec, count, span=wanted.span, seed=wanted.seed)

@@ -30,6 +30,7 @@ from proctor.engine.show import (
 )
 from proctor.engine.site import Site
 from proctor.engine.snapshot import Preview, Report
+from proctor.engine.touched import leftovers
 from proctor.engine.undo import IN_PART, NOT_ALL, forgotten
 from proctor.engine.units import units_seen
 from proctor.engine.worked import worked
@@ -93,6 +94,7 @@ async def make_report(site: Site, run: Run) -> Report:
         paid_unknown=books.unknown,
         planned=await planned(site, run, told) if books.accounts else None,
         units=await units_seen(site, run, spec),
+        touched=await leftovers(store, run, spec.touches),
         noted=noted.noted(told),
     )
 

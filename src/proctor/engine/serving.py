@@ -14,8 +14,11 @@ from proctor.errors import DefinitionError
 from proctor.model import Ask, Kind, Reply, ServiceSettings, canonical
 
 
-def ask_of(desk: Desk, values: Mapping[str, Any]) -> Ask:
+def ask_of(desk: Desk, values: Mapping[str, Any], again: int = 0) -> Ask:
     """The question that these values make of a service's templates.
+
+    `again` counts how often what the service wrote was taken back: after that it is another
+    question, with an idempotency key of its own, or nobody would do the work once more.
 
     Raises DefinitionError where they are not those that it wants; TypeError or ValueError, which
     are their row's, where one cannot be sent.
@@ -37,6 +40,8 @@ def ask_of(desk: Desk, values: Mapping[str, Any]) -> Ask:
         "body": service.body,
         "values": told,
     }
+    if again:
+        sent["again"] = again
     return Ask(
         kind=Kind.HTTP,
         provider=service.name,

@@ -21,8 +21,10 @@ from proctor.model import (
     Signal,
     Span,
     Survey,
+    TouchedBooks,
     Undone,
     Unit,
+    Untouched,
 )
 from proctor.ports import UndoTerms
 
@@ -59,6 +61,8 @@ class Snapshot:
     """Of the run, where one run was asked for."""
     units: UnitsSeen | None = None
     """Of its grid, where one run was asked for and its rows are units."""
+    touched: TouchedBooks = field(default_factory=TouchedBooks)
+    """What called services wrote, where one run was asked for."""
     silent_for: timedelta | None = None
     """Since the last heartbeat of an active run, by this machine's clock."""
     paid: tuple[Account, ...] = ()
@@ -229,6 +233,10 @@ class Rollback:
     """How many of the blocked rows had their undo data pruned."""
     interrupted: bool = False
     """Somebody said stop before the last chunk: the same command goes on."""
+    untouched: Untouched = field(default_factory=Untouched)
+    """What undoing the rows of called services came to, or would."""
+    touched: TouchedBooks = field(default_factory=TouchedBooks)
+    """What called services wrote and is not undone."""
 
     @property
     def keys_missed(self) -> int:
@@ -299,6 +307,8 @@ class Report:
     """What was foreseen of it; None where no plan had a paid sample."""
     units: UnitsSeen | None = None
     """None where the rows are rows."""
+    touched: TouchedBooks = field(default_factory=TouchedBooks)
+    """What called services wrote, where the backfill declares that."""
     noted: Mapping[str, int] = field(default_factory=dict)
     """What came of questions to providers beside plain answers, and of how many."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import TypeVar
 
 from proctor.core.lifecycle import OCCUPYING, RUN_MOVES
 from proctor.core.retry import Do, next_step
@@ -14,12 +15,26 @@ from proctor.engine.calm import calm
 from proctor.engine.events import Events
 from proctor.engine.heart import BEAT_EVERY
 from proctor.engine.kit import Stop
+from proctor.engine.overlaid import refuse_if_overlaid, refuse_if_touched_since
 from proctor.engine.pacing import CHECK_EVERY, Pacing, Shut
 from proctor.engine.show import plural
 from proctor.engine.snapshot import Rollback, Undoing
-from proctor.errors import EngineError, HeldError, IllegalMove, ProctorError, Unreachable
-from proctor.model import ChunkRecord, ChunkState, Run, RunState, Span, Undone, shared_fields
+from proctor.engine.touched import leftovers
+from proctor.errors import EngineError, IllegalMove, ProctorError, Unreachable
+from proctor.model import (
+    ChunkRecord,
+    ChunkState,
+    Run,
+    RunState,
+    Span,
+    Touch,
+    TouchedBooks,
+    Undone,
+    Untouched,
+)
 from proctor.ports import Clock, Store, UndoTerms
+
+T = TypeVar("T")
 
 LEASE = timedelta(seconds=30)
 """For how long a beat of a rollback keeps the run."""
@@ -43,6 +58,8 @@ class Undoer:
     clock: Clock
     pacing: Pacing
     dice: Callable[[], float]
+    touches: Sequence[Touch] = ()
+    """The tables that called services may have written to."""
     lanes: int = 2
     approved: str | None = None
     """The digest of the plan that it was approved by."""
@@ -56,6 +73,10 @@ class Undoer:
     chunks: int = 0
     lost: int = 0
     """Rows written whose before-images were pruned."""
+    untouched: Untouched = field(default_factory=Untouched)
+    """What undoing the rows of called services has come to."""
+    services: TouchedBooks = field(default_factory=TouchedBooks)
+    """What their undo journal still holds."""
 
     async def rollback(self) -> Rollback:
         """Undo every applied chunk of the run that the terms cover; the books balance.
@@ -68,6 +89,8 @@ class Undoer:
         """
         started = self.clock.monotonic()
         await refuse_if_overlaid(self.store, self.run)
+        if self.terms.touched:
+            await refuse_if_touched_since(self.store, self.run, self.touches)
         if not self.terms.dry_run:
             self.run = await self._begin()
         chunks = await self.store.chunks(self.run.id)
@@ -78,6 +101,9 @@ class Undoer:
             self.done = sum(1 for c in chunks if c.undone)
         await self._all([c for c in chunks if undoable(c)])
         interrupted = self.done < self.chunks
+        if self.terms.touched and not interrupted:
+            interrupted = not await self._untouch()
+        self.services = await leftovers(self.store, self.run, self.touches)
         self.total = await self._outcome(chunks)
         if not self.terms.dry_run:
             await (self._stopped() if interrupted else self._end())
@@ -89,6 +115,8 @@ class Undoer:
             terms=self.terms,
             pruned=self.lost,
             interrupted=interrupted,
+            untouched=self.untouched,
+            touched=self.services,
             elapsed=timedelta(seconds=self.clock.monotonic() - started),
         )
 
@@ -110,6 +138,18 @@ class Undoer:
         if self.terms.dry_run:
             return replace(self.total, left=left + self.total.left)
         return replace(settled(chunks), left=left, took=self.total.took)
+
+    async def _untouch(self) -> bool:
+        """Take back what called services wrote, newest first; whether it came to its end."""
+        units = await self.store.touched(self.run.id)
+        for unit in sorted(units, key=lambda u: u.turn, reverse=True):
+            if self.stop.level or not await self.pacing.before_write():
+                return False
+            if not unit.undone:
+                self.untouched += await self._patiently(
+                    lambda key=unit.unit: self.store.untouch(self.run, key, self.terms)  # type: ignore[misc]
+                )
+        return True
 
     @property
     def pruned(self) -> str:
@@ -154,7 +194,7 @@ class Undoer:
         )
 
     async def _end(self) -> None:
-        whole = self.terms.whole and not self.pruned
+        whole = self.terms.whole and not self.pruned and not self.services.standing
         then = RunState.ROLLED_BACK
         if not whole:
             # Only a run that had come to its end knows what it left eligible.
@@ -171,11 +211,16 @@ class Undoer:
             changed=self.total.changed,
             gone=self.total.gone,
             blocked=self.total.blocked,
+            touched_undone=self.untouched.rows,
+            touched_left=len(self.untouched.left),
         )
 
     def _wholly(self) -> str:
         """That nothing is left to undo, and how many rows it could not restore."""
         left = self.total.written - self.total.restored
+        if alone := len(self.untouched.left):
+            rows = plural(alone, "row")
+            return f"{NOT_ALL}{rows} that a called service wrote could not be taken back"
         if not left:
             return "rolled back"
         return f"{NOT_ALL}{left:,} of the {self.total.written:,} rows written were not restored"
@@ -184,7 +229,9 @@ class Undoer:
         """What a part of an undo came to, together with the parts before it."""
         rows = restored_of(await self.store.chunks(self.run.id))
         written = self.run.outcome.written
-        return f"{IN_PART}: {rows:,} of the {written:,} rows written were restored{self.pruned}"
+        touched = f", {self.services.told} were left" if self.services.standing else ""
+        said = f"{rows:,} of the {written:,} rows written were restored{self.pruned}{touched}"
+        return f"{IN_PART}: {said}"
 
     async def _all(self, chunks: Sequence[ChunkRecord]) -> None:
         """Newest first; several at once, unless the run may have written a row more than once."""
@@ -271,10 +318,15 @@ class Undoer:
             raise Shut
 
     async def _one(self, number: int) -> Undone:
+        return await self._patiently(
+            lambda: self.store.undo(self.run, number, self.terms, permit=self._permit)
+        )
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         attempt = 1
         while True:
             try:
-                return await self.store.undo(self.run, number, self.terms, permit=self._permit)
+                return await ask()
             except (EngineError, Unreachable) as error:
                 # Undoing is idempotent: after doubt it is simply asked for again.
                 step = next_step(error, attempt, self.dice())
@@ -316,24 +368,6 @@ def settled(chunks: Sequence[ChunkRecord]) -> Undone:
 def undoable(record: ChunkRecord) -> bool:
     """Whether a chunk wrote rows that are not undone yet."""
     return record.state is ChunkState.APPLIED and not record.undone and record.has_undo
-
-
-async def refuse_if_overlaid(store: Store, run: Run) -> None:
-    """Runs that overlap are undone newest first: a newer one's before-images are ours."""
-    for other in await store.runs():
-        if other.id == run.id:
-            return
-        if (
-            other.place == run.place
-            and shared_fields(run.writes, other.writes)
-            and other.outcome.written
-            and other.state is not RunState.ROLLED_BACK
-        ):
-            raise HeldError(
-                f"run {run.id} lies under a newer run on the same fields",
-                found=f"run {other.id} of {other.backfill} wrote to them since",
-                fix=f"roll back the newest first: proctor rollback {other.id}",
-            )
 
 
 async def verify_written(

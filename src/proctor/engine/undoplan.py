@@ -34,6 +34,8 @@ class UndoPlan:
     settled: int
     """Rows that the run had written."""
     counts: Mapping[str, int]
+    touched: bool = False
+    """Whether the rows that a called service wrote are among them."""
 
     @classmethod
     def of(cls, seen: Rollback) -> UndoPlan:
@@ -50,6 +52,7 @@ class UndoPlan:
             since=seen.terms.since,
             settled=run.outcome.written,
             counts={name: int(getattr(undone, name)) for name in names},
+            touched=seen.terms.touched,
         )
 
     @property
@@ -59,7 +62,10 @@ class UndoPlan:
 
     def _parts(self) -> dict[str, Any]:
         since = self.since.isoformat() if self.since else None
-        return {**asdict(self), "fills": list(self.fills), "since": since}
+        parts = {**asdict(self), "fills": list(self.fills), "since": since}
+        if not self.touched:  # as plans were written before there were such rows
+            del parts["touched"]
+        return parts
 
     def document(self) -> dict[str, Any]:
         """As the file keeps it."""
@@ -117,4 +123,10 @@ class UndoPlan:
                 found=f"{run.outcome.written:,} now, {self.settled:,} then",
                 fix=FIX,
             )
-        return replace(asked, span=self.span, since=self.since)
+        if asked.touched and not self.touched:
+            raise PlanVoid(
+                "the plan leaves the rows of the called service alone",
+                found="--touched, which its dry run was not given",
+                fix=f"leave it out, or {FIX}",
+            )
+        return replace(asked, span=self.span, since=self.since, touched=self.touched)

@@ -7,8 +7,16 @@ from dataclasses import replace
 
 from proctor.engine.show import MASK, is_hidden, shown_key
 from proctor.engine.site import Site
-from proctor.engine.snapshot import UnitsSeen
+from proctor.engine.snapshot import Snapshot, UnitsSeen
+from proctor.engine.touched import leftovers
 from proctor.model import Run, Spec, Unit, UnitState
+
+
+async def detailed(site: Site, seen: Snapshot) -> Snapshot:
+    """A run with what is kept beside its chunks: its units, and what called services wrote."""
+    spec = await site.store.spec_of(seen.run.id)
+    units = await units_seen(site, seen.run, spec)
+    return replace(seen, units=units, touched=await leftovers(site.store, seen.run, spec.touches))
 
 
 async def units_seen(site: Site, run: Run, spec: Spec) -> UnitsSeen | None:

@@ -41,6 +41,16 @@ from proctor.model.run import (
 )
 from proctor.model.service import HOLE, SAFE, ServiceSettings, address_of, names_in
 from proctor.model.spec import Column, Guard, KeyPart, Shape, Source, Span, Spec, Survey
+from proctor.model.touched import (
+    Change,
+    Touch,
+    TouchedBooks,
+    TouchedLeft,
+    TouchedTable,
+    TouchedUnit,
+    Untouched,
+    touched_books,
+)
 from proctor.model.unit import Emitted, Unit, UnitNote, UnitState
 from proctor.model.work import (
     OUTCOME_FIELDS,
@@ -70,6 +80,7 @@ __all__ = [
     "Bill",
     "Bucket",
     "Chain",
+    "Change",
     "Checked",
     "Chunk",
     "ChunkRecord",
@@ -124,11 +135,17 @@ __all__ = [
     "Spent",
     "Stock",
     "Survey",
+    "Touch",
+    "TouchedBooks",
+    "TouchedLeft",
+    "TouchedTable",
+    "TouchedUnit",
     "Tuning",
     "Undone",
     "Unit",
     "UnitNote",
     "UnitState",
+    "Untouched",
     "Usage",
     "Vendor",
     "Wait",
@@ -137,4 +154,5 @@ __all__ = [
     "canonical",
     "names_in",
     "shared_fields",
+    "touched_books",
 ]

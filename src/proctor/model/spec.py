@@ -7,6 +7,7 @@ import enum
 from dataclasses import dataclass, replace
 
 from proctor.model.key import Key, Scalar
+from proctor.model.touched import Touch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,9 @@ class Spec:
     """For a grid, whose rows are units of work: how often one is tried. 0 for any other source."""
     emits: bool = False
     """A unit gives rows of `into`, with keys of their own; their key is not the unit's."""
+    touches: tuple[Touch, ...] = ()
+    """Rows that a called service writes. Where nothing is filled beside them each row of the
+    source is a unit that emits nothing, and `into` is the first of their tables."""
     params: tuple[tuple[str, Scalar], ...] = ()
     """Named values for `:name` in `where`, `missing`, `sql` and a query, in order of name."""
 
@@ -77,13 +81,19 @@ class Spec:
         """The fills and the stamp: every field that Proctor writes, in the order of values."""
         return (*self.fills, self.stamp) if self.stamp else self.fills
 
+    @property
+    def only_touches(self) -> bool:
+        """Whether only a called service writes, and nothing is filled."""
+        return bool(self.touches) and not self.fills
+
     def chunk_rows(self, rows: int) -> int:
         """How many rows a chunk takes, of `rows` that it might.
 
         A unit of work is a chunk of its own: it is claimed, written, tried
-        again and undone by itself, and its neighbours are not done twice for its sake.
+        again and undone by itself, and its neighbours are not done twice for its sake. So is a
+        row that a service is called for: what it wrote is looked at right after its call.
         """
-        return 1 if self.attempts else rows
+        return 1 if self.attempts or self.touches else rows
 
     @property
     def written(self) -> Spec:
@@ -104,6 +114,7 @@ class Spec:
             missing=None,
             attempts=0,
             emits=False,
+            touches=(),
             params=(),
         )
 

@@ -22,9 +22,11 @@ from proctor.model import (
     Span,
     Spec,
     Survey,
+    TouchedUnit,
     Tuning,
     Undone,
     Unit,
+    Untouched,
 )
 from proctor.ports.terms import Opening, Terms, UndoTerms
 
@@ -246,6 +248,37 @@ class Undoing(Protocol):
         """Forget before- and after-images; how many rows can then no longer be undone."""
 
 
+class Touching(Protocol):
+    """Rows that a called service writes, in an undo journal of their own."""
+
+    async def note_before(self, spec: Spec, lease: Lease, page: Page, /) -> int:
+        """Keep the rows that `spec.touches` names for the page's unit as they stand now.
+
+        Committed when it returns, under the lease's fence. A unit that the run has noted already
+        keeps what was noted first: a resume calls again what may have been called before.
+        Answers how often what was written for that unit was taken back, in whatever run.
+        Raises Fenced; TargetError where the condition covers too many rows, or two of one key.
+        """
+
+    async def note_after(self, spec: Spec, lease: Lease, page: Page, /) -> int:
+        """Look at them again, and keep what differs; how many rows. Raises Fenced."""
+
+    async def touched(self, run: str, /) -> list[TouchedUnit]:
+        """What a run's services wrote, unit by unit, as they were called."""
+
+    async def untouch(self, run: Run, unit: Key, terms: UndoTerms, /) -> Untouched:
+        """Take back what services wrote for one unit, in one transaction; idempotent.
+
+        A row that was inserted is deleted if it still is what was seen after the call and nothing
+        refers to it; one that was changed gets its columns back if it still is; one that was
+        deleted is inserted if there is none of its key. What stood already as before is left as
+        it is; all else is left alone and told. As with `undo` a part keeps what it left alone.
+        """
+
+    def untouch_script(self, run: Run, /) -> AsyncIterator[str]:
+        """SQL that does the same without Proctor, with verification queries."""
+
+
 class Watching(Protocol):
     """What the target remembers of runs."""
 
@@ -278,7 +311,7 @@ class Watching(Protocol):
         """
 
 
-class Store(Surveying, Working, Undoing, Watching, Protocol):
+class Store(Surveying, Working, Undoing, Touching, Watching, Protocol):
     """The user's data, with the progress of runs on it."""
 
     async def aclose(self) -> None:

@@ -75,6 +75,8 @@ class UndoTerms:
     span: Span = field(default_factory=Span)
     since: datetime | None = None
     dry_run: bool = False
+    touched: bool = False
+    """Whether the rows that a called service wrote are to be undone, too."""
 
     @property
     def whole(self) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 from proctor.engine.snapshot import Estimate, Rollback, Snapshot, Unwritten, Verification
 from proctor.errors import ProctorError
-from proctor.model import ABSENT, Account, Outcome, Run, Undone
+from proctor.model import ABSENT, Account, Outcome, Run, TouchedBooks, Undone
 
 
 def plain(value: Any) -> Any:
@@ -97,6 +97,7 @@ def snapshot(seen: Snapshot) -> dict[str, Any]:
         "chunks_applied": seen.chunks_applied,
         "chunks_undone": seen.chunks_undone,
         "units": dict(seen.units.states) if seen.units else None,
+        "touched": touched(seen.touched),
         "chunk_rows": seen.chunk_rows,
         "workers": seen.workers,
         "throttle": [plain(s) | {"load": s.load} for s in seen.throttle],
@@ -154,6 +155,26 @@ def rollback(ended: Rollback) -> dict[str, Any]:
         "elapsed_seconds": plain(ended.elapsed),
         "keys_missed": ended.keys_missed,
         "undone": undone(ended.undone),
+        "touched": {
+            "undone": plain(ended.untouched.tables),
+            "stood_as_before": ended.untouched.back,
+            "left": plain(ended.untouched.left),
+            "not_undone": touched(ended.touched),
+        }
+        if ended.touched.names
+        else None,
+    }
+
+
+def touched(books: TouchedBooks) -> dict[str, Any] | None:
+    """Rows that called services wrote, by table; None where the backfill declares none."""
+    if not books.names:
+        return None
+    return {
+        "tables": list(books.names),
+        "rows": plain(books.tables),
+        "undone": books.undone,
+        "calls_of_unknown_end": books.unseen,
     }
 
 

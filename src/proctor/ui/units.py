@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from proctor.engine.snapshot import UnitsSeen
-from proctor.model import Unit, UnitState
+from proctor.model import TouchedBooks, Unit, UnitState
 from proctor.ui import documents, words
 
 OPEN: Final = frozenset({UnitState.RETRY, UnitState.FAILED, UnitState.PROCESSING})
@@ -26,6 +26,14 @@ def totals(seen: UnitsSeen | None) -> str:
 
 def _number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
+
+
+def touched(books: TouchedBooks) -> str:
+    """What called services wrote, by table; empty where the backfill declares no such rows."""
+    if not books.names:
+        return ""
+    said = books.told or f"nothing in {', '.join(books.names)}"
+    return words.visible(f"{said}; {books.undone:,} undone" if books.undone else said)
 
 
 def to_see(seen: UnitsSeen | None) -> list[Unit]:

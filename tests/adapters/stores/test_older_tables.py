@@ -21,6 +21,7 @@ from proctor.testing.conformance.acting import (
 )
 
 IN_SQLITE = [
+    "DROP TABLE proctor_touches",
     "DROP TABLE proctor_units",
     *(f"ALTER TABLE proctor_chunks DROP COLUMN {n}" for n in ("undo_rows", "undo_books")),
     "ALTER TABLE proctor_chunks DROP COLUMN undo_left",
@@ -28,6 +29,7 @@ IN_SQLITE = [
     "UPDATE proctor_meta SET value = '1' WHERE key = 'version'",
 ]
 IN_POSTGRES = [
+    "DROP TABLE proctor.touches",
     "DROP TABLE proctor.units",
     "ALTER TABLE proctor.chunks DROP COLUMN undo_books, DROP COLUMN undo_left",
     "ALTER TABLE proctor.runs DROP COLUMN estimated",

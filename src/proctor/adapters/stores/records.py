@@ -23,6 +23,7 @@ from proctor.model import (
     Source,
     Span,
     Spec,
+    Touch,
     Tuning,
     Undone,
 )
@@ -164,8 +165,14 @@ def spec_from_json(text: str) -> Spec:
     plain = {name: _deep_tuple(value) for name, value in raw.items() if name in known}
     plain["key"] = tuple(KeyPart(**part) for part in raw["key"])
     plain["kind"] = Source(raw["kind"])
+    plain["touches"] = tuple(map(touch_from, raw.get("touches", ())))
     plain["guard"] = Guard(raw.get("guard", Guard.ROWS))
     return Spec(**plain)
+
+
+def touch_from(raw: Mapping[str, Any]) -> Touch:
+    """A table of a called service as JSON holds it."""
+    return Touch(**{name: _deep_tuple(value) for name, value in raw.items()})
 
 
 def counts_from_json(text: str | None) -> Mapping[str, int] | None:

@@ -50,6 +50,7 @@ def _range(command: click.decorators.FC) -> click.decorators.FC:
         "proctor rollback 261122-0a1b2c3d --from 1000 --to 1999",
         "proctor rollback 261122-0a1b2c3d -e production --dry-run --out undo.json",
         "proctor rollback 261122-0a1b2c3d -e production --plan undo.json",
+        "proctor rollback 261122-0a1b2c3d --touched",
         "proctor rollback 261122-0a1b2c3d --sql undo.sql",
     ),
 )
@@ -57,6 +58,11 @@ def _range(command: click.decorators.FC) -> click.decorators.FC:
 @click.option("--dry-run", is_flag=True, help="Say what would be restored; write nothing.")
 @_range
 @click.option("--since", metavar="T", help="Only what was written at this moment or later.")
+@click.option(
+    "--touched",
+    is_flag=True,
+    help="Also the rows that called services wrote (touches=); by default they are left alone.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -87,6 +93,7 @@ def rollback(
     start: str | None,
     stop: str | None,
     since: str | None,
+    touched: bool,
     out: Path | None,
     plan: Path | None,
     sql: Path | None,
@@ -120,14 +127,10 @@ def rollback(
         part=part_of(_columns(record), None, keys, start, stop),
         since=moment(since, "--since") if since else None,
         plan=plan,
+        touched=touched,
         confirmed=dry_run
         or plan is not None
-        or _confirmed(
-            wish,
-            yes=yes,
-            what=f"Undo run {record.id} of {record.backfill}: {record.outcome.written:,} rows of "
-            f"{record.target}?",
-        ),
+        or _confirmed(wish, yes=yes, what=_what(record, touched=touched)),
     )
     done = with_app(wish, lambda app: _undo(app, record.id, options))
     if out is not None and not done.interrupted:
@@ -136,7 +139,8 @@ def rollback(
     answer(wish, documents.rollback(done), *shown(done))
     if done.interrupted:
         return 130
-    return 0 if dry_run or not (done.undone.changed or done.undone.blocked) else 1
+    alone = done.undone.changed or done.undone.blocked or done.untouched.left
+    return 0 if dry_run or not alone else 1
 
 
 @click.command(
@@ -258,6 +262,13 @@ def _confirmed(wish: Wish, *, yes: bool, what: str) -> bool:
 
 def _with_plan(wish: Wish, run: str, plan: Path) -> str:
     return pasteable(f"proctor rollback {run} --plan {shlex.quote(str(plan))}", wish.env)
+
+
+def _what(record: Run, *, touched: bool) -> str:
+    """The question that a person answers."""
+    rows = f"{record.outcome.written:,} rows of {record.target}"
+    also = ", and the rows that called services wrote" if touched else ""
+    return f"Undo run {record.id} of {record.backfill}: {rows}{also}?"
 
 
 async def _record(app: App, run: str) -> Run:

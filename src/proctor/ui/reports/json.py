@@ -33,6 +33,7 @@ def document(report: Report) -> dict[str, Any]:
         "books_balance": books.balances,
         "still_eligible": documents.plain(report.run.still_eligible),
         "units": units.document(report.units),
+        "touched": documents.touched(report.touched),
         "failures": {
             "total": report.issues_total,
             "by_reason": documents.plain(report.issues_by_reason),

@@ -24,6 +24,7 @@ def render(report: Report) -> str:
         _head(report),
         _books(report),
         _units(report),
+        _touched(report),
         _section("Warnings", _bullets(report.warnings)),
         _failures(report),
         _questions(report),
@@ -114,6 +115,18 @@ def _units(report: Report) -> str:
         ]
         body += "\n\n" + table(("Unit", "State", "Attempts", "Why"), rows)
     return _section("Units", body)
+
+
+def _touched(report: Report) -> str:
+    """Rows that called services wrote."""
+    if not report.touched.names:
+        return ""
+    rows = [
+        (cell(t.table), f"{t.inserted:,}", f"{t.changed:,}", f"{t.deleted:,}")
+        for t in report.touched.tables
+    ]
+    body = table(("Table", "Inserted", "Changed", "Deleted"), rows)
+    return _section("Rows of the called service", f"{body}\n\n{units.touched(report.touched)}.")
 
 
 def _failures(report: Report) -> str:

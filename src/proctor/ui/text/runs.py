@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -99,7 +99,8 @@ def one(seen: Snapshot) -> list[RenderableType]:
         facts(
             (
                 ("backfill", f"{run.backfill} {run.version} in {run.env}"),
-                ("fills", f"{', '.join(run.fills)} of {run.target}"),
+                ("fills", f"{', '.join(run.fills)} of {run.target}" if run.fills else ""),
+                ("touched", units.touched(seen.touched)),
                 ("covers", words.span(run.span)),
                 ("because", words.visible(run.reason)),
                 ("rows read", _of(run) + _unended(run)),
@@ -192,6 +193,7 @@ def ended(
                 ("still eligible", words.visible(words.still_eligible(run))),
                 ("units", units.states(report.units)),
                 ("they counted", units.totals(report.units)),
+                ("touched", units.touched(report.touched)),
                 (f"exit code {code}", words.visible(why)),
                 ("report", words.place(files["html"]) if "html" in files else ""),
                 ("statistics", words.place(files["json"]) if "json" in files else ""),
@@ -289,15 +291,36 @@ def rollback(done: Rollback) -> list[RenderableType]:
                 ("blocked", _blocked(done)),
                 ("keys missed", _keys_missed(done)),
                 ("undone before", _undone_before(done)),
+                *_touched(done, would),
             )
         ),
     ]
+    if done.untouched.left:
+        some = done.untouched.left[:LISTED]
+        listed = ((x.table, ",".join(map(str, x.key)) or words.key(x.unit), x.reason) for x in some)
+        lines = (tuple(map(words.visible, line)) for line in listed)
+        drawn.append(table(("touched table", "key", "left alone because"), lines))
     if undone.left:
         rows = ((words.key(i.key), words.visible(i.reason)) for i in undone.left[:LISTED])
         drawn.append(table(("key", "left alone because"), rows))
     if len(undone.left) > LISTED:
         drawn.append(Text(f"  and {len(undone.left) - LISTED:,} more; --json has all", style="dim"))
     return drawn
+
+
+def _touched(done: Rollback, would: str) -> Iterator[tuple[str, str]]:
+    """What became of the rows that called services wrote, or what becomes of them by which word."""
+    if not done.touched.names:
+        return
+    if not done.terms.touched:
+        left = units.touched(done.touched)
+        if done.touched.standing:
+            left += f" left as they are: undone by `proctor rollback {done.run.id} --touched`"
+        yield "touched", left
+        return
+    yield f"{would}touched", "; ".join(f"{t.table}: {t.told}" for t in done.untouched.tables)
+    yield "as before", words.count(done.untouched.back) if done.untouched.back else ""
+    yield "left alone", words.plural(len(done.untouched.left), "touched row")
 
 
 def moved(run: Run, hint: str) -> list[RenderableType]:

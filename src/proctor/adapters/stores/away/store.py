@@ -17,6 +17,7 @@ from proctor.adapters.stores.away.data import Data
 from proctor.adapters.stores.away.progress import Progress
 from proctor.adapters.stores.away.settling import AwayBook, Settler
 from proctor.adapters.stores.away.tables import RUNS
+from proctor.adapters.stores.away.touching import NoTouching, refused
 from proctor.errors import ConfigError, OperatorError, TargetError
 from proctor.model import (
     Applied,
@@ -87,7 +88,7 @@ async def _checked(store: AwayStore) -> Store:
     return store
 
 
-class AwayStore:
+class AwayStore(NoTouching):
     """The user's rows in one database, the progress of runs on them in the ledger's.
 
     Every write keeps its intent in the ledger first, commits in the data, and says so in the
@@ -115,6 +116,8 @@ class AwayStore:
 
     async def inspect(self, spec: Spec) -> Shape:
         """Check the spec against the schema; the plan says what this mode loses."""
+        if spec.touches:
+            raise refused(spec.backfill)
         if spec.attempts:
             raise TargetError(
                 f"{spec.backfill} is a grid, whose units are kept beside the rows that they write",

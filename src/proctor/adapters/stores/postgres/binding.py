@@ -173,7 +173,8 @@ class Binding:
         """Whether a unit has attempts left, and one that emits is not done yet."""
         if not self.units_kept:
             return "true"
-        place = {c.field.name: sql for c, (sql, _) in zip(self.key, self.parts, strict=True)}
+        shown = zip(self.key, self.parts, strict=True)
+        place = {c.field.name: c.printed(sql) for c, (sql, _) in shown}
         named = ", ".join(f"{text(axis)}, {place[axis]}" for axis, _ in axes(self.spec))
         done = "state = 'completed' OR " if self.spec.emits else ""
         return (

@@ -193,7 +193,7 @@ def _refuse_fills(binding: Binding) -> None:
             raise TargetError(f"preserve names {name}, which the table does not have")
         if name in {f.field.name for f in binding.writes}:
             raise TargetError(f"preserve names {name}, which is filled", fix="choose one")
-    if binding.apart:
+    if binding.apart and not binding.spec.only_touches:
         given = keys | {f.field.name for f in binding.writes}
         needed = [
             f.name
@@ -223,7 +223,7 @@ def _refuse_privileges(binding: Binding, role: str) -> None:
     locked = [name for name, field in written.items() if not field.writable]
     if locked:
         grants.append(f"GRANT UPDATE ({idents(locked)}) ON {target.sql} TO {to}")
-    if binding.apart and not target.insertable:
+    if binding.apart and not (target.insertable or binding.spec.only_touches):
         grants.append(f"GRANT INSERT ON {target.sql} TO {to}")
     if grants:
         raise Denied(

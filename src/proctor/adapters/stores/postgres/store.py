@@ -29,6 +29,7 @@ from proctor.adapters.stores.postgres import (
     runs,
     script,
     tables,
+    touching,
     units,
 )
 from proctor.adapters.stores.postgres.batch import batch
@@ -71,7 +72,7 @@ async def open_postgres(url: str, manners: Manners) -> PostgresStore:
     return PostgresStore(pool)
 
 
-class PostgresStore:
+class PostgresStore(touching.Touching):
     """The user's rows in Postgres, with the progress of runs in the schema `proctor` beside them.
 
     No state is kept in a session, so a pooler in transaction mode may stand between.
@@ -120,9 +121,10 @@ class PostgresStore:
         binding = await self._bound(spec, fresh=True)
         written = await self._bound(spec.written, fresh=True) if spec.emits else None
         async with self._pool.read() as work:
-            if written is not None:
+            if written is not None and not spec.only_touches:
                 inspecting.refuse_emitted(written)
-            return await inspecting.inspect(work, binding)
+            shape = await inspecting.inspect(work, binding)
+            return await touching.checked(work, spec, shape)
 
     async def survey(self, spec: Spec, span: Span, *, exact: bool = True) -> Survey:
         """How many rows there are and how many are eligible."""

@@ -71,7 +71,17 @@ CREATE TABLE proctor.units (
   PRIMARY KEY (backfill, unit));
 REVOKE ALL ON proctor.units FROM PUBLIC"""
 
-MIGRATIONS: Final = (FIRST, SECOND, THIRD)
+FOURTH: Final = """
+CREATE TABLE proctor.touches (
+  run text NOT NULL, unit text NOT NULL, backfill text NOT NULL, noted timestamptz NOT NULL,
+  seen timestamptz, books text NOT NULL DEFAULT '[]', undone boolean NOT NULL DEFAULT false,
+  before bytea, after bytea, PRIMARY KEY (run, unit));
+ALTER TABLE proctor.touches ALTER COLUMN before SET STORAGE EXTERNAL,
+  ALTER COLUMN after SET STORAGE EXTERNAL;
+CREATE INDEX touches_unit ON proctor.touches (backfill, unit) WHERE undone;
+REVOKE ALL ON proctor.touches FROM PUBLIC"""
+
+MIGRATIONS: Final = (FIRST, SECOND, THIRD, FOURTH)
 """Each brings the tables from the version that is its position to the next; only ever added to."""
 VERSION: Final = len(MIGRATIONS)
 

@@ -144,12 +144,13 @@ class Units(Beside):
         if not self.binding.spec.emits or found.undoable is None:
             return found
         unit = await unit_of_chunk(work, run, number)
-        if not await self._covers(work, unit):
+        if not await self.covers(work, unit):
             return Kept()
         later = await self._later(work, run, number)
         return replace(found, after=None, upto=None, one=True, later=later)
 
-    async def _covers(self, work: Transaction, unit: Key) -> bool:
+    async def covers(self, work: Transaction, unit: Key) -> bool:
+        """Whether the span covers a unit."""
         if self.span.whole:
             return True
         if self.span.keys and unit not in self.span.keys:

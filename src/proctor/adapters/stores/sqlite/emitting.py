@@ -53,7 +53,9 @@ def _apply(
             values=[],
         )
         rows = 0
-        if unit.keys:
+        if unit.keys and spec.only_touches:  # nothing of ours is written: its service did that
+            unit.refuse({0: ""}, Bucket.UNCHANGED)
+        elif unit.keys:
             rows = _emit(unit, framed(session, connection, spec.written), settled.emitted[0])
         applied = close_books(
             unit,

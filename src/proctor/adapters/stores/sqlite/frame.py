@@ -201,7 +201,8 @@ def frame_of(connection: sqlite3.Connection, spec: Spec) -> Frame:
     target = catalog.table(connection, spec.into, role="target table") if spec.into else source
     if target is None:
         raise TargetError("a query cannot be filled", fix="name the table to fill with into=")
-    if spec.into and source is not None and target.name == source.name:
+    apart = spec.into and not spec.only_touches
+    if apart and source is not None and target.name == source.name:
         raise TargetError(
             f"into names the source itself, {target.name}", fix="leave into= out to fill its rows"
         )

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-from proctor.adapters.stores.sqlite import catalog, tables
+from proctor.adapters.stores.sqlite import catalog, tables, touching
 from proctor.adapters.stores.sqlite.aggregate import expressions
 from proctor.adapters.stores.sqlite.catalog import Table, ident
 from proctor.adapters.stores.sqlite.frame import Frame
@@ -36,6 +36,7 @@ def inspect(session: Session, spec: Spec) -> Shape:
             raise TargetError("a parameter cannot be bound", found=str(error)) from error
         _check_fills(frame)
         _check_sql(connection, frame)
+        touching.check(connection, spec)
         _check_key(connection, frame)
         tables.ready(connection)
         place = f"sqlite:{session.path.resolve()}#{frame.target.name}"
@@ -219,6 +220,8 @@ def _digest(connection: sqlite3.Connection, frame: Frame) -> str:
         for name in catalog.tables_of(connection, query, frame.values):
             if not name.startswith(catalog.OWN_PREFIX):
                 parts[name] = _schema(connection, name)
+    for touch in frame.spec.touches:
+        parts.setdefault(touch.table, catalog.table(connection, touch.table).digest)
     text = "\n".join(f"{n} {d}" for n, d in sorted(parts.items()))
     return hashlib.sha256(text.encode()).hexdigest()
 

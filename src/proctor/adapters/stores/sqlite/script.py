@@ -85,7 +85,7 @@ def _where(connection: sqlite3.Connection, frame: Frame, key: Key) -> str:
     )
 
 
-def _is(connection: sqlite3.Connection, column: str, value: Any) -> str:
+def exactly(connection: sqlite3.Connection, column: str, value: Any) -> str:
     """A comparison by type and bytes, whatever the column's collation and affinity."""
     if value is None:
         return f"{column} IS NULL"
@@ -106,7 +106,7 @@ def _holds(connection: sqlite3.Connection, frame: Frame, journal: Undo, i: int) 
         if fill.path:
             parts.append(_holds_path(connection, column, fill, after[i]))
         else:
-            parts.append(_is(connection, column, value_of(after[i])))
+            parts.append(exactly(connection, column, value_of(after[i])))
     return " AND ".join(parts)
 
 
@@ -135,7 +135,7 @@ def _updates(
     for name in nested:
         original, wrote = _document(frame, journal, name, i)
         whole.append(f"{ident(name)} = {literal(connection, bindable(original))}")
-        untouched.append(_is(connection, ident(name), wrote))
+        untouched.append(exactly(connection, ident(name), wrote))
         paths.append(f"{ident(name)} = {_path_back(connection, frame, journal, name, i)}")
     as_written = " AND ".join(untouched)
     yield (
@@ -175,7 +175,7 @@ def _path_back(
 def _delete(connection: sqlite3.Connection, frame: Frame, journal: Undo, n: int, where: str) -> str:
     """Delete an inserted row that is still all ours and that nothing refers to."""
     every = [
-        _is(connection, ident(name), value_of(column[n]))
+        exactly(connection, ident(name), value_of(column[n]))
         for name, column in zip(journal.columns, journal.whole, strict=True)
     ]
     free = [

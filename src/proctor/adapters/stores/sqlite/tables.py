@@ -77,6 +77,14 @@ STEPS: Final = (
         PRIMARY KEY (backfill, unit)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE proctor_touches (
+        run TEXT NOT NULL, unit TEXT NOT NULL, backfill TEXT NOT NULL, noted TEXT NOT NULL,
+        seen TEXT, books TEXT NOT NULL DEFAULT '[]', undone INTEGER NOT NULL DEFAULT 0,
+        before BLOB, after BLOB, PRIMARY KEY (run, unit)
+    );
+    CREATE INDEX proctor_touches_unit ON proctor_touches (backfill, unit) WHERE undone;
+    """,
 )
 """Every version's step from the one before it; a step that was released is never changed."""
 

@@ -165,10 +165,10 @@ def _chosen(
     if spec.emits:
         unit = units.unit_of_chunk(connection, kept.run, kept.number)
         positions = list(range(len(journal.keys)))
-        positions = positions if any(True for _ in _covered(frame, [unit], terms.span)) else []
+        positions = positions if any(True for _ in covered(frame, [unit], terms.span)) else []
         frame = framed(session, connection, spec.written).frame
     else:
-        positions = list(_covered(frame, journal.keys, terms.span))
+        positions = list(covered(frame, journal.keys, terms.span))
     if not positions:
         return None
     return standing(
@@ -182,7 +182,8 @@ def _existing(found: Standing) -> list[int]:
     return [i for i in found.same if i not in inserted]
 
 
-def _covered(frame: Frame, keys: Sequence[Key], span: Span) -> Iterator[int]:
+def covered(frame: Frame, keys: Sequence[Key], span: Span) -> Iterator[int]:
+    """The positions of the keys that a span covers."""
     wanted = {ranks(frame.key, k) for k in span.keys}
     for i, key in enumerate(keys):
         if wanted and ranks(frame.key, key) not in wanted:

@@ -136,7 +136,12 @@ def take_back(
     if spec.emits:
         keys = [unit_of_chunk(connection, run, number)]
     for key in keys:
-        _back(connection, spec, run, "AND unit = ?", (unitbook.name_of(spec, key),))
+        unit_back(connection, spec, run, key)
+
+
+def unit_back(connection: sqlite3.Connection, spec: Spec, run: str, key: Key) -> None:
+    """One unit stands as it did before the run."""
+    _back(connection, spec, run, "AND unit = ?", (unitbook.name_of(spec, key),))
 
 
 def take_all_back(connection: sqlite3.Connection, spec: Spec, run: str) -> None:
