@@ -84,6 +84,8 @@ def serving(application):
     """Its address."""
 
     class Answers(BaseHTTPRequestHandler):
+        wbufsize = -1  # one packet a reply
+
         def do_POST(self):
             key = self.headers.get("idempotency-key", "")
             status, body = application.answer(int(self.path.rpartition("/")[2]), key)

@@ -92,7 +92,7 @@ async def rehearse(
         counts={k: v for k, v in counts.items() if v},
         per_row=None if tried.unasked or (paid and paid.providers) else tried.per_row,
         existing=existing,
-        warnings=(*_short(found), *_unpaid(tried), *_bounds(paid)),
+        warnings=(*_short(found), *_unpaid(tried, spec), *_bounds(paid)),
         unasked=len(tried.unasked),
         paid=paid,
         checks=checked,
@@ -157,9 +157,12 @@ def answered(page: Page, tried: Rehearsed) -> tuple[Page, list[Answered]]:
     return known, kept(tried.answers)
 
 
-def _unpaid(tried: Rehearsed) -> Iterator[str]:
+def _unpaid(tried: Rehearsed, spec: Spec) -> Iterator[str]:
     """That rows are missing, for nobody said that their answers may be paid."""
-    if tried.unasked:
+    if tried.unasked and spec.touches:
+        rows = plural(len(tried.unasked), "row")
+        yield f"{rows} could not be shown: the function calls a service, which only a run does"
+    elif tried.unasked:
         rows = plural(len(tried.unasked), "row")
         yield (
             f"{rows} could not be shown: the function asks a provider, and no paid call is made "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,11 @@ def count(number: int | None, *, estimated: bool = False) -> str:
     if number is None:
         return UNKNOWN
     return f"~{number:,}" if estimated else f"{number:,}"
+
+
+def filled(fills: Sequence[str], target: str) -> str:
+    """What is filled of which table; empty where only called services write."""
+    return f"{', '.join(fills)} of {target}" if fills else ""
 
 
 def among(read: int, expected: int | None, *, estimated: bool = False) -> str:

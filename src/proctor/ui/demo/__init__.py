@@ -15,7 +15,7 @@ from proctor.errors import UsageError
 if TYPE_CHECKING:
     from proctor.ui.options import Wish
 
-SCENARIOS: Final = ("wardrobe", "songs", "jobs", "books")
+SCENARIOS: Final = ("wardrobe", "songs", "jobs", "books", "sessions")
 
 
 def main(wish: Wish, name: str | None, folder: Path | None = None) -> int:

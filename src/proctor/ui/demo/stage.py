@@ -26,7 +26,7 @@ from rich.text import Text
 from proctor.config import Config
 from proctor.engine.snapshot import Snapshot
 from proctor.errors import ProctorError, UsageError
-from proctor.model import Bucket, Outcome, Run
+from proctor.model import Bucket, Outcome, Run, RunState
 
 LOOK_EVERY: Final = 0.02
 """Seconds between two looks at the run that is to be killed."""
@@ -216,6 +216,11 @@ def record(stage: Stage, run: str) -> Run:
     return seen(stage, run)[0].run
 
 
+def latest(stage: Stage, backfill: str) -> Run:
+    """The newest run of a backfill."""
+    return next(one.run for one in seen(stage) if one.run.backfill == backfill)
+
+
 def seen(stage: Stage, run: str | None = None) -> list[Snapshot]:
     """One run or all of them, newest first, with their bills."""
     return asyncio.run(_seen(stage, run))
@@ -246,7 +251,8 @@ async def _seen_half_way(stage: Stage, process: subprocess.Popen[bytes]) -> Snap
     async with app.open(_config(stage)) as opened:
         while process.poll() is None and monotonic() < until:
             for seen in await opened.status():
-                if seen.run.outcome.read >= KILL_AT * (seen.run.expected or sys.maxsize):
+                far = seen.run.outcome.read >= KILL_AT * (seen.run.expected or sys.maxsize)
+                if far and seen.run.state is RunState.RUNNING:
                     return seen
             await asyncio.sleep(LOOK_EVERY)
     process.kill()

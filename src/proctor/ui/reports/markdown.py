@@ -70,7 +70,10 @@ def _head(report: Report) -> str:
         ("Run", f"`{run.id}`"),
         ("State", state + (f" ({cell(run.reason)})" if run.reason else "")),
         ("Environment", cell(run.env)),
-        ("Target", f"{cell(run.target)}: {cell(', '.join(run.fills))}"),
+        (
+            "Target",
+            f"{cell(run.target)}: {cell(', '.join(run.fills) or 'written by called services')}",
+        ),
         ("Rows", cell(words.span(run.span))),
         ("Started", words.moment(run.started)),
         ("Ended", words.moment(run.ended)),

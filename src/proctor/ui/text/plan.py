@@ -45,7 +45,7 @@ def plan(forecast: Plan) -> list[RenderableType]:
         facts(
             (
                 ("made", words.moment(forecast.made)),
-                ("fills", f"{', '.join(forecast.fills)} of {forecast.target}"),
+                ("fills", words.filled(forecast.fills, forecast.target)),
                 ("reads", words.visible(forecast.source)),
                 ("database", _database(forecast)),
                 ("parameters", ", ".join(f"{k}={v}" for k, v in forecast.params.items())),

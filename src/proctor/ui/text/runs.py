@@ -99,7 +99,7 @@ def one(seen: Snapshot) -> list[RenderableType]:
         facts(
             (
                 ("backfill", f"{run.backfill} {run.version} in {run.env}"),
-                ("fills", f"{', '.join(run.fills)} of {run.target}" if run.fills else ""),
+                ("fills", words.filled(run.fills, run.target)),
                 ("touched", units.touched(seen.touched)),
                 ("covers", words.span(run.span)),
                 ("because", words.visible(run.reason)),
@@ -284,10 +284,7 @@ def rollback(done: Rollback) -> list[RenderableType]:
         ),
         facts(
             (
-                ("written", words.count(undone.written) + chunks),
-                (f"{would}restored", words.count(undone.restored)),
-                ("left alone", f"{undone.changed:,} changed by somebody else since"),
-                ("gone", words.count(undone.gone)),
+                *(_restored(done, would, chunks) if done.run.fills else ()),
                 ("blocked", _blocked(done)),
                 ("keys missed", _keys_missed(done)),
                 ("undone before", _undone_before(done)),
@@ -306,6 +303,15 @@ def rollback(done: Rollback) -> list[RenderableType]:
     if len(undone.left) > LISTED:
         drawn.append(Text(f"  and {len(undone.left) - LISTED:,} more; --json has all", style="dim"))
     return drawn
+
+
+def _restored(done: Rollback, would: str, chunks: str) -> Iterator[tuple[str, str]]:
+    """What became of the fields that the run wrote."""
+    undone = done.undone
+    yield "written", words.count(undone.written) + chunks
+    yield f"{would}restored", words.count(undone.restored)
+    yield "left alone", f"{undone.changed:,} changed by somebody else since"
+    yield "gone", words.count(undone.gone)
 
 
 def _touched(done: Rollback, would: str) -> Iterator[tuple[str, str]]:
