@@ -23,13 +23,7 @@ from proctor.engine.part import Part, resolve
 from proctor.engine.plan import approve, make_plan
 from proctor.engine.rehearse import Wanted, rehearse
 from proctor.engine.run import Ended, Worker
-from proctor.engine.show import (
-    in_key_order,
-    shown_key,
-    shown_run,
-    shown_span,
-    shown_undone,
-)
+from proctor.engine.show import in_key_order, shown_key, shown_run, shown_span, shown_undone
 from proctor.engine.site import Site, as_it_is, dice, own
 from proctor.engine.snapshot import (
     DryRun,
