@@ -101,7 +101,8 @@ async def units_of(library, run):
 async def test_a_run_does_each_unit_once_and_says_how_each_ended(library):
     """P1: the books count units; failed and refused ones wait for the next run, and are listed."""
     run = await library.run()
-    assert library.asked == [f"{y}-{m}" for y in (2021, 2020) for m in (3, 2, 1)]
+    # In this order they are begun, but two that are begun together may write in another.
+    assert sorted(library.asked) == [f"{y}-{m}" for y in (2020, 2021) for m in (1, 2, 3)]
     assert run.outcome.as_dict() | {"read": 6, "written": 4, "refused": 1, "failed": 1} == (
         run.outcome.as_dict()
     )
