@@ -10,7 +10,7 @@ import pytest
 
 from proctor import backfill
 from proctor.config import load
-from proctor.config.paid import PriceDraft, ProviderDraft
+from proctor.config.paid import BatchDraft, PriceDraft, ProviderDraft
 from proctor.config.schema import (
     AnswersDraft,
     Draft,
@@ -34,6 +34,7 @@ TABLES = {
     "`[window]`": Window,
     "`[answers]`": AnswersDraft,
     "`[providers.NAME]`": ProviderDraft,
+    "`batch`": BatchDraft,
     "`price`": PriceDraft,
     "`[providers.NAME]` with a `url`": ServiceDraft,
 }

@@ -16,16 +16,17 @@ from proctor.authoring import Backfill
 from proctor.config import Config, Services, Setups
 from proctor.engine.answers import Answers
 from proctor.engine.asker import Asker
-from proctor.engine.billing import Tell
+from proctor.engine.billing import Tell, TellBatch
 from proctor.engine.desk import Desk
 from proctor.engine.sampling import Sampler
 from proctor.engine.site import dice, holder, is_dead, new_id
 from proctor.engine.trips import Trips
 from proctor.errors import ProctorError
 from proctor.model import Account, Ask, Limits, Price, ProviderSeen, Reply, Spending
-from proctor.ports import Asking, Clock, Provider, Purse
+from proctor.ports import Asking, BatchProvider, Clock, Provider, Purse
 
 if TYPE_CHECKING:
+    from proctor.adapters.providers.batches import VendorBatches
     from proctor.adapters.providers.local import LocalProvider
 
 AT_ONCE: Final = 256
@@ -46,6 +47,7 @@ class Late:
     opened: Provider | None = None
     local: LocalProvider | None = None
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    batches: VendorBatches | None = None
 
     def open(self) -> Provider:
         """The provider; ConfigError or ProviderRefused where it cannot be asked."""
@@ -65,6 +67,16 @@ class Late:
         async with self.opening:
             if self.opened is None:
                 await asyncio.to_thread(self.open)
+
+    def open_batches(self) -> BatchProvider:
+        """Its vendor's batch calls; raises as `open` does."""
+        if self.batches is None:
+            from proctor.adapters.providers import open_batches
+
+            setup = self.setups[self.name]
+            key = None if setup.key is None else setup.key.reveal()
+            self.batches = open_batches(setup.settings, key)
+        return self.batches
 
     async def call(self, ask: Ask) -> Reply:
         """See the port."""
@@ -98,8 +110,9 @@ class Late:
 
     async def aclose(self) -> None:
         """See the port."""
-        if self.opened is not None:
-            await self.opened.aclose()
+        for one in (self.opened, self.batches):
+            if one is not None:
+                await one.aclose()
 
 
 @dataclass(slots=True)
@@ -115,7 +128,12 @@ class Desks(Mapping[str, Desk]):
         if name not in self.made and name in self.services:
             self.made[name] = service_desk(self.services, name)
         if name not in self.made:
-            from proctor.adapters.providers import most_input, most_tokens, sends_dimensions
+            from proctor.adapters.providers import (
+                list_batch_price,
+                most_input,
+                most_tokens,
+                sends_dimensions,
+            )
 
             settings, late = self.setups.settings(name), Late(self.setups, name)
             self.made[name] = Desk(
@@ -131,6 +149,9 @@ class Desks(Mapping[str, Desk]):
                 resets_at=settings.limits.resets_at,
                 most_tokens=most_tokens(settings),
                 fallback=self.setups.terms(name).fallback,
+                batch=settings.batch,
+                batches=late.open_batches,
+                batch_list=lambda: list_batch_price(settings),
             )
         return self.made[name]
 
@@ -154,6 +175,7 @@ class Counter:
     limits_clock: Clock | None = None
     """What limits go by; None for the ledger's own time."""
     tell: Tell = lambda _near, _run: None
+    tell_batch: TellBatch = lambda _batch, _settled: None
     answers: Answers | None = None
     opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     stops: list[Callable[[], int]] = field(default_factory=list)
@@ -200,6 +222,7 @@ class Counter:
         await answers.note()
         bills = await answers.purse.bills(runs)
         spent = {one.provider: one for one in await answers.purse.spending()} if bills else {}
+        batches = await answers.purse.batches(runs=runs) if any(b.flying for b in bills) else ()
         found: dict[str, list[Account]] = {}
         for bill in bills:
             name = bill.provider
@@ -209,6 +232,9 @@ class Counter:
                 bill=bill,
                 spent=spent.get(name, Spending(provider=name)),
                 limits=self._limits.get(name, Limits()),
+                open=tuple(
+                    one.said for one in batches if (one.run, one.provider) == (bill.run, name)
+                ),
             )
             found.setdefault(bill.run, []).append(account)
         return found
@@ -250,6 +276,7 @@ class Counter:
                     services=frozenset(services),
                     first=setups.first,
                     tell=self.tell,
+                    tell_batch=self.tell_batch,
                 )
         return self.answers
 

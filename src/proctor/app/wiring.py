@@ -21,7 +21,7 @@ from proctor.authoring import Watch
 from proctor.config import Config, Env, UserSignal
 from proctor.core.keeping import Keep
 from proctor.core.windows import parse_window
-from proctor.engine.billing import tells
+from proctor.engine.billing import tells, tells_batches
 from proctor.engine.events import Events
 from proctor.engine.site import Settings, Site, Source, Told
 from proctor.errors import ConfigError
@@ -63,6 +63,7 @@ async def open_app(
             clock=clock,
             limits_clock=limits_clock or given,
             tell=tells(events),
+            tell_batch=tells_batches(events),
         )
         stack.push_async_callback(counter.aclose)
         site = Site(

@@ -6,18 +6,18 @@ import re
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, Final, Self, TypeAlias, cast, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from proctor.config.document import Document, Place
+from proctor.config.priced import BatchDraft, Count, Money, PriceDraft, Section, batch_said
 from proctor.config.secret import Secret
 from proctor.errors import ConfigError
-from proctor.model import Limits, Price, ProviderSettings, Vendor
+from proctor.model import Limits, ProviderSettings, Vendor
 
 KEYS: Final[Mapping[str, str]] = {
     "openai": "OPENAI_API_KEY",
@@ -71,19 +71,6 @@ def _is_zone(name: str) -> bool:
         return False
 
 
-def _money(value: object) -> object:
-    # A bool is an int to Python; a float is taken as it is written, not as it is stored.
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        try:
-            amount = Decimal(str(value))
-        except InvalidOperation:
-            amount = Decimal("NaN")
-        # Beyond that no sum is exact, and one as it is written would fill pages.
-        if amount.is_finite() and amount.adjusted() < 12 and int(amount.as_tuple().exponent) > -18:
-            return amount
-    raise ValueError("write US dollars as a number or in quotes: 1.50 or '1.50'")
-
-
 def check_spelling(url: str) -> None:
     """ValueError for what no address can have: the HTTP library would tell it of every row."""
     if any(c.isspace() or not c.isprintable() for c in url):
@@ -103,24 +90,7 @@ def _address(url: str) -> str:
     return url
 
 
-Money: TypeAlias = Annotated[Decimal, BeforeValidator(_money)]
-Count: TypeAlias = Annotated[int, Field(gt=0, le=10**12)]
 Name: TypeAlias = Annotated[str, Field(min_length=1)]
-
-
-class Section(BaseModel):
-    """One table of a provider: nothing unknown, nothing converted, no value shown."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
-
-
-class PriceDraft(Section):
-    """`price = {…}`: US dollars for a million tokens, and for a request besides."""
-
-    input: Annotated[Money, Field(ge=0)]
-    output: Annotated[Money, Field(ge=0)] = Decimal(0)
-    cached: Annotated[Money, Field(ge=0)] | None = None
-    request: Annotated[Money, Field(ge=0)] = Decimal(0)
 
 
 class ProviderDraft(Section):
@@ -141,6 +111,7 @@ class ProviderDraft(Section):
     fallback: Annotated[tuple[Name, ...], Field(strict=False)] = ()
     dimensions: Count | None = None
     max_input: Count | None = None
+    batch: Annotated[BatchDraft | None, BeforeValidator(batch_said)] = None
 
     @model_validator(mode="after")
     def _enough_tokens(self) -> Self:
@@ -246,10 +217,11 @@ class Setups(Mapping[str, ProviderSetup]):
             key_env=key_env(draft),
             timeout_s=draft.timeout_s,
             max_tokens=draft.max_tokens,
-            price=_price(draft.price),
+            price=None if draft.price is None else draft.price.of(),
             limits=_limits(draft),
             dimensions=draft.dimensions,
             max_input=draft.max_input,
+            batch=None if draft.batch is None else draft.batch.terms,
         )
 
     def __iter__(self) -> Iterator[str]:
@@ -351,22 +323,9 @@ def _limits(draft: ProviderDraft) -> Limits:
     )
 
 
-def _price(draft: PriceDraft | None) -> Price | None:
-    return (
-        None
-        if draft is None
-        else Price(
-            input_per_million=draft.input,
-            output_per_million=draft.output,
-            cached_per_million=draft.cached,
-            per_request=draft.request,
-            source="proctor.toml",
-        )
-    )
-
-
 __all__ = [
     "ONLY_OUTSIDE",
+    "BatchDraft",
     "Count",
     "Money",
     "PriceDraft",

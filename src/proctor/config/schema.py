@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from proctor.config.paid import PriceDraft, ProviderDraft
+from proctor.config.paid import BatchDraft, PriceDraft, ProviderDraft
 from proctor.config.service import AnyDraft, ServiceDraft, ServicePrice
 
 _WINDOW: Final = re.compile(r"(?:.+ )?\d\d:\d\d-\d\d:\d\d(?: .+)?")
@@ -175,6 +175,7 @@ _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "run": RunDefaults,
     "answers": AnswersDraft,
     "price": PriceDraft,
+    "batch": BatchDraft,
 }
 
 

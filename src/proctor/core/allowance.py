@@ -19,6 +19,8 @@ from proctor.model import Hints, Hold, Limits, Spending, Spent, Wait
 
 HOLD_FOR: Final = timedelta(minutes=10)
 """After this a call that nobody settled is taken for dead: it is not in flight any more."""
+BATCH_FOR: Final = timedelta(days=30)
+"""After this a batch call that nobody settled is forgotten, as its vendor has forgotten it."""
 WINDOW: Final = 61.25
 """Seconds that a minute's limit counts over: at the provider one call arrives up to a second
 later after its grant than another, and what we count by is rounded to quarters of a second."""
@@ -72,11 +74,46 @@ def admit(
     return state, Taken(quarter=quarter, expires=expires, tokens=hold.tokens, usd=hold.usd)
 
 
+def admit_batch(
+    state: State, limits: Limits, hold: Hold, now: datetime
+) -> tuple[State, Taken | Wait | Spent]:
+    """Whether a batch call may be made now: vendors count them apart, so only money decides.
+
+    It is held until somebody settles it: a batch lives on at the vendor without any process.
+    """
+    if not hold.usd.is_finite() or hold.usd < 0:
+        raise ValueError("a hold is 0 or more, and finite")
+    state = _moved(state, limits, now)
+    budget = limits.budget_usd
+    if budget is not None and _with_held(state, hold) > budget:
+        never = EXACT.add(state.spent, hold.usd) > budget or not (state.flying or state.batches)
+        if never:
+            return state, Spent(reason=_of_budget(state, hold, budget))
+        reason = "calls in flight hold the rest of the budget"
+        return state, Wait(seconds=POLL, reason=reason, for_others=True)
+    state = replace(
+        state,
+        calls=state.calls + 1,
+        batches=state.batches + 1,
+        held=EXACT.add(state.held, hold.usd),
+    )
+    expires = math.ceil(state.at + BATCH_FOR.total_seconds())
+    return state, Taken(quarter=0, expires=expires, tokens=0, usd=hold.usd)
+
+
 def settled(
     state: State, limits: Limits, taken: Taken, *, tokens: int, cost: Decimal, now: datetime
 ) -> State:
     """The state when a call has ended: what it really took stands for what was held for it."""
     state = _moved(state, limits, now)
+    if taken.of_batch:
+        return replace(
+            state,
+            batches=max(0, state.batches - 1),
+            tokens=state.tokens + tokens,
+            spent=EXACT.add(state.spent, cost),
+            held=max(EXACT.subtract(state.held, taken.usd), ZERO),
+        )
     more = tokens - taken.tokens
     return replace(
         state,
@@ -337,6 +374,7 @@ __all__ = [
     "Taken",
     "abandoned",
     "admit",
+    "admit_batch",
     "hinted",
     "limited",
     "neared",

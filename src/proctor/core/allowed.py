@@ -37,6 +37,11 @@ class Taken:
     tokens: int
     usd: Decimal
 
+    @property
+    def of_batch(self) -> bool:
+        """Whether it is a batch call: no minute counts those, so it stands in no quarter."""
+        return self.quarter == 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
@@ -67,6 +72,8 @@ class State:
     rest_until: float = 0.0
     strikes: int = 0
     """Cuts without a good reply in between."""
+    batches: int = 0
+    """Batch calls that are not settled: what they hold may come free yet."""
 
     def text(self) -> str:
         """As it is kept: JSON, money as text."""

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 from proctor.authoring import Unanswered
 from proctor.core.retry import Do, next_step
-from proctor.engine.billing import Notes, Tell
+from proctor.engine.batching import Batching
+from proctor.engine.billing import Notes, Tell, TellBatch
 from proctor.engine.desk import Desk
 from proctor.engine.elsewhere import Elsewheres, Theirs, Tries
 from proctor.engine.questions import Split, Unpaid
 from proctor.engine.stopping import AskedToStop, ending_of, for_today, gave_up, heard, spent, told
 from proctor.engine.trips import Trips
 from proctor.engine.waits import Waits
+from proctor.engine.ways import pay
 from proctor.errors import (
     EngineError,
     Limited,
@@ -83,6 +85,9 @@ class Answers:
     waits: Waits = field(default_factory=Waits)
     notes: Notes = field(default_factory=Notes)
     tell: Tell = lambda _near, _run: None
+    tell_batch: TellBatch = lambda _batch, _settled: None
+    batchings: dict[str, Batching] = field(default_factory=dict)
+    """The ways into batch calls, by provider."""
     looks: Trips[str, Answer | None] = field(init=False)
     reservations: Trips[Want, Word] = field(init=False)
     settlements: Trips[Settlement, None] = field(init=False)
@@ -173,7 +178,7 @@ class Answers:
     async def _settled(self, asks: Sequence[Ask], who: Asker) -> None:
         tries = Tries()
         await Elsewheres(
-            pay=lambda asks: self.pay(asks, who, tries),
+            pay=lambda asks: pay(self, asks, who, tries),
             wait=lambda seconds: self.wait(seconds, who),
             unanswered=lambda asks: self._unanswered(asks, who),
             landed=self.land,

@@ -19,6 +19,7 @@ from proctor.engine.questions import NoPart, Unpaid, chat_ask
 from proctor.engine.rowcalls import Call
 from proctor.engine.serving import ask_of, value_of
 from proctor.engine.whose import CALLED
+from proctor.errors import ProctorError
 from proctor.model import Answer, Ask, Kind, Place, Reparse, Reply
 from proctor.ports import TooLong
 
@@ -40,6 +41,8 @@ class Asker:
     """Whether calls may be made; else only answers that are kept are given, or Unpaid raised."""
     heard: Callable[[Answer], None] = lambda _answer: None
     """Told of every answer, kept or new."""
+    batching: bool = False
+    """Whether its questions may wait in batch calls, where their provider has them."""
     anew: bool = False
     """Whether what another run got a reply of no use to is asked once more."""
     again: int = 0
@@ -189,7 +192,22 @@ class Asker:
 
     def waits(self) -> str:
         """See the port."""
-        return self.answers.waits.told(self.answers.clock.monotonic())
+        waits = self.answers.waits.told(self.answers.clock.monotonic())
+        batches = [one.batched.said() for one in self.answers.batchings.values() if one.busy]
+        return waits or "; ".join(filter(None, batches))
+
+    def in_batch(self) -> bool:
+        """Whether somebody waits for answers out of a batch call."""
+        return any(one.busy for one in self.answers.batchings.values())
+
+    def together(self) -> int:
+        """Questions that may wait at once in a batch call, by whichever provider takes the most."""
+        found = [0]
+        for name in self.answers.desks:
+            with contextlib.suppress(ProctorError):  # said where it is asked
+                batch = self.answers.desks[name].batch
+                found.append(batch.requests if batch is not None else 0)
+        return max(found)
 
     async def http(self, provider: str | None, values: Mapping[str, Any]) -> Any:
         """See the port."""

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from proctor.engine.events import Events
-from proctor.model import Bill, Neared
+from proctor.model import BatchCall, Bill, Ending, Neared
+from proctor.ports import Settlement
 
 Tell: TypeAlias = Callable[[Neared, str], None]
 """Told that four fifths of a limit are used, and by which run."""
+TellBatch: TypeAlias = Callable[[BatchCall, Settlement | None], None]
+"""Told that a vendor works on a batch call, and how that ended."""
 
 
 @dataclass(slots=True)
@@ -55,4 +58,33 @@ def tells(events: Events) -> Tell:
     return tell
 
 
-__all__ = ["Notes", "Tell", "tells"]
+def tells_batches(events: Events) -> TellBatch:
+    """What puts batch calls on record."""
+
+    def tell(batch: BatchCall, settled: Settlement | None) -> None:
+        note = batch.note
+        if settled is None:
+            events.emit(
+                "batch.submitted",
+                batch.run,
+                provider=batch.provider,
+                batch=batch.id,
+                questions=note.questions,
+                held_usd=str(batch.usd),
+            )
+            return
+        events.emit(
+            "batch.ended",
+            batch.run,
+            provider=batch.provider,
+            batch=batch.id,
+            questions=note.questions,
+            answered=len(settled.replies),
+            usd=str(settled.cost),
+            how=("settled" if settled.ended is Ending.ANSWERED else settled.ended.value),
+        )
+
+    return tell
+
+
+__all__ = ["Notes", "Tell", "TellBatch", "tells", "tells_batches"]

@@ -137,7 +137,7 @@ async def _flown(
                     raise ended_the_process(backfill, left) from None
                 answers[number] = given
 
-    lanes = min(backfill.concurrency, len(spans))
+    lanes = min((seats and seats.each) or backfill.concurrency, len(spans))
     try:
         async with asyncio.TaskGroup() as tasks:
             for _ in range(lanes):

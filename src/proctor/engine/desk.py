@@ -14,8 +14,8 @@ from proctor.core.tokens import Gauge
 from proctor.core.vectors import fault
 from proctor.engine.trips import Trips
 from proctor.errors import OutOfQuota, ProviderRefused
-from proctor.model import Answer, Ask, Kind, Price, Reply, ServiceSettings, canonical
-from proctor.ports import Clock, Provider
+from proctor.model import Answer, Ask, BatchTerms, Kind, Price, Reply, ServiceSettings, canonical
+from proctor.ports import BatchProvider, Clock, Provider
 
 E = TypeVar("E", bound=Exception)
 
@@ -63,6 +63,12 @@ class Desk:
     line: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IN_FRONT))
     fallback: tuple[str, ...] = ()
     """Who is asked where this one cannot answer."""
+    batch: BatchTerms | None = None
+    """How its questions go into batch calls; None where each is asked by itself."""
+    batches: Callable[[], BatchProvider] | None = None
+    """Opens the way to its vendor's batch calls, also to those of before."""
+    batch_list: Callable[[], Price | None] = lambda: None
+    """What batch calls cost."""
     out: ProviderRefused | OutOfQuota | None = None
     """Why it could not be asked when it was last tried; None again when it has answered."""
     out_until: float = 0.0
@@ -140,6 +146,28 @@ class Desk:
             return await self.provider.call_many(asks)
         (ask,) = asks
         return [await self.provider.call(ask)]
+
+    @property
+    def batch_terms(self) -> BatchTerms:
+        """Those of proctor.toml; of batch calls that are left from before, the usual ones."""
+        return self.batch or BatchTerms()
+
+    def batch_provider(self) -> BatchProvider:
+        """Who is asked about batch calls."""
+        assert self.batches is not None  # noqa: S101 - what is no model has none
+        return self.batches()
+
+    def batch_price(self) -> Price:
+        """What a question costs in a batch call; ProviderRefused where nobody knows."""
+        found = self.batch_list()
+        if found is None:
+            raise ProviderRefused(
+                f"the price of {self.model} in batch calls is not known, so no budget could hold",
+                found=f"provider {self.name} has an address of its own, or no price",
+                fix=f"[providers.{self.name}] batch = {{ price = {{ input = 0.07, output = 0.30 }} "
+                "} (US dollars for a million tokens)",
+            )
+        return found
 
     def price(self) -> Price:
         """What it costs; ProviderRefused where nobody knows."""

@@ -27,6 +27,8 @@ EVENTS: dict[str, bool] = {
     "run.succeeded": True,
     "run.tuned": True,
     "run.throttled": True,
+    "batch.submitted": True,
+    "batch.ended": True,
     "quota.spent": True,
     "quota.renewed": True,
     "limit.neared": True,

@@ -93,7 +93,7 @@ def watch_pace(kit: Kit) -> None:
     # Long stretches without an eligible row are no stall: the cursor moves over them.
     before, kit.place = kit.place, (kit.run.outcome.read, kit.run.cursor)
     scanning = before[0] == kit.place[0] and before != kit.place
-    held = kit.pacing.held or kit.looking or kit.rest is not None
+    held = kit.pacing.held or kit.looking or kit.rest is not None or kit.in_batch()
     kit.pace.mark(kit.clock.now(), kit.run.outcome.read, held=held or scanning)
     found = kit.pace.collapsed()
     if found and not had:

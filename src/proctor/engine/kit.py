@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ from proctor.engine.pacing import Pacing
 from proctor.engine.turns import Gate
 from proctor.model import Key, Outcome, Page, Reparse, Run, Spec
 from proctor.ports import Asking, Clock, Store, Terms
+
+MOST_WAITING = 200
+"""Chunks that wait for batch calls, at most: each is held in memory, and its lease kept."""
 
 
 @dataclass(slots=True)
@@ -118,6 +122,11 @@ class Kit:
     seats: Gate | None = None
     """Where the function asks: its rows in flight, of all pages together. A page whose last row
     is asked about lets the next one compute, so that no seat is empty until its last answer."""
+    together: int = 0
+    """Calls of the function that wait at once, where their questions go into batch calls; else 0,
+    and as many as the backfill says."""
+    in_batch: Callable[[], bool] = lambda: False
+    """Whether answers of a batch call are waited for: a vendor may take a day."""
 
     def __post_init__(self) -> None:
         self.writing = Gate(lambda: self.lanes)
@@ -141,7 +150,15 @@ class Kit:
         """
         if self.spec.sql:
             return self.lanes
-        return self.at_once + (1 if self.seats is None else 2)
+        return self.at_once + (1 if self.seats is None else 2) + self._waiting
+
+    @property
+    def _waiting(self) -> int:
+        """Chunks whose rows wait in batch calls; none before the first shows what is answered."""
+        if not self.together or self.first:
+            return 0
+        rows = self.together * (self.backfill.batch or 1)
+        return min(MOST_WAITING, math.ceil(rows / self.pacing.chunk_rows()))
 
     @property
     def seen(self) -> Outcome:

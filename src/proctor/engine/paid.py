@@ -37,7 +37,12 @@ async def let_ask(site: Site, kit: Kit) -> None:
                 mode=kit.reparse,
             ),
         )
-    if kit.asking is not None:
+    if isinstance(kit.asking, Asker) and kit.asking.paying and (most := kit.asking.together()):
+        kit.asking = replace(kit.asking, batching=True)
+        kit.pacing.questions = kit.asking.waits
+        kit.together, kit.in_batch = most, kit.asking.in_batch
+        kit.seats = Gate(lambda: most, each=most)
+    elif kit.asking is not None:
         kit.pacing.questions = kit.asking.waits
         together = backfill.concurrency * (backfill.batch or 1)
         kit.pacing.sizing = in_waves(kit.pacing.sizing, together)

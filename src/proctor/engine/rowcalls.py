@@ -15,6 +15,7 @@ from proctor.engine.desk import Desk
 from proctor.engine.elsewhere import Theirs, Tries
 from proctor.engine.questions import NoPart, Split, Unpaid, chat_ask
 from proctor.engine.stopping import AskedToStop, heard
+from proctor.engine.ways import pay
 from proctor.model import Answer, Ask, Finish, Hints, Reply, Usage, canonical
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ async def _paid(
     if kept is None:
         split = Split(keys=tuple(missing), kept=lambda answer: call.kept(answer, missing))
         try:
-            (kept,) = await answers.pay([whole], who, tries, split)
+            (kept,) = await pay(answers, [whole], who, tries, split)
         except Unanswered:
             return {}  # together they are too much: that says nothing of any of them
     return call.split(kept, missing)

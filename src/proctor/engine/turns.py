@@ -20,6 +20,8 @@ class Gate:
     """At most `limit()` at a time, first come, first served; the limit may change meanwhile."""
 
     limit: Callable[[], int]
+    each: int = 0
+    """How many of them one page may take; 0 where that is said elsewhere."""
     inside: int = 0
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 

@@ -1,5 +1,14 @@
 """The nouns: frozen values that pass between rooms, and nothing that does anything."""
 
+from proctor.model.batch import (
+    BatchCall,
+    BatchNote,
+    BatchState,
+    BatchTerms,
+    Entry,
+    Progress,
+    Results,
+)
 from proctor.model.bill import Account, Bill, Ending
 from proctor.model.checked import Checked, Level, Ruling
 from proctor.model.foresight import Asked, Foreseen, Foresight, Known
@@ -77,6 +86,10 @@ __all__ = [
     "Applied",
     "Ask",
     "Asked",
+    "BatchCall",
+    "BatchNote",
+    "BatchState",
+    "BatchTerms",
     "Bill",
     "Bucket",
     "Chain",
@@ -89,6 +102,7 @@ __all__ = [
     "Elsewhere",
     "Emitted",
     "Ending",
+    "Entry",
     "Event",
     "Finish",
     "Foreseen",
@@ -115,10 +129,12 @@ __all__ = [
     "Page",
     "Place",
     "Price",
+    "Progress",
     "ProviderSeen",
     "ProviderSettings",
     "Reparse",
     "Reply",
+    "Results",
     "Row",
     "Ruling",
     "Run",

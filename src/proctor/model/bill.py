@@ -53,6 +53,12 @@ class Bill:
     """Replies that the vendor's content filter took."""
     cut_off: int = 0
     """Replies that ended at their cap."""
+    batches: int = 0
+    """Batch calls that have ended; each is one of the calls."""
+    batched: int = 0
+    """Questions that were answered in them."""
+    batched_usd: Decimal = ZERO
+    """What those cost, at the batch price."""
     fallbacks: int = 0
     """Questions that it was asked in place of another provider."""
     flying: int = 0
@@ -85,6 +91,8 @@ class Account:
     bill: Bill
     spent: Spending
     limits: Limits = field(default_factory=Limits)
+    open: tuple[str, ...] = ()
+    """Batch calls of the run that are being worked on, each in a sentence."""
 
     @property
     def name(self) -> str:

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from proctor.model.batch import BatchNote
 
 
 class Kind(StrEnum):
@@ -177,6 +180,8 @@ class Want:
     """Keys of the other questions that go in the same call."""
     run: str = ""
     """Whose bill it stands on."""
+    batch: BatchNote | None = None
+    """What is noted of a batch call: of all limits only money counts for it."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -224,6 +229,8 @@ class Elsewhere:
     keys: frozenset[str]
     seconds: float
     reason: str
+    batched: bool = False
+    """They are in a batch call: nobody may wait for it, so who wants them looks himself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,6 +277,6 @@ class Spending:
     """When the daily quota begins anew, where that is used up."""
 
 
-def canonical(body: Any) -> str:
+def canonical(body: object) -> str:
     """JSON text that is the same for the same content."""
     return json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from proctor.model.batch import BatchTerms
 from proctor.model.paid import Limits, Price, Spending
 
 Vendor: TypeAlias = Literal["openai", "anthropic", "google", "local"]
@@ -35,6 +36,8 @@ class ProviderSettings:
     limits: Limits = field(default_factory=Limits)
     dimensions: int | None = None
     max_input: int | None = None
+    batch: BatchTerms | None = None
+    """How its questions go into batch calls; None where each is asked by itself."""
     folder: str = ""
     """Where a local model lies that is named by its path, which `model` is as it was written."""
 

@@ -1,12 +1,13 @@
 """The seams: what the engine asks of the outside world, as Protocols."""
 
 from proctor.ports.outside import Clock, Executor, Ledger
-from proctor.ports.paying import Asking, Provider, Purse, Settlement, TooLong, Word
+from proctor.ports.paying import Asking, BatchProvider, Provider, Purse, Settlement, TooLong, Word
 from proctor.ports.store import Permit, Store, Surveying, Undoing, Watching, Working, granted
 from proctor.ports.terms import Manners, Opening, Terms, UndoTerms
 
 __all__ = [
     "Asking",
+    "BatchProvider",
     "Clock",
     "Executor",
     "Ledger",

@@ -11,16 +11,21 @@ from typing import Any, Literal, Protocol, TypeAlias
 from proctor.model import (
     Answer,
     Ask,
+    BatchCall,
+    BatchState,
     Bill,
     Elsewhere,
     Ending,
+    Entry,
     Granted,
     Hints,
     Link,
     Neared,
     Place,
     Price,
+    Progress,
     Reply,
+    Results,
     Spending,
     Spent,
     Stock,
@@ -52,6 +57,40 @@ class Provider(Protocol):
 
     def price(self, model: str) -> Price | None:
         """What the model costs; None where that is not known."""
+
+    async def aclose(self) -> None:
+        """Give connections back."""
+
+
+class BatchProvider(Protocol):
+    """The batch calls of one vendor: told once, looked at until they end, fetched as a whole.
+
+    All raise as `Provider.call` does.
+    """
+
+    most_requests: int
+    most_bytes: int
+
+    async def entry(self, ask: Ask) -> Entry:
+        """A question exactly as a direct call would send it; nothing is sent."""
+
+    async def prepare(self, entries: Sequence[Entry]) -> str:
+        """Hand over what costs nothing yet, such as a file: the vendor's name for that, or ""."""
+
+    async def begin(self, batch: BatchCall, entries: Sequence[Entry]) -> str:
+        """Let the vendor work on it; the vendor's name for it."""
+
+    async def find(self, batch: BatchCall) -> str | None:
+        """The vendor's name for one that was begun without our hearing of it; None without one."""
+
+    async def look(self, batch: BatchCall) -> Progress:
+        """How far it is."""
+
+    async def results(self, batch: BatchCall) -> Results:
+        """What came of each question of one that has ended; one that is missing was not begun."""
+
+    async def cancel(self, batch: BatchCall) -> None:
+        """Let no further question of it be begun."""
 
     async def aclose(self) -> None:
         """Give connections back."""
@@ -189,6 +228,22 @@ class Purse(Protocol):
         budgets of which four fifths are spent from now on.
         """
 
+    async def batches(
+        self, provider: str | None = None, *, runs: Sequence[str] | None = None
+    ) -> Sequence[BatchCall]:
+        """Batch calls that are not settled, oldest first: of a provider, or of runs, if named."""
+
+    async def move_batch(
+        self,
+        number: int,
+        then: BatchState,
+        now: BatchState,
+        *,
+        called: str = "",
+        ticket: str = "",
+    ) -> bool:
+        """Take down how far a batch call is; False where it was not as far as `then`."""
+
     async def bills(self, runs: Sequence[str]) -> Sequence[Bill]:
         """What those runs have asked, by run and provider, with what they hold."""
 
@@ -219,4 +274,4 @@ class Purse(Protocol):
         """Give connections back."""
 
 
-__all__ = ["Asking", "Provider", "Purse", "Settlement", "TooLong", "Word"]
+__all__ = ["Asking", "BatchProvider", "Provider", "Purse", "Settlement", "TooLong", "Word"]

@@ -51,6 +51,7 @@ def facts(one: Account, written: int) -> list[tuple[str, str]]:
         ("calls", f"{bill.calls:,}{flying}"),
         ("kept answers", f"{bill.kept:,}, for nothing"),
         ("came to nothing", troubles(one)),
+        ("batch calls", batches(one)),
         ("fallbacks", f"{bill.fallbacks:,}, asked in place of another" if bill.fallbacks else ""),
         ("tokens", f"{bill.input_tokens:,} in, {bill.output_tokens:,} out"),
         ("money", f"{money(bill.most_usd)}{held}"),
@@ -79,6 +80,14 @@ def troubles(one: Account) -> str:
     """Calls and replies that were no answers, by kind."""
     counted = ((getattr(one.bill, name), said) for name, said in TROUBLES)
     return ", ".join(f"{count:,} {said}" for count, said in counted if count)
+
+
+def batches(one: Account) -> str:
+    """What was asked in batch calls, and what is being worked on."""
+    bill = one.bill
+    ended = f"{bill.batches:,}, with {words.plural(bill.batched, 'answer')} for"
+    said = [f"{ended} {money(bill.batched_usd)}"] if bill.batches else []
+    return "; ".join((*said, *map(words.visible, one.open)))
 
 
 def minute(one: Account) -> str:
@@ -150,6 +159,7 @@ def foreseen(planned: Planned | None, accounts: Sequence[Account], written: int)
 
 __all__ = [
     "all_in_one",
+    "batches",
     "columns",
     "facts",
     "foreseen",

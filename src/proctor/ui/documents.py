@@ -124,6 +124,7 @@ def _account(one: Account, written: int) -> dict[str, Any]:
         "provider": one.name,
         "model": one.model,
         **{name: bill[name] for name in bill if name not in ("run", "provider")},
+        "open_batches": list(one.open),
         "usd_per_row": plain(one.a_row(written)),
         "left_usd": plain(one.left_usd),
         "minute": {"calls": one.spent.minute, "rpm": one.limits.rpm}

@@ -126,7 +126,7 @@ async def test_a_ledger_of_an_older_proctor_is_upgraded_with_its_events(url):
     """As the one that had only events left it."""
     async with opened(url) as ledger:
         await ledger.append([event(n=1)])
-    tables = ("answers", "limits", "holds", "asked", "bills", "links")
+    tables = ("answers", "limits", "holds", "asked", "bills", "links", "batches")
     execute(
         url,
         *(f"DROP TABLE proctor_ledger.proctor_ledger_{table}" for table in tables),

@@ -14,7 +14,7 @@ from proctor.adapters.ledger.schema import BILLS, HOLDS
 from proctor.adapters.ledger.till import together
 from proctor.model import Bill
 
-MONEY: Final = "usd"
+MONEY: Final = frozenset({"usd", "batched_usd"})
 OF_HOLDS: Final = frozenset({"flying", "held_usd"})
 """What the holds themselves tell is never written down twice."""
 
@@ -53,7 +53,7 @@ def add_bills(connection: sa.Connection, bills: Iterable[Bill], insert: Any) -> 
 def _text(bill: Bill) -> str:
     """As it is kept: JSON with what is not 0, money as text."""
     counts = {
-        name: str(value) if name == MONEY else value
+        name: str(value) if name in MONEY else value
         for name in Bill.__dataclass_fields__
         if name not in OF_HOLDS and name not in ("run", "provider")
         if (value := getattr(bill, name))
@@ -63,8 +63,7 @@ def _text(bill: Bill) -> str:
 
 def _bill(row: sa.Row[Any]) -> Bill:
     counts = json.loads(row.counts)
-    if MONEY in counts:
-        counts[MONEY] = Decimal(counts[MONEY])
+    counts |= {name: Decimal(counts[name]) for name in MONEY & counts.keys()}
     # What a newer Proctor counts besides is none of ours.
     known = {name: counts[name] for name in counts.keys() & Bill.__dataclass_fields__.keys()}
     return Bill(run=row.run, provider=row.provider, **known)

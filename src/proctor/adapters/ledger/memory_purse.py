@@ -14,6 +14,8 @@ from proctor.core.allowance import HOLD_FOR
 from proctor.core.allowed import State
 from proctor.model import (
     Answer,
+    BatchCall,
+    BatchState,
     Bill,
     Hints,
     Holder,
@@ -36,6 +38,7 @@ class Pocket:
     holds: dict[int, Held] = field(default_factory=dict)
     bills: list[Bill] = field(default_factory=list)
     links: dict[tuple[str, str, str, str], Link] = field(default_factory=dict)
+    batches: dict[int, BatchCall] = field(default_factory=dict)
 
 
 class MemoryPurse:
@@ -79,6 +82,20 @@ class MemoryPurse:
         words = till.told(words, wants, flying)
         self.pocket.states |= states
         self.pocket.holds |= {held.number: held for held in holds}
+        self.pocket.batches |= {
+            held.number: BatchCall(
+                number=held.number,
+                provider=held.provider,
+                run=held.run,
+                state=BatchState.RESERVED,
+                note=held.batch,
+                at=now,
+                keys=frozenset((held.key, *held.more)),
+                usd=held.taken.usd,
+            )
+            for held in holds
+            if held.batch is not None
+        }
         return words
 
     async def settle(
@@ -93,6 +110,7 @@ class MemoryPurse:
         self.pocket.states |= states
         for number in holds:
             del self.pocket.holds[number]
+            self.pocket.batches.pop(number, None)
         for told in settlements:
             for answer in told.answers:
                 # Headers are of the moment: no purse keeps them.
@@ -113,6 +131,33 @@ class MemoryPurse:
         """What ties answers to these askers, the newest first."""
         found = [one for one in self.pocket.links.values() if one.asker in askers]
         return sorted(found, key=lambda one: (one.at, one.key), reverse=True)
+
+    async def batches(
+        self, provider: str | None = None, *, runs: Sequence[str] | None = None
+    ) -> Sequence[BatchCall]:
+        """Batch calls that are not settled, oldest first."""
+        return [
+            one
+            for one in self.pocket.batches.values()
+            if provider in (None, one.provider) and (runs is None or one.run in runs)
+        ]
+
+    async def move_batch(
+        self,
+        number: int,
+        then: BatchState,
+        now: BatchState,
+        *,
+        called: str = "",
+        ticket: str = "",
+    ) -> bool:
+        """Take down how far a batch call is; False where it was not as far as `then`."""
+        one = self.pocket.batches.get(number)
+        if one is None or one.state is not then:
+            return False
+        one = replace(one, state=now, id=called or one.id, ticket=ticket or one.ticket)
+        self.pocket.batches[number] = one
+        return True
 
     async def kept(
         self, *, after: str = "", run: str = "", backfill: str = "", most: int = 500

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from proctor.adapters.clock import SystemClock
-from proctor.adapters.ledger import linking, shelf
+from proctor.adapters.ledger import batches, linking, shelf
 from proctor.adapters.ledger.billing import add_bills, bills_of
 from proctor.adapters.ledger.connected import Connected
 from proctor.adapters.ledger.flights import (
@@ -30,7 +30,19 @@ from proctor.adapters.ledger.till import NOBODY, Held, Till, never
 from proctor.core.allowance import HOLD_FOR
 from proctor.core.allowed import State
 from proctor.errors import ConfigError, ProctorError
-from proctor.model import Answer, Bill, Holder, Limits, Link, Neared, Spending, Stock, Want
+from proctor.model import (
+    Answer,
+    BatchCall,
+    BatchState,
+    Bill,
+    Holder,
+    Limits,
+    Link,
+    Neared,
+    Spending,
+    Stock,
+    Want,
+)
 from proctor.ports import Clock, Settlement, Word
 
 T = TypeVar("T")
@@ -137,6 +149,31 @@ class SqlPurse(Connected):
         """What ties answers to these askers, the newest first."""
         return await self._in_thread(lambda: self._read(lambda c: linking.of(c, askers)))
 
+    async def batches(
+        self, provider: str | None = None, *, runs: Sequence[str] | None = None
+    ) -> Sequence[BatchCall]:
+        """Batch calls that are not settled, oldest first."""
+        return await self._in_thread(
+            lambda: self._read(lambda c: batches.open_batches(c, self._till, provider, runs))
+        )
+
+    async def move_batch(
+        self,
+        number: int,
+        then: BatchState,
+        now: BatchState,
+        *,
+        called: str = "",
+        ticket: str = "",
+    ) -> bool:
+        """Take down how far a batch call is; False where it was not as far as `then`."""
+
+        def move() -> bool:
+            with self._writing() as connection:
+                return batches.moved(connection, number, (then, now), called=called, ticket=ticket)
+
+        return await self._in_thread(move)
+
     async def kept(
         self, *, after: str = "", run: str = "", backfill: str = "", most: int = 500
     ) -> Sequence[Answer]:
@@ -195,6 +232,7 @@ class SqlPurse(Connected):
             held += new
             if new:
                 keep(connection, new, self._insert)
+                batches.write_down(connection, new, till.mine, now)
         self._lookout.heard(words)
         return till.told(words, wants, self._lookout.flying)
 
@@ -205,6 +243,7 @@ class SqlPurse(Connected):
         kept = {a.key: a for told in reversed(settlements) for a in reversed(told.answers)}
         with self._deciding({b.provider for b in more}, numbers) as (connection, states, now):
             holds = let_go(connection, numbers)
+            batches.ended(connection, [n for n, one in holds.items() if one.taken.of_batch])
             bills, near[:] = self._till.settle(states, settlements, holds, now)
             add_bills(connection, [*bills, *more], self._insert)
             if kept:

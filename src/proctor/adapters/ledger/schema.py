@@ -102,6 +102,21 @@ LINKS: Final = sa.Table(
     sa.Column("at", sa.Text, nullable=False),
     sa.Column("seen", sa.Text, nullable=False),
 )
+BATCHES: Final = sa.Table(
+    "proctor_ledger_batches",
+    metadata,
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("provider", sa.Text, nullable=False),
+    sa.Column("run", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("id", sa.Text, nullable=False),
+    sa.Column("ticket", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.BigInteger, nullable=False),
+    sa.Column("started", sa.Text, nullable=False),
+)
 
 _ALEMBIC: Final = threading.Lock()
 """Alembic keeps what it works on in a global: one upgrade at a time in a process."""
@@ -172,6 +187,7 @@ def _migrate(connection: sa.Connection) -> None:
 __all__ = [
     "ANSWERS",
     "ASKED",
+    "BATCHES",
     "BILLS",
     "EVENTS",
     "HEAD",

@@ -17,6 +17,7 @@ from typing import Final
 from proctor.core.allowance import (
     abandoned,
     admit,
+    admit_batch,
     hinted,
     limited,
     neared,
@@ -27,6 +28,7 @@ from proctor.core.allowance import (
 from proctor.core.allowed import State, Taken
 from proctor.errors import ConfigError
 from proctor.model import (
+    BatchNote,
     Bill,
     Elsewhere,
     Ending,
@@ -64,6 +66,8 @@ class Held:
     """Keys of the other questions of the same call."""
     holder: Holder = NOBODY
     run: str = ""
+    batch: BatchNote | None = None
+    """Of a batch call, when it is held: nobody's process has to live for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +110,10 @@ class Till:
                 continue
             limits = self.limits[want.provider]
             name, before = want.provider, states[want.provider]
-            states[name], word = admit(before, limits, want.hold, now, hold_for=self.hold_for)
+            if want.batch is None:
+                states[name], word = admit(before, limits, want.hold, now, hold_for=self.hold_for)
+            else:
+                states[name], word = admit_batch(before, limits, want.hold, now)
             if isinstance(word, Taken):
                 # Dice, for a number must never be given again: it might be settled twice. 53
                 # bits, for faces show it, and JavaScript has no larger whole numbers.
@@ -117,12 +124,14 @@ class Till:
                     key=want.key,
                     taken=word,
                     more=want.more,
-                    holder=self.mine,
+                    holder=self.mine if want.batch is None else NOBODY,
                     run=want.run,
+                    batch=want.batch,
                 )
                 known |= dict.fromkeys(want.keys, held)
                 holds.append(held)
-                words.append(Granted(number=number, neared=_day(name, states[name], limits)))
+                near = None if want.batch else _day(name, states[name], limits)
+                words.append(Granted(number=number, neared=near))
             else:
                 words.append(word)
         return words, holds
@@ -151,6 +160,10 @@ class Till:
                     used, of = f"{spent:f}", f"{budget:f}"
                     near.append(Neared(provider=name, limit="budget_usd", used=used, of=of))
         return bills, near
+
+    def is_dead(self, holder: Holder) -> bool:
+        """Whether a process is certainly not there any more."""
+        return holder not in (self.mine, NOBODY) and self.is_gone(holder)
 
     def gone(self, holds: Iterable[Held]) -> list[Held]:
         """Those whose process is certainly gone: their calls are in flight for nobody."""
@@ -212,8 +225,14 @@ def _elsewhere(known: Mapping[str, Held | None]) -> Elsewhere:
     flying = [held for held in known.values() if held is not None]
     if not flying:
         return Elsewhere(keys=frozenset(known), seconds=0.0, reason="the answer is there")
+    batched = any(held.taken.of_batch for held in flying)
     reason = f"the same is asked by {_name(flying[0].holder)}"
-    return Elsewhere(keys=frozenset(known), seconds=LISTEN, reason=reason)
+    return Elsewhere(
+        keys=frozenset(known),
+        seconds=LISTEN,
+        reason="the same is asked in a batch call" if batched else reason,
+        batched=batched,
+    )
 
 
 def _name(holder: Holder) -> str:
@@ -245,6 +264,7 @@ def _day(provider: str, state: State, limits: Limits) -> Neared | None:
 def _billed(held: Held, told: Settlement) -> Bill:
     """How a call stands on its run's bill. Tokens that no reply counts are guesses: none."""
     replies = told.replies or tuple(answer.reply for answer in told.answers)
+    batch = held.taken.of_batch and told.ended is Ending.ANSWERED
     ends = [reply.finish for reply in replies]
     return Bill(
         run=held.run,
@@ -253,6 +273,9 @@ def _billed(held: Held, told: Settlement) -> Bill:
         input_tokens=sum(reply.usage.input_tokens for reply in replies),
         output_tokens=sum(reply.usage.output_tokens for reply in replies),
         usd=told.cost,
+        batches=int(batch),
+        batched=len(replies) if batch else 0,
+        batched_usd=told.cost if batch else Decimal(0),
         refused=ends.count(Finish.REFUSED),
         filtered=ends.count(Finish.FILTERED),
         cut_off=ends.count(Finish.LENGTH),

@@ -72,9 +72,17 @@ def hints_of(headers: Mapping[str, str], retry_after: float | None = None) -> Hi
 
 
 def open_client(
-    name: str, timeout_s: float, most_bytes: int, *, key: str = "base_url"
+    name: str,
+    timeout_s: float,
+    most_bytes: int,
+    *,
+    key: str = "base_url",
+    transport: httpx2.AsyncBaseTransport | None = None,
 ) -> httpx2.AsyncClient:
-    """The client of the provider of that name in proctor.toml, whose address stands under `key`."""
+    """The client of the provider of that name in proctor.toml, whose address stands under `key`.
+
+    transport: what carries requests instead of the network.
+    """
 
     async def look(request: httpx2.Request) -> None:
         trace = _TRACE.get()
@@ -101,6 +109,7 @@ def open_client(
     return httpx2.AsyncClient(
         timeout=httpx2.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s)),
         limits=_CONNECTIONS,
+        transport=transport,
         follow_redirects=True,
         # Replies are short, and unpacking them costs us more than the wire.
         headers={"accept-encoding": "identity"},

@@ -12,6 +12,7 @@ from proctor.errors import ConfigError, ProviderRefused
 from proctor.model import Price, ProviderSettings
 
 if TYPE_CHECKING:
+    from proctor.adapters.providers.batches import VendorBatches
     from proctor.adapters.providers.local import LocalProvider
     from proctor.adapters.providers.provider import VendorProvider
 
@@ -57,6 +58,14 @@ def open_provider(settings: ProviderSettings, key: str | None) -> VendorProvider
     return VendorProvider(settings, key or "")
 
 
+def open_batches(settings: ProviderSettings, key: str | None) -> VendorBatches:
+    """The batch calls of a provider; nothing is sent yet. Raises as `open_provider` does."""
+    open_provider(settings, key)
+    from proctor.adapters.providers.batches import batches_of
+
+    return batches_of(settings, key or "")
+
+
 def open_local(settings: ProviderSettings) -> LocalProvider:
     """A model of this process; it is loaded when it is first asked. Raises as `open_provider`."""
     from proctor.adapters.providers.local import LocalProvider, library_of
@@ -85,6 +94,14 @@ def list_price(settings: ProviderSettings) -> Price | None:
     return price_of(settings, settings.model)
 
 
+def list_batch_price(settings: ProviderSettings) -> Price | None:
+    """The same of its batch calls."""
+    _check_libraries(settings)
+    from proctor.adapters.providers.prices import batch_price_of
+
+    return batch_price_of(settings)
+
+
 def _check_libraries(settings: ProviderSettings) -> None:
     for module in _NEEDS[settings.vendor]:
         if not _there(module):
@@ -102,4 +119,4 @@ def _there(module: str) -> bool:
         return False  # the package around it is missing
 
 
-__all__ = ["list_price", "open_local", "open_provider"]
+__all__ = ["list_batch_price", "list_price", "open_batches", "open_local", "open_provider"]

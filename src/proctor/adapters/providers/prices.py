@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from proctor.model import Price, ProviderSettings
+
+HALF_PRICED: Final = frozenset({"openai", "anthropic", "google"})
+"""Vendors who publish that a batch call costs half."""
 
 
 def price_of(settings: ProviderSettings, model: str) -> Price | None:
@@ -34,6 +37,30 @@ def price_of(settings: ProviderSettings, model: str) -> Price | None:
         output_per_million=output,
         cached_per_million=dearest["cache_read_mtok"],
         source=_source(),
+    )
+
+
+def batch_price_of(settings: ProviderSettings) -> Price | None:
+    """The price of the model's batch calls; None where nobody has published it.
+
+    The vendors write: half of the price of direct calls. Whoever serves at another address may
+    not, so there the user says it. Input that was cached is half price or less already: of its
+    own price nothing is taken off.
+    """
+    if settings.batch is not None and settings.batch.price is not None:
+        return settings.batch.price
+    if settings.base_url is not None or settings.vendor not in HALF_PRICED:
+        return None
+    full = price_of(settings, settings.model)
+    if full is None:
+        return None
+    half, cached = full.input_per_million / 2, full.cached_per_million
+    return Price(
+        input_per_million=half,
+        output_per_million=full.output_per_million / 2,
+        cached_per_million=None if cached is None else min(half, cached),
+        per_request=full.per_request,
+        source=f"half of: {full.source}",
     )
 
 
@@ -69,4 +96,4 @@ def _source() -> str:
     return f"genai-prices {version('genai-prices')}"
 
 
-__all__ = ["price_of"]
+__all__ = ["batch_price_of", "price_of"]

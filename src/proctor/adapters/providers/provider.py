@@ -6,6 +6,8 @@ import asyncio
 
 from collections.abc import Sequence
 
+import httpx2
+
 from pydantic_ai.direct import model_request
 
 from proctor.adapters.providers import asking
@@ -21,11 +23,18 @@ class VendorProvider:
     """A `Provider` (see ports): chat and embeddings of one model, through pydantic-ai."""
 
     def __init__(
-        self, settings: ProviderSettings, key: str, *, most_bytes: int = MOST_BYTES
+        self,
+        settings: ProviderSettings,
+        key: str,
+        *,
+        most_bytes: int = MOST_BYTES,
+        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         """Nothing is sent before the first call."""
         self._settings, self._key = settings, key
-        self._client = open_client(settings.name, settings.timeout_s, most_bytes)
+        self._client = open_client(
+            settings.name, settings.timeout_s, most_bytes, transport=transport
+        )
         self._models = Models(settings, key, self._client)
 
     @property

@@ -52,22 +52,26 @@ class Models:
             self._embedding = getattr(self, f"_{self._settings.vendor}_embedding")()
         return self._embedding
 
-    def _openai(self) -> Any:
-        from pydantic_ai.providers.openai import OpenAIProvider
-        from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
-
+    def openai_client(self, timeout_s: float | None = None) -> Any:
+        """OpenAI's own client."""
         from proctor.adapters.providers.plain import PlainOpenAI
 
         settings = self._settings
-        client = PlainOpenAI(
+        return PlainOpenAI(
             # Servers on one's own machine want no key; the library insists on one.
             api_key=self._key or "none",
             base_url=settings.base_url or "https://api.openai.com/v1",
             organization=None,
             max_retries=0,
-            timeout=settings.timeout_s,
+            timeout=timeout_s or settings.timeout_s,
             http_client=self._client,
         )
+
+    def _openai(self) -> Any:
+        from pydantic_ai.providers.openai import OpenAIProvider
+        from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
+
+        settings, client = self._settings, self.openai_client()
         if settings.base_url is None:
             return OpenAIProvider(openai_client=client)
         return OpenAICompatibleProvider(settings.name, openai_client=client)

@@ -15,6 +15,7 @@ import pytest
 from proctor.errors import ConfigError
 from proctor.model import Granted, Hints, Limits, Spent, Wait
 from proctor.ports import Purse
+from proctor.testing.conformance.batching import Batching
 from proctor.testing.conformance.billing import Billing
 from proctor.testing.conformance.holding import Holding
 from proctor.testing.conformance.paying import (
@@ -31,7 +32,7 @@ from proctor.testing.conformance.paying import (
 from proctor.testing.conformance.shelving import Shelving
 
 
-class PurseConformance(Holding, Billing, Shelving):
+class PurseConformance(Holding, Billing, Batching, Shelving):
     """Hold, settle, keep. Subclasses give the fixture `purses` on new, shared data."""
 
     # Limits

@@ -6,10 +6,11 @@ import asyncio
 import json
 import math
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from proctor.testing.vendor.answers import right_answer, right_text, right_vector, tokens_of
+from proctor.testing.vendor.batches import Desk, OpenAIDesk, Request, Workshop
 from proctor.testing.vendor.books import Account, Over, Timepiece
 from proctor.testing.vendor.service import PREFIX, Call, Services
 from proctor.testing.vendor.shapes import SHAPES, Invalid, Outcome, Question, Shape
@@ -26,11 +27,18 @@ class Vendor:
         self._accounts = {one.name: Account(one, self._clock) for one in served}
         self._faults: list[list[Any]] = []
         self._services = Services(key, self._accounts, self.fault)
+        self._workshop = Workshop(self._accounts, self._clock, self.fault, _outcome)
+        openai, *_ = (shape for _, shape in SHAPES)
+        self._desks: tuple[Desk, ...] = (OpenAIDesk(openai),)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
         body = await _body(receive)
         path = scope["path"]
+        for desk in self._desks:
+            if desk.fits(path):
+                await self._batch(desk, Request.of(scope, body), send)
+                return
         for fits, shape in SHAPES:
             if fits(path):
                 headers = {k.decode(): v.decode() for k, v in scope["headers"]}
@@ -78,11 +86,36 @@ class Vendor:
         finally:
             tally.at_once -= 1
 
+    async def _batch(self, desk: Desk, request: Request, send: Any) -> None:
+        """A request about batch calls; faults are matched with its method and path."""
+        fault = self._fault_of(request.text)
+        if fault and not fault.flaw.paid:
+            await _spoiled(desk.shape, fault, send)
+            return
+        try:
+            self._check_key(desk.shape, request.headers)
+            told = desk.answer(request, self._workshop)
+        except Invalid as wrong:
+            said = desk.shape.error(wrong.status, wrong.code, wrong.message)
+            await reply(send, wrong.status, said, {})
+            return
+        if isinstance(told, bytes):
+            await send_bytes(send, 200, told, {"content-type": "application/octet-stream"})
+        else:
+            await _sent(send, told, {}, fault)
+
+    def _check_key(self, shape: Shape, headers: Mapping[str, str]) -> None:
+        if shape.key(headers) != self._key:
+            raise Invalid(401, "invalid_api_key", "Incorrect API key provided.")
+
+    def _fault_of(self, text: str) -> Fault | None:
+        named = any(fault.match and fault.match in text for fault, _ in self._faults)
+        return self.fault("", [text]) if named else None
+
     def _understood(
         self, shape: Shape, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[Question, Account]:
-        if shape.key(headers) != self._key:
-            raise Invalid(401, "invalid_api_key", "Incorrect API key provided.")
+        self._check_key(shape, headers)
         question = _read(shape, path, body)
         account = self._accounts.get(question.model)
         if account is None or account.served.kind != question.kind:

@@ -60,6 +60,9 @@ class Flaw(StrEnum):
     NO_USAGE = "no_usage"
     """Charged; the reply does not say what it took."""
 
+    EXPIRED = "expired"
+    """Of a question in a batch call: not worked on in time, so not charged."""
+
     @property
     def paid(self) -> bool:
         """Whether the vendor has done the work before it goes wrong."""
@@ -69,7 +72,7 @@ class Flaw(StrEnum):
 _UNPAID = frozenset(
     {
         *(Flaw.SERVER_ERROR, Flaw.UNAVAILABLE, Flaw.OVERLOADED, Flaw.OUT_OF_QUOTA),
-        *(Flaw.LIMITED, Flaw.REDIRECT, Flaw.RESET_EARLY),
+        *(Flaw.LIMITED, Flaw.REDIRECT, Flaw.RESET_EARLY, Flaw.EXPIRED),
     }
 )
 
@@ -123,6 +126,8 @@ class Served:
     """Texts in one embedding request."""
     most_input: int = 8192
     """Tokens in one text to embed, or in one prompt."""
+    batch_s: float = 0.0
+    """How long a batch call takes, by the vendor's own clock."""
 
     def as_json(self) -> dict[str, Any]:
         """For the trip to a server in another process."""
@@ -160,6 +165,11 @@ class Tally:
     most_tokens_in_window: int = 0
     most_at_once: int = 0
     at_once: int = 0
+    batches: int = 0
+    """Batch calls that were taken."""
+    batched: int = 0
+    """Questions that were answered in them: calls, too, at half the price."""
+    batched_usd: Decimal = Decimal(0)
     by_day: dict[str, int] = field(default_factory=dict)
     """Day to requests let in."""
     asked: dict[str, int] = field(default_factory=dict)
@@ -181,12 +191,13 @@ class Tally:
 
     def as_json(self) -> dict[str, Any]:
         """For the trip to a test in another process."""
-        return {**asdict(self), "usd": str(self.usd)}
+        return {**asdict(self), "usd": str(self.usd), "batched_usd": str(self.batched_usd)}
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> Tally:
         """The other end of `as_json`."""
-        return cls(**{**told, "usd": Decimal(told["usd"])})
+        money = {name: Decimal(told[name]) for name in ("usd", "batched_usd")}
+        return cls(**{**told, **money})
 
 
 __all__ = ["Fault", "Flaw", "Served", "Tally"]
