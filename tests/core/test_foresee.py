@@ -14,7 +14,9 @@ from proctor.core.foresee import foresee
 from proctor.model import Asked, Known, Limits, Usage
 
 
-def asked(unit, *, usd="0.001", key=None, provider="writer", paid=True, tokens=(100, 20)):
+def asked(
+    unit, *, usd="0.001", spent=None, key=None, provider="writer", paid=True, tokens=(100, 20)
+):
     return Asked(
         key=key or f"{provider} {unit}",
         unit=(unit,),
@@ -22,12 +24,15 @@ def asked(unit, *, usd="0.001", key=None, provider="writer", paid=True, tokens=(
         model="openai:m",
         usage=Usage(input_tokens=tokens[0], output_tokens=tokens[1]),
         usd=Decimal(usd),
+        spent=Decimal(spent or usd),
         paid=paid,
     )
 
 
 def seen(answers, *, rows=10, eligible=1000, at_once=8, units=None, seconds=None, **limits):
-    more = {name: limits.pop(name) for name in ("used_today", "left_usd") if name in limits}
+    more = {
+        name: limits.pop(name) for name in ("used_today", "left_usd", "batch") if name in limits
+    }
     known = Known(limits=Limits(**limits), seconds=seconds, **more)
     return foresee(
         answers,
@@ -48,6 +53,15 @@ def test_tokens_calls_and_money_grow_with_the_rows():
     assert (told.usd, told.to_pay, told.paid) == (Decimal(1), Decimal("0.99"), Decimal("0.01"))
     assert told.usd_low < told.usd < told.usd_high
     assert told.paid_calls == 10
+
+
+def test_batch_calls_cost_what_they_cost_and_may_take_a_day_each():
+    """No limit of direct calls counts; the sample itself was asked directly, and cost more."""
+    answers = [asked(i, usd="0.001", spent="0.002") for i in range(10)]
+    told = seen(answers, rows=10, eligible=1000, batch=300, seconds=1.0, rpm=1, daily=1)
+    assert (told.usd, told.paid) == (Decimal(1), Decimal("0.02"))
+    assert timedelta(minutes=20) == told.low < told.high == timedelta(days=4)
+    assert (told.days, told.bound) == (None, "batch calls of writer, which may take a day each")
 
 
 @pytest.mark.parametrize("size", [20, 50, 200])

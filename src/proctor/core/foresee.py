@@ -24,6 +24,8 @@ CENT: Final = Decimal("0.000001")
 LONGER: Final = 1.5
 """By how much calls and rates may turn out slower than the sample's."""
 DAY: Final = timedelta(days=1)
+SOON: Final = timedelta(minutes=5)
+"""A batch call that the vendor has time for; it may take a day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,7 @@ def foresee(
     told = [_of(name, [o for o in once if o.provider == name], sample, known) for name in names]
     usd, low, high = _money(once, sample)
     time, bound = _longest(_bounds(told, sample, known, at_once))
+    rounds, batched = _rounds(told, sample, known)
     return Foresight(
         rows=rows,
         eligible=eligible,
@@ -74,11 +77,11 @@ def foresee(
         usd_low=low,
         usd_high=high,
         to_pay=_cents(float(usd) * sample.to_come),
-        paid=sum((one.usd for one in once if one.paid), Decimal(0)),
+        paid=sum((one.spent for one in once if one.paid), Decimal(0)),
         paid_calls=round(sum(one.calls for one in once if one.paid)),
-        low=_over_days(time, told, 2),
-        high=_over_days(time * LONGER, told, 1),
-        bound=bound,
+        low=_over_days(time, told, 2) + rounds * SOON,
+        high=_over_days(time * LONGER, told, 1) + rounds * DAY,
+        bound=batched or bound,
     )
 
 
@@ -103,7 +106,7 @@ def _of(name: str, asked: Sequence[Asked], sample: Sample, known: Mapping[str, K
         usd_high=high,
         to_pay=_cents(float(usd) * sample.to_come),
         left_usd=known[name].left_usd,
-        days=_days(round(calls * sample.to_come), known[name]),
+        days=None if known[name].batch else _days(round(calls * sample.to_come), known[name]),
     )
 
 
@@ -144,6 +147,8 @@ def _bounds(
     """Seconds that each limit alone would make of the calls to come, with its name."""
     function = 0.0
     for one in told:
+        if known[one.provider].batch:
+            continue  # no limit of direct calls knows of them
         limits, seconds = known[one.provider].limits, known[one.provider].seconds
         calls = one.calls * sample.to_come
         tokens = (one.input_tokens + one.output_tokens) * sample.to_come
@@ -157,6 +162,18 @@ def _bounds(
             function += calls * seconds
     if function:
         yield function / at_once, f"{at_once:,} calls of the function at once"
+
+
+def _rounds(
+    told: Sequence[Foreseen], sample: Sample, known: Mapping[str, Known]
+) -> tuple[int, str]:
+    """How many batch calls one after the other, by whoever makes the most; and whose they are."""
+    rounds, name = 0, ""
+    for one in told:
+        if (most := known[one.provider].batch) and one.calls:
+            own = math.ceil(one.calls * sample.to_come / most)
+            rounds, name = max((rounds, name), (own, one.provider))
+    return rounds, f"batch calls of {name}, which may take a day each" if rounds else ""
 
 
 def _longest(bounds: Iterable[tuple[float, str]]) -> tuple[timedelta, str]:

@@ -12,10 +12,11 @@ from proctor.authoring import Unanswered
 from proctor.core.foresee import foresee
 from proctor.engine.answers import Answers
 from proctor.engine.asker import Asker
+from proctor.engine.desk import Desk
 from proctor.engine.questions import Unpaid
 from proctor.engine.relay import Question, Said
 from proctor.errors import ProctorError
-from proctor.model import Answer, Asked, Foresight, Known, Limits, Spending
+from proctor.model import Answer, Asked, Foresight, Kind, Known, Limits, Spending
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +64,7 @@ class Sampler:
         """
         desk = self.answers.desk(question.provider, question.kind)
         price = desk.price()
+        in_run = desk.batch_price() if self._batched(desk, question) else price
         for answer in heard:
             together = max(desk.together(answer.kind), len(question.bodies))
             calls = math.ceil(len(heard) / together)
@@ -72,14 +74,20 @@ class Sampler:
                 provider=desk.name,
                 model=answer.model,
                 usage=answer.reply.usage,
-                usd=price.of(answer.reply.usage),
+                usd=in_run.of(answer.reply.usage),
+                spent=price.of(answer.reply.usage),
                 paid=answer.run == self.run,
                 calls=calls / len(heard),
             )
 
+    @staticmethod
+    def _batched(desk: Desk, question: Question) -> bool:
+        """Whether a run puts such a question into a batch call."""
+        return desk.batch is not None and question.kind is Kind.CHAT
+
     def spent(self) -> tuple[int, Decimal]:
         """How many answers this sample has paid so far, and what they cost."""
-        paid = {one.key: one.usd for one in self.asked if one.paid}
+        paid = {one.key: one.spent for one in self.asked if one.paid}
         return len(paid), sum(paid.values(), Decimal(0))
 
     async def foresight(self, *, rows: int, units: int, eligible: int, at_once: int) -> Foresight:
@@ -94,6 +102,10 @@ class Sampler:
             at_once=at_once,
         )
 
+    def _batch_of(self, name: str) -> int:
+        batch = self.answers.desks[name].batch
+        return 0 if batch is None else batch.requests
+
     def _known(self, name: str, spent: Spending) -> Known:
         limits = self.limits[name]
         used = any(one.provider == name for one in self.asked)
@@ -101,6 +113,7 @@ class Sampler:
             limits=limits,
             seconds=self.answers.desks[name].gauge.seconds if used else None,
             used_today=spent.today,
+            batch=self._batch_of(name) if used else 0,
             left_usd=None if limits.budget_usd is None else limits.budget_usd - spent.usd,
         )
 

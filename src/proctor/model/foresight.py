@@ -15,9 +15,10 @@ class Asked:
     """One answer of a sample, for one call of the author's function.
 
     `unit` is the key of the row, or of the first of the rows that a list function was given.
-    `usd` is what the answer costs at today's price; `paid` says that this sample has paid it,
-    and False that it was kept already. `calls` is its part of a request: texts are embedded many
-    in one.
+    `usd` is what such an answer costs in a run at today's price, `spent` what this one cost: a
+    sample is asked directly, also where a run makes batch calls. `paid` says that this sample has
+    paid it, and False that it was kept already. `calls` is its part of a request: texts are
+    embedded many in one.
     """
 
     key: str
@@ -26,6 +27,7 @@ class Asked:
     model: str
     usage: Usage
     usd: Decimal
+    spent: Decimal
     paid: bool
     calls: float = 1.0
 
@@ -41,6 +43,8 @@ class Known:
     """Requests since its daily quota began anew."""
     left_usd: Decimal | None = None
     """Money left of its budget; None without one."""
+    batch: int = 0
+    """Questions of a batch call, where a run makes those; else 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
