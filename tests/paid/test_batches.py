@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from paid.songs import until
-from proctor.testing.vendor import Fault, Flaw
+from proctor.testing.vendor import Fault, Flaw, Served
 
 LONG = os.environ.get("PROCTOR_LONG") == "1"
 PRICE = "price = { input = 0.125, output = 1.0 }"
@@ -105,6 +105,30 @@ def test_a_lost_reply_is_found_in_the_vendors_list(songs):
     assert ended.code == 0, ended.said
     assert not songs.wrong()
     assert (songs.books.batches, songs.books.calls, songs.books.paid_again) == (1, 40, 0)
+
+
+@pytest.mark.parametrize(
+    ("vendor_name", "model", "step"),
+    [
+        ("anthropic", "claude-haiku-4-5", "POST /v1/messages/batches"),
+        ("google", "gemini-2.5-flash", "batchGenerateContent"),
+    ],
+)
+def test_other_vendors_batches_go_the_same_way(songs, vendor_name, model, step):
+    """P5: submitted once, though the reply was lost; some expire, and are asked again alone."""
+    url = getattr(songs.vendor, f"{vendor_name}_url")
+    songs.vendor.serve(Served(name=model, input_usd=Decimal("0.25"), output_usd=Decimal(2)))
+    batched(songs, model=f'"{vendor_name}:{model}"', base_url=f'"{url}"')
+    songs.vendor.script(
+        Fault(flaw=Flaw.RESET_LATE, match=step),
+        *(Fault(flaw=Flaw.EXPIRED, match=f" song {n} ") for n in range(3)),
+    )
+    ended = songs.run()
+    assert ended.code == 0, ended.said
+    assert not songs.wrong()
+    books = songs.vendor.books()[model]
+    assert (books.batches, books.batched, books.calls, books.paid_again) == (1, 37, 40, 0)
+    assert Decimal(bill(songs, ended.json["id"])["usd"]) == books.usd
 
 
 def test_a_batch_call_that_nobody_finds_counts_as_spent(songs, monkeypatch):

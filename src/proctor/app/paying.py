@@ -26,7 +26,7 @@ from proctor.model import Account, Ask, Limits, Price, ProviderSeen, Reply, Spen
 from proctor.ports import Asking, BatchProvider, Clock, Provider, Purse
 
 if TYPE_CHECKING:
-    from proctor.adapters.providers.batches import VendorBatches
+    from proctor.adapters.providers.batchcalls import VendorBatches
     from proctor.adapters.providers.local import LocalProvider
 
 AT_ONCE: Final = 256

@@ -2,127 +2,55 @@
 
 from __future__ import annotations
 
-import abc
-import contextlib
 import functools
+import io
 import json
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from proctor.adapters.providers.batchfaults import meant
-from proctor.adapters.providers.cut import CutTransport, begin_cut
-from proctor.adapters.providers.http import begin_trace, open_client
-from proctor.adapters.providers.provider import VendorProvider
-from proctor.adapters.providers.vendors import Models
-from proctor.errors import ConfigError, ProctorError
-from proctor.model import (
-    Ask,
-    BatchCall,
-    Entry,
-    Kind,
-    Progress,
-    ProviderSettings,
-    Reply,
-    Results,
-    canonical,
+from proctor.adapters.providers.batchcalls import EARLIER, VendorBatches
+from proctor.errors import ConfigError, Overloaded
+from proctor.model import BatchCall, Entry, Progress, ProviderSettings, Reply, Results
+
+SKEW: Final = timedelta(minutes=2)
+"""By how much a vendor's clock may be behind ours."""
+_ANTHROPICS: Final[Mapping[str, int]] = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""Kinds of errors to the status that a direct call would have got."""
+_GOOGLES_ENDS: Final = frozenset(
+    {
+        "JOB_STATE_SUCCEEDED",
+        "JOB_STATE_PARTIALLY_SUCCEEDED",
+        "JOB_STATE_CANCELLED",
+        "JOB_STATE_EXPIRED",
+    }
 )
-
-LONGEST_S: Final = 300.0
-"""Seconds that a file may take on its way, at least: it is longer than a question."""
-MOST_BYTES: Final = 2_000_000_000
-"""The longest file of results that is read."""
-EARLIER: Final = timedelta(days=1)
-"""How much older than ours a batch must be for no older one to be looked at: clocks differ."""
-
-
-class VendorBatches(abc.ABC):
-    """A `BatchProvider` (see ports) but for the vendor's own words."""
-
-    most_requests = 50_000
-    most_bytes = 200_000_000
-
-    def __init__(self, settings: ProviderSettings, key: str) -> None:
-        """Nothing is sent before the first call."""
-        self._settings, self._key = settings, key
-        self._cut = VendorProvider(settings, key, transport=CutTransport())
-        self._longest_s = max(settings.timeout_s, LONGEST_S)
-        self._client = open_client(settings.name, self._longest_s, MOST_BYTES)
-        self._models = Models(settings, key, self._client)
-
-    async def entry(self, ask: Ask) -> Entry:
-        """What a direct call would send."""
-        cut = begin_cut()
-        try:
-            await self._cut.call(ask)
-        except ProctorError:
-            if cut.sent is None:
-                raise
-        assert cut.sent is not None  # noqa: S101 - the call ends at the cut, or before it
-        return Entry(key=ask.key, body=cut.sent.decode(), extra=self._extra(cut.headers))
-
-    @abc.abstractmethod
-    async def prepare(self, entries: Sequence[Entry]) -> str:
-        """Hand over what costs nothing yet."""
-
-    @abc.abstractmethod
-    async def begin(self, batch: BatchCall, entries: Sequence[Entry]) -> str:
-        """Let the vendor work on it."""
-
-    @abc.abstractmethod
-    async def find(self, batch: BatchCall) -> str | None:
-        """The vendor's name for one that was begun without our hearing of it."""
-
-    @abc.abstractmethod
-    async def look(self, batch: BatchCall) -> Progress:
-        """How far it is."""
-
-    @abc.abstractmethod
-    async def results(self, batch: BatchCall) -> Results:
-        """What came of each question."""
-
-    @abc.abstractmethod
-    async def cancel(self, batch: BatchCall) -> None:
-        """Let no further question of it be begun."""
-
-    async def aclose(self) -> None:
-        """Give connections back."""
-        await self._client.aclose()
-        await self._cut.aclose()
-
-    def _extra(self, headers: dict[str, str]) -> str:
-        """What of a direct call's headers must be said of a batch call, too."""
-        del headers
-        return ""
-
-    async def _read(self, batch: BatchCall, status: int, body: Any) -> Reply | Exception:
-        """What one question came to, read as the reply to a direct call."""
-        begin_cut(status, json.dumps(body).encode())
-        stub = {"messages": [{"role": "user", "content": "."}], "max_tokens": 1}
-        ask = Ask(
-            kind=Kind.CHAT,
-            provider=batch.provider,
-            model=self._settings.full_model,
-            sent=canonical(stub),
-            # Where the reply does not say what it took, it took the most.
-            most_input=batch.note.most_input,
-            most_output=batch.note.most_output,
-        )
-        try:
-            return await self._cut.call(ask)
-        except ProctorError as error:
-            return error
-
-    @contextlib.asynccontextmanager
-    async def _judging(self) -> AsyncIterator[None]:
-        """Raise ours instead of the library's errors."""
-        trace = begin_trace()
-        try:
-            yield
-        except Exception as fault:  # noqa: BLE001 - libraries raise whatever a strange body leads to
-            # From None: the library's own error holds the request, and with it the key.
-            raise meant(self._settings, fault, trace, self._key) from None
+_UNWORKED: Final = frozenset({499, 504})
+_RPC: Final[Mapping[int, tuple[int, str]]] = {
+    1: (499, "CANCELLED"),
+    3: (400, "INVALID_ARGUMENT"),
+    4: (504, "DEADLINE_EXCEEDED"),
+    5: (404, "NOT_FOUND"),
+    7: (403, "PERMISSION_DENIED"),
+    8: (429, "RESOURCE_EXHAUSTED"),
+    9: (400, "FAILED_PRECONDITION"),
+    13: (500, "INTERNAL"),
+    14: (503, "UNAVAILABLE"),
+    16: (401, "UNAUTHENTICATED"),
+}
+"""Google's codes to the status and name that a direct call would have got."""
 
 
 class OpenAIBatches(VendorBatches):
@@ -206,6 +134,173 @@ class OpenAIBatches(VendorBatches):
         return await self._read(batch, 500, {"error": error})
 
 
+class AnthropicBatches(VendorBatches):
+    """`/v1/messages/batches`: no file goes before, and it can be given no name of ours."""
+
+    most_bytes = 250_000_000
+
+    @functools.cached_property
+    def _api(self) -> Any:
+        return self._models.anthropic_client(self._longest_s).beta.messages.batches
+
+    def _extra(self, headers: dict[str, str]) -> str:
+        """Beta features, which a direct call names in a header."""
+        return headers.get("anthropic-beta", "")
+
+    async def prepare(self, entries: Sequence[Entry]) -> str:
+        """Nothing."""
+        del entries
+        return ""
+
+    async def begin(self, batch: BatchCall, entries: Sequence[Entry]) -> str:
+        """Each question under its key, which is as long as a name there may be."""
+        del batch
+        told: dict[str, Any] = {"requests": [_request(entry) for entry in entries]}
+        if entries[0].extra:
+            told["betas"] = entries[0].extra.split(",")
+        async with self._judging():
+            made = await self._api.create(**told)
+        return str(made.id)
+
+    async def find(self, batch: BatchCall) -> str | None:
+        """One of its time and size, by a name of a question: which it tells when it has ended."""
+        async with self._judging():
+            async for one in self._api.list(limit=100):
+                if one.created_at < batch.at - SKEW:
+                    break
+                counts = one.request_counts.model_dump()
+                if sum(map(int, counts.values())) != batch.note.questions:
+                    continue
+                if one.processing_status != "ended":
+                    raise Overloaded(
+                        f"the provider {self._settings.name} has a batch call that may be ours",
+                        found=f"{one.id}: as many questions, and from the same time",
+                        fix="it tells whose it is when it has ended",
+                    )
+                async for item in await self._api.results(one.id):
+                    if item.custom_id in batch.keys:
+                        return str(one.id)
+                    break
+        return None
+
+    async def look(self, batch: BatchCall) -> Progress:
+        """By its status."""
+        async with self._judging():
+            one = await self._api.retrieve(batch.id)
+        return Progress(ended=one.processing_status == "ended")
+
+    async def results(self, batch: BatchCall) -> Results:
+        """One line for each question, also for those that were not worked on."""
+        async with self._judging():
+            items = [item async for item in await self._api.results(batch.id)]
+        found: Results = {}
+        for item in items:
+            told = item.result
+            if told.type == "succeeded":
+                body = told.message.model_dump(mode="json", exclude_unset=True)
+                found[item.custom_id] = await self._read(batch, 200, body)
+            elif told.type == "errored":
+                body = told.error.model_dump(mode="json", exclude_unset=True)
+                status = _ANTHROPICS.get((body.get("error") or {}).get("type", ""), 500)
+                found[item.custom_id] = await self._read(batch, status, body)
+            else:
+                found[item.custom_id] = None
+        return found
+
+    async def cancel(self, batch: BatchCall) -> None:
+        """What is worked on already may still be answered."""
+        async with self._judging():
+            await self._api.cancel(batch.id)
+
+
+class GoogleBatches(VendorBatches):
+    """`:batchGenerateContent` of a file, and `batches`."""
+
+    @functools.cached_property
+    def _api(self) -> Any:
+        return self._models.google_client().aio
+
+    async def prepare(self, entries: Sequence[Entry]) -> str:
+        """A file of the questions, one on each line."""
+        lines = (f'{{"key": {json.dumps(e.key)}, "request": {e.body}}}' for e in entries)
+        file = io.BytesIO("\n".join(lines).encode())
+        told = {"mime_type": "application/jsonl", "display_name": "proctor"}
+        async with self._judging():
+            made = await self._api.files.upload(file=file, config=told)
+        return str(made.name)
+
+    async def begin(self, batch: BatchCall, entries: Sequence[Entry]) -> str:
+        """A batch of that file, under a name of ours; its SDK must not do it twice."""
+        del entries
+        once = {"retry_options": {"attempts": 1}}
+        async with self._judging():
+            made = await self._api.batches.create(
+                model=self._settings.model,
+                src=batch.ticket,
+                config={"display_name": batch.name, "http_options": once},
+            )
+        return str(made.name)
+
+    async def find(self, batch: BatchCall) -> str | None:
+        """By that name; the newest are listed first."""
+        async with self._judging():
+            async for one in await self._api.batches.list(config={"page_size": 100}):
+                if one.display_name == batch.name:
+                    return str(one.name)
+                if one.create_time is not None and one.create_time < batch.at - EARLIER:
+                    break
+        return None
+
+    async def look(self, batch: BatchCall) -> Progress:
+        """By its state."""
+        one = await self._job(batch)
+        state = getattr(one.state, "name", "")
+        if state == "JOB_STATE_FAILED":
+            said = str(getattr(one.error, "message", "") or "no reason is told")
+            return Progress(ended=True, failed=said)
+        return Progress(ended=state in _GOOGLES_ENDS)
+
+    async def results(self, batch: BatchCall) -> Results:
+        """Of its file; one that was cancelled or ran out of time may have none."""
+        one = await self._job(batch)
+        if one.dest is None or not one.dest.file_name:
+            return {}
+        async with self._judging():
+            file = await self._api.files.download(file=one.dest.file_name)
+        found: Results = {}
+        for line in file.splitlines():
+            if line.strip():
+                told = json.loads(line)
+                found[told["key"]] = await self._result(batch, told)
+        return found
+
+    async def cancel(self, batch: BatchCall) -> None:
+        """What is worked on already may still be answered."""
+        async with self._judging():
+            await self._api.batches.cancel(name=batch.id)
+
+    async def _job(self, batch: BatchCall) -> Any:
+        async with self._judging():
+            return await self._api.batches.get(name=batch.id)
+
+    async def _result(self, batch: BatchCall, told: Any) -> Reply | Exception | None:
+        if "response" in told:
+            return await self._read(batch, 200, told["response"])
+        error = told.get("error") or {}
+        status, name = _RPC.get(int(error.get("code") or 0), (500, "INTERNAL"))
+        if status in _UNWORKED:
+            return None
+        body = {"error": {**error, "code": status, "status": name}}
+        return await self._read(batch, status, body)
+
+
+def _request(entry: Entry) -> dict[str, Any]:
+    """As Anthropic wants it; nobody streams a batch call."""
+    body = json.loads(entry.body)
+    body.pop("stream", None)
+    return {"custom_id": entry.key, "params": body}
+
+
 def _line(entry: Entry) -> bytes:
     """As OpenAI wants it; the body is put in as it is, byte by byte."""
     head = {"custom_id": entry.key, "method": "POST", "url": "/v1/chat/completions"}
@@ -225,6 +320,10 @@ def batches_of(settings: ProviderSettings, key: str) -> VendorBatches:
     return made(settings, key)
 
 
-_VENDORS: Final[dict[str, type[VendorBatches]]] = {"openai": OpenAIBatches}
+_VENDORS: Final[dict[str, type[VendorBatches]]] = {
+    "openai": OpenAIBatches,
+    "anthropic": AnthropicBatches,
+    "google": GoogleBatches,
+}
 
 __all__ = ["VendorBatches", "batches_of"]

@@ -12,7 +12,7 @@ from proctor.errors import ConfigError, ProviderRefused
 from proctor.model import Price, ProviderSettings
 
 if TYPE_CHECKING:
-    from proctor.adapters.providers.batches import VendorBatches
+    from proctor.adapters.providers.batchcalls import VendorBatches
     from proctor.adapters.providers.local import LocalProvider
     from proctor.adapters.providers.provider import VendorProvider
 

@@ -89,21 +89,28 @@ class Models:
 
         return OpenAIEmbeddingModel(self._settings.model, provider=self._openai())
 
-    def _anthropic_chat(self) -> Model:
+    def anthropic_client(self, timeout_s: float | None = None) -> Any:
+        """Anthropic's own client."""
         from anthropic import AsyncAnthropic
-        from pydantic_ai.models.anthropic import AnthropicModel
-        from pydantic_ai.providers.anthropic import AnthropicProvider
 
-        client = AsyncAnthropic(
+        return AsyncAnthropic(
             api_key=self._key,
             base_url=self._settings.base_url or "https://api.anthropic.com",
             max_retries=0,
-            timeout=self._settings.timeout_s,
+            timeout=timeout_s or self._settings.timeout_s,
             http_client=self._client,
         )
-        return AnthropicModel(
-            self._settings.model, provider=AnthropicProvider(anthropic_client=client)
-        )
+
+    def _anthropic_chat(self) -> Model:
+        from pydantic_ai.models.anthropic import AnthropicModel
+        from pydantic_ai.providers.anthropic import AnthropicProvider
+
+        provider = AnthropicProvider(anthropic_client=self.anthropic_client())
+        return AnthropicModel(self._settings.model, provider=provider)
+
+    def google_client(self) -> Any:
+        """Google's own client."""
+        return self._google().client
 
     def _google(self) -> Any:
         from pydantic_ai.providers.google import GoogleProvider

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from proctor.testing.vendor.answers import right_answer, right_text, right_vector, tokens_of
+from proctor.testing.vendor.batchdesks import SENT, AnthropicDesk, GoogleDesk, Told
 from proctor.testing.vendor.batches import Desk, OpenAIDesk, Request, Workshop
 from proctor.testing.vendor.books import Account, Over, Timepiece
 from proctor.testing.vendor.service import PREFIX, Call, Services
@@ -27,17 +28,19 @@ class Vendor:
         self._accounts = {one.name: Account(one, self._clock) for one in served}
         self._faults: list[list[Any]] = []
         self._services = Services(key, self._accounts, self.fault)
-        self._workshop = Workshop(self._accounts, self._clock, self.fault, _outcome)
-        openai, *_ = (shape for _, shape in SHAPES)
-        self._desks: tuple[Desk, ...] = (OpenAIDesk(openai),)
+        openai, anthropic, google = (shape for _, shape in SHAPES)
+        desks: tuple[Desk, ...] = OpenAIDesk(openai), AnthropicDesk(anthropic), GoogleDesk(google)
+        self._desks = [
+            (desk, Workshop(self._accounts, self._clock, self.fault, _outcome)) for desk in desks
+        ]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
         body = await _body(receive)
         path = scope["path"]
-        for desk in self._desks:
+        for desk, shop in self._desks:
             if desk.fits(path):
-                await self._batch(desk, Request.of(scope, body), send)
+                await self._batch(desk, shop, Request.of(scope, body), send)
                 return
         for fits, shape in SHAPES:
             if fits(path):
@@ -86,21 +89,24 @@ class Vendor:
         finally:
             tally.at_once -= 1
 
-    async def _batch(self, desk: Desk, request: Request, send: Any) -> None:
+    async def _batch(self, desk: Desk, shop: Workshop, request: Request, send: Any) -> None:
         """A request about batch calls; faults are matched with its method and path."""
         fault = self._fault_of(request.text)
         if fault and not fault.flaw.paid:
             await _spoiled(desk.shape, fault, send)
             return
         try:
-            self._check_key(desk.shape, request.headers)
-            told = desk.answer(request, self._workshop)
+            if not request.path.startswith(SENT):  # such an address is given to who has shown one
+                self._check_key(desk.shape, request.headers)
+            told = desk.answer(request, shop)
         except Invalid as wrong:
             said = desk.shape.error(wrong.status, wrong.code, wrong.message)
             await reply(send, wrong.status, said, {})
             return
         if isinstance(told, bytes):
             await send_bytes(send, 200, told, {"content-type": "application/octet-stream"})
+        elif isinstance(told, Told):
+            await _sent(send, told.body, told.headers, fault)
         else:
             await _sent(send, told, {}, fault)
 

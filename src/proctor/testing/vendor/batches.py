@@ -107,6 +107,10 @@ class Workshop:
                 self._worked(shape, work, custom, body)
         return work
 
+    def newest(self, shape: Shape) -> list[Work]:
+        """All of them, the newest first."""
+        return [self.look(shape, name) for name in reversed(list(self.works))]
+
     def cancel(self, shape: Shape, name: str) -> Work:
         """Work on nothing more of it."""
         work = self.look(shape, name)
@@ -167,7 +171,7 @@ class OpenAIDesk:
             case ("POST", "batches"):
                 return self._batch(self._made(json.loads(request.body), shop))
             case ("GET", "batches"):
-                works = [self._batch(one) for one in reversed(shop.works.values())]
+                works = [self._batch(one) for one in shop.newest(self.shape)]
                 return {"object": "list", "data": works, "has_more": False}
             case ("GET", "batches", name):
                 return self._batch(shop.look(self.shape, name))
