@@ -166,6 +166,18 @@ def test_only_what_expired_or_broke_is_asked_again(songs):
     assert Decimal(one["usd"]) == books.usd > books.batched_usd == Decimal(one["batched_usd"])
 
 
+def test_several_batch_calls_are_in_the_air_at_once(songs):
+    """P5: no question is in two of them, also where several processes gather their own."""
+    songs.add(f"song {number}" for number in range(40, 400))
+    batched(songs, "requests = 100")
+    songs.vendor.limit("gpt-5-mini", batch_s=1)
+    ended = songs.run("--processes", "2" if LONG else "1")
+    assert ended.code == 0, ended.said
+    assert songs.books.batches >= 4
+    assert not songs.wrong()
+    assert (songs.books.calls, songs.books.paid_again) == (400, 0)
+
+
 def test_replies_that_are_no_answers_are_told_apart_as_ever(songs):
     """A refusal, a cut-off, a question that cannot be asked: repaired, refused, failed by row."""
     batched(songs)
@@ -191,6 +203,8 @@ def test_a_stop_leaves_the_batch_at_the_vendor(songs):
     process.send_signal(signal.SIGINT)
     ended = songs.ended(process, patience=10)
     assert (ended.code, ended.json["state"]) == (130, "paused"), ended.said
+    assert "a batch of 40 questions was handed to writer" in ended.err
+    assert "a batch of 40 questions is being worked by writer since" in ended.err
     shown = songs.proctor("status", ended.json["id"]).said
     assert "a batch of 40 questions is being worked by writer since" in shown
     songs.vendor.advance(1000)

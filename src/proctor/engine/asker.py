@@ -200,6 +200,10 @@ class Asker:
         """Whether somebody waits for answers out of a batch call."""
         return any(one.busy for one in self.answers.batchings.values())
 
+    async def batch_open(self) -> bool:
+        """Whether a vendor works on a batch call of this run, whichever process made it."""
+        return bool(await self.answers.purse.batches(runs=[self.run]))
+
     def together(self) -> int:
         """Questions that may wait at once in a batch call, by whichever provider takes the most."""
         found = [0]

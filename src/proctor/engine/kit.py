@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -127,6 +127,8 @@ class Kit:
     and as many as the backfill says."""
     in_batch: Callable[[], bool] = lambda: False
     """Whether answers of a batch call are waited for: a vendor may take a day."""
+    batch_open: Callable[[], Awaitable[bool]] | None = None
+    """The same of all processes of the run, by the ledger."""
 
     def __post_init__(self) -> None:
         self.writing = Gate(lambda: self.lanes)

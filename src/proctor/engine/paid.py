@@ -40,7 +40,8 @@ async def let_ask(site: Site, kit: Kit) -> None:
     if isinstance(kit.asking, Asker) and kit.asking.paying and (most := kit.asking.together()):
         kit.asking = replace(kit.asking, batching=True)
         kit.pacing.questions = kit.asking.waits
-        kit.together, kit.in_batch = most, kit.asking.in_batch
+        kit.together = most
+        kit.in_batch, kit.batch_open = kit.asking.in_batch, kit.asking.batch_open
         kit.seats = Gate(lambda: most, each=most)
     elif kit.asking is not None:
         kit.pacing.questions = kit.asking.waits

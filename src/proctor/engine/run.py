@@ -83,7 +83,8 @@ async def _passes(kit: Kit, work: Worker, *, sweeps: bool) -> Mapping[str, int] 
             continue
         if kit.idle:
             return None
-        idle = 0 if tally.chunks else idle + 1
+        working = kit.batch_open is not None and await kit.batch_open()
+        idle = 0 if tally.chunks or working else idle + 1
         left = await _left(kit)
         if left and idle > IDLE_SLICES and not await _others(kit):
             raise EngineError(

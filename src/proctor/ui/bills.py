@@ -35,6 +35,7 @@ def line(one: Account, written: int) -> str:
         f"{money(bill.most_usd)}{'' if per is None else f', {money(per)} a row'}",
         "" if one.left_usd is None else f"{money(one.left_usd)} left",
         troubles(one),
+        *map(words.visible, one.open),
     ]
     return " · ".join(part for part in parts if part)
 
@@ -125,6 +126,15 @@ def neared(event: Any) -> str:
     )
 
 
+def submitted(event: Any) -> str:
+    """That a vendor works on a batch call, and what that means."""
+    name, count = words.visible(event.data["provider"]), event.data["questions"]
+    return (
+        f"a batch of {words.plural(count, 'question')} was handed to {name}, who may take a day: "
+        "a run that is stopped meanwhile finds it when it goes on"
+    )
+
+
 def rests(event: Any) -> str:
     """That a run waits for a quota, when it begins to, and until when."""
     data = event.data
@@ -167,6 +177,7 @@ __all__ = [
     "minute",
     "neared",
     "rests",
+    "submitted",
     "total",
     "troubles",
     "warnings",

@@ -155,6 +155,8 @@ async def _work(app: App, what: Callable[[App], Awaitable[tuple[str, RunOptions]
             view.tell(f"resuming run {event.run}, which was {event.data.get('was')}")
         elif event.name == "limit.neared":
             view.tell(bills.neared(event))
+        elif event.name == "batch.submitted":
+            view.tell(bills.submitted(event))
         elif event.name == "quota.spent" and event.data["waits"]:
             view.tell(bills.rests(event))
         elif event.name == "quota.renewed":
