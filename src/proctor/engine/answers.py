@@ -343,10 +343,9 @@ class Answers:
             return self.desks[fit[0]]
         word = {Kind.HTTP: "http", Kind.EMBED: "embed"}.get(kind, "llm")
         if name is None or name not in self.desks:
-            known = ", ".join(sorted(self.desks)) or "none"
             raise UsageError(
                 f"there is no provider named {name}" if name else "no provider was named",
-                found=f"in proctor.toml: {known}",
+                found=f"in proctor.toml: {', '.join(sorted(self.desks)) or 'none'}",
                 fix=f'write ctx.{word}(…, provider="NAME") and [providers.NAME] in proctor.toml',
             )
         if name not in fit:
