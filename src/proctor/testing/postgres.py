@@ -12,6 +12,7 @@ import importlib.util
 import itertools
 import os
 import pwd
+import select
 import shutil
 import signal
 import socket
@@ -211,10 +212,23 @@ class PostgresServer:
             return cursor.fetchall() if cursor.description else []
 
     def kill(self) -> None:
-        """Kill -9 of the postmaster, as a power cut would."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait(timeout=END_WITHIN)
+        """Kill -9 of every process of the server, as a power cut would.
+
+        A session that outlives its postmaster may still answer one more question.
+        """
+        process = self.process
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(signal.SIGSTOP)  # it starts no session any more, and buries none
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        children = [os.pidfd_open(pid) for pid in children_of(process.pid)]
+        process.kill()
+        process.wait(timeout=END_WITHIN)
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(child, signal.SIGKILL)
+            select.select([child], [], [], END_WITHIN)
+            os.close(child)
 
     def close(self) -> None:
         """A fast shutdown, a hard one after ten seconds, and the folder is gone."""
@@ -230,6 +244,17 @@ class PostgresServer:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(timeout=END_WITHIN)
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes whose parent this one is, by /proc."""
+    found = []
+    for stat in Path(os.sep, "proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it is over already
+            parent = stat.read_text(errors="replace").rpartition(")")[2].split()[1]
+            if int(parent) == pid:
+                found.append(int(stat.parent.name))
+    return found
 
 
 def child_of(folder: Path) -> dict[str, Any]:
