@@ -52,6 +52,7 @@ def test_thawed_before_its_replacement_has_written(stage, kind):
     world, truth, old = stage[kind, "before"]
     world.live("until_interrupted")
     new = world.birth("resume", env={"CRASH_HOLD_AT": str(FROZEN_AT)}).until_held()
+    world.until_written(FROZEN_AT)
     stands = world.rows()
     old.thaw()
     report = old.wait()["run"]

@@ -110,6 +110,14 @@ class World:
         """Ask the database until it says yes."""
         until(lambda: self.query(question)[0][0], question, patience)
 
+    def until_written(self, key):
+        """Wait until every chunk before the one that has this row is written."""
+        chunks = self.runs.replace("runs", "chunks")
+        self.until(
+            f"SELECT count(*) = 0 FROM {chunks} WHERE state <> 'applied' "
+            f"AND CAST(rtrim(ltrim(upto, '['), ']') AS integer) < {key}"
+        )
+
     def frozen(self, key, **more):
         """A life frozen while the author's function has this row, and no transaction is open."""
         life = self.birth("run", env={"CRASH_HOLD_AT": str(key)}, **more).until_held()

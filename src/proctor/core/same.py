@@ -40,7 +40,14 @@ def same(stored: Any, computed: Any) -> bool:
         return len(stored) == len(computed) and all(
             same(a, b) for a, b in zip(stored, computed, strict=True)
         )
-    return bool(stored == computed) or text_of(stored) == text_of(computed)
+    return _equal(stored, computed) or text_of(stored) == text_of(computed)
+
+
+def _equal(stored: Any, computed: Any) -> bool:
+    try:
+        return bool(stored == computed)
+    except ArithmeticError:  # a signalling NaN will be compared with nothing
+        return False
 
 
 def _number(value: Any) -> bool:
