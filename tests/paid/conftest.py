@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from paid.application import Application, InFile, InPostgres, Scored, serving
 from paid.songs import Songs
 from proctor.testing.vendor import Served, serve_vendor
 from proctor.ui.cli import main
@@ -36,3 +37,29 @@ def songs(tmp_path, monkeypatch, capsys, vendor):
     project = Songs(tmp_path, vendor, call)
     yield project
     project.end()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request, tmp_path):
+    """The application's own database."""
+    if request.param == "sqlite":
+        return InFile(tmp_path)
+    return InPostgres(request.getfixturevalue("pg"))
+
+
+@pytest.fixture
+def app(tmp_path, monkeypatch, capsys, place):
+    """Six sessions without scores, the application that scores them, and this process inside."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PROCTOR_USER", "mira")
+
+    def call(*words):
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        return code, *capsys.readouterr()
+
+    application = Application(place)
+    with serving(application) as address:
+        project = Scored(tmp_path, place, application, address, call)
+        yield project
+        project.end()

@@ -5,37 +5,10 @@ import signal
 
 import pytest
 
-from paid.application import SESSIONS, Application, InFile, InPostgres, Scored, serving
+from paid.application import SESSIONS
 from paid.songs import until
-from proctor.ui.cli import main
 
 in_one_store = pytest.mark.parametrize("place", ["sqlite"], indirect=True)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def place(request, tmp_path):
-    """The application's own database."""
-    if request.param == "sqlite":
-        return InFile(tmp_path)
-    return InPostgres(request.getfixturevalue("pg"))
-
-
-@pytest.fixture
-def app(tmp_path, monkeypatch, capsys, place):
-    """Six sessions without scores, the application that scores them, and this process inside."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PROCTOR_USER", "mira")
-
-    def call(*words):
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        return code, *capsys.readouterr()
-
-    application = Application(place)
-    with serving(application) as address:
-        project = Scored(tmp_path, place, application, address, call)
-        yield project
-        project.end()
 
 
 def test_what_the_service_inserts_changes_and_deletes_is_undone_exactly(app):

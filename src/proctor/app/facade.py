@@ -310,7 +310,7 @@ class App:
         on: Callable[[Undoing], None] = lambda _seen: None,
     ) -> Rollback:
         """Undo what a run wrote, from the target alone."""
-        from proctor.engine.touched import refuse_nothing
+        from proctor.engine.touched import refuse_nothing, shown_untouched
         from proctor.engine.undo import Undoer
         from proctor.engine.undoplan import UndoPlan
 
@@ -348,8 +348,8 @@ class App:
         )
         async with self.site.events.flushing():
             done = await undoer.rollback()
-        books = shown_undone(done.undone, spec)
-        return replace(done, run=shown_run(done.run, spec), undone=books)
+        books, left = shown_undone(done.undone, spec), shown_untouched(done.untouched, spec)
+        return replace(done, run=shown_run(done.run, spec), undone=books, untouched=left)
 
     async def rollback_script(self, run: str) -> AsyncIterator[str]:
         """SQL that undoes a run without Proctor."""

@@ -1,4 +1,4 @@
-"""What the command `answers` does: export what is kept, and forget what nobody needs."""
+"""What the commands `answers` and `prune` do: export what is kept, forget what nobody needs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from proctor.app.facade import App
 from proctor.core.keeping import Cut, Keep
 from proctor.engine import keeping
+from proctor.engine import prune as undo_data
 
 
 def export(
@@ -28,4 +29,9 @@ async def prune(app: App, plan: Sequence[Cut]) -> int:
     return await keeping.forget(app.site, plan)
 
 
-__all__ = ["Cut", "export", "prunable", "prune"]
+async def key_columns(app: App, run: str | None, table: str | None) -> int:
+    """Of how many columns the keys are that are typed beside a run or a table."""
+    return await undo_data.key_columns(app.site, run, table)
+
+
+__all__ = ["Cut", "export", "key_columns", "prunable", "prune"]

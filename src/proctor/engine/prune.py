@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,14 +12,15 @@ from proctor.core.lifecycle import ACTIVE, OCCUPYING
 from proctor.engine.site import Site, own
 from proctor.engine.undo import undoable
 from proctor.errors import IllegalMove, UsageError
-from proctor.model import Key, Run
+from proctor.model import Key, Run, Spec, Touch, TouchedUnit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forgetting:
     """What is to be forgotten, as typed; with nothing given, whatever is past its time.
 
-    `keys` are rows of `run`, or of every run that wrote to `table`.
+    `keys` are rows of `run`, or of every run that wrote to `table`; where services that a run
+    called wrote to `table`, they are rows of that.
     """
 
     older_than: timedelta | None = None
@@ -36,6 +39,9 @@ class Forgotten:
     run: Run
     rows: int
     keys: tuple[Key, ...] = ()
+    touched: str | None = None
+    """Only rows of this table, which a called service wrote: `typed`, or all."""
+    typed: tuple[tuple[str, ...], ...] = ()
 
 
 async def chosen(
@@ -59,16 +65,72 @@ async def chosen(
         runs = [_idle(named)]
     else:
         runs = [r for r in await site.store.runs() if _meant(site, r, words, kept_for)]
-    found = []
-    for run in runs:
-        # A chunk that was undone keeps its images too, though nobody needs them to undo it.
-        kept = [c for c in await site.store.chunks(run.id) if c.has_undo and c.outcome.written]
-        keys = await _keys(site, run, words.keys)
-        chunks = [c for c in kept if undoable(c)]
-        rows = sum(c.outcome.written if c.undo_rows is None else c.undo_rows for c in chunks)
-        if kept:
-            found.append(Forgotten(run=run, rows=min(rows, len(keys)) if keys else rows, keys=keys))
-    return found
+    parts = [await _part(site, run, words) for run in runs]
+    return [part for part in parts if part is not None]
+
+
+async def _part(site: Site, run: Run, words: Forgetting) -> Forgotten | None:
+    """What of a run is to be forgotten; None where there is nothing."""
+    spec = await site.store.spec_of(run.id)
+    units = [u for u in await site.store.touched(run.id) if not u.pruned] if spec.touches else []
+    if words.table and not _wrote(run, spec, words.table):
+        return _of_service(run, spec, units, words)
+    # A chunk that was undone keeps its images too, though nobody needs them to undo it.
+    kept = [c for c in await site.store.chunks(run.id) if c.has_undo and c.outcome.written]
+    if not kept and not units:
+        return None
+    keys = tuple(site.store.parse_key(spec, text) for text in words.keys)
+    rows = sum(
+        c.outcome.written if c.undo_rows is None else c.undo_rows for c in kept if undoable(c)
+    )
+    if keys and not spec.emits:
+        rows = min(rows, len(keys))
+    mine = [u for u in units if not u.undone and (not keys or u.unit in keys)]
+    return Forgotten(run=run, rows=rows + sum(u.rows for u in mine), keys=keys)
+
+
+def _wrote(run: Run, spec: Spec, table: str) -> bool:
+    """Whether a run's own rows are those of a table; a touched one's are its service's."""
+    mine = not spec.only_touches or all(touch.table != table for touch in spec.touches)
+    return run.target == table and mine
+
+
+def _of_service(
+    run: Run, spec: Spec, units: Sequence[TouchedUnit], words: Forgetting
+) -> Forgotten | None:
+    """Rows of a table that a called service wrote."""
+    touch = next((t for t in spec.touches if t.table == words.table), None)
+    if touch is None or not units:
+        return None
+    typed = tuple(_apart(touch, text) for text in words.keys)
+    rows = sum(t.rows for u in units if not u.undone for t in u.tables if t.table == touch.table)
+    rows = min(rows, len(typed)) if typed else rows
+    return Forgotten(run=run, rows=rows, touched=touch.table, typed=typed)
+
+
+def _apart(touch: Touch, text: str) -> tuple[str, ...]:
+    """The parts of a key as it was typed."""
+    parts = (text,) if len(touch.key) == 1 else tuple(next(csv.reader([text]), ()))
+    if len(parts) != len(touch.key):
+        raise UsageError(
+            f"{text!r} is no key of {touch.table}",
+            found=f"{len(parts)} parts",
+            fix=f"give {len(touch.key)}: {','.join(touch.key)}",
+        )
+    return parts
+
+
+async def key_columns(site: Site, run: str | None, table: str | None) -> int:
+    """Of how many columns the keys are that are typed beside a run or a table; 1 if unknown."""
+    runs = [await site.store.run(run)] if run else await site.store.runs()
+    for one in runs:
+        spec = await site.store.spec_of(one.id)
+        if table is None or _wrote(one, spec, table):
+            return len(spec.key)
+        for touch in spec.touches:
+            if touch.table == table:
+                return len(touch.key)
+    return 1
 
 
 def _idle(run: Run) -> Run:
@@ -85,8 +147,6 @@ def _idle(run: Run) -> Run:
 def _meant(site: Site, run: Run, words: Forgetting, kept_for: Mapping[str, timedelta]) -> bool:
     if run.env != site.env:
         return False
-    if words.table and run.target != words.table:
-        return False
     if words.keys:
         return True
     if run.state in OCCUPYING or run.ended is None:
@@ -99,19 +159,18 @@ def _meant(site: Site, run: Run, words: Forgetting, kept_for: Mapping[str, timed
     return run.ended < site.clock.now() - age
 
 
-async def _keys(site: Site, run: Run, typed: Sequence[str]) -> tuple[Key, ...]:
-    if not typed:
-        return ()
-    spec = await site.store.spec_of(run.id)
-    return tuple(site.store.parse_key(spec, text) for text in typed)
-
-
 async def forget(site: Site, plan: Sequence[Forgotten]) -> int:
     """Do it; on record, without the keys themselves. How many rows can no longer be undone."""
     total = 0
     for part in plan:
-        rows = await site.store.prune(run=part.run.id, keys=part.keys)
-        site.events.emit("images.pruned", part.run.id, rows=rows, keys=len(part.keys))
+        run, store = part.run.id, site.store
+        if part.touched is None:
+            rows = await store.prune(run=run, keys=part.keys)
+            rows += await store.forget_touched(run, units=part.keys)
+        else:
+            rows = await store.forget_touched(run, table=part.touched, keys=part.typed)
+        keys = len(part.keys or part.typed)
+        site.events.emit("images.pruned", run, rows=rows, keys=keys)
         await site.events.flush()  # of one run at a time: the next may fail
         total += rows
     return total

@@ -216,6 +216,8 @@ class Verification:
     verdict: str
     """pass, fail or inconclusive."""
     reason: str
+    touched: Undone | None = None
+    """Rows of called services, where the backfill declares any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from proctor.engine.show import MASK, is_hidden, shown_key
 from proctor.errors import UsageError
-from proctor.model import Run, Spec, Touch, TouchedBooks, touched_books
+from proctor.model import Run, Spec, Touch, TouchedBooks, Undone, Untouched, touched_books
 from proctor.ports import Store, UndoTerms
 
 
@@ -14,6 +16,41 @@ async def leftovers(store: Store, run: Run, touches: Sequence[Touch]) -> Touched
     if not touches:
         return TouchedBooks()
     return touched_books(await store.touched(run.id), touches)
+
+
+async def still_held(store: Store, run: Run, touches: Sequence[Touch]) -> Undone:
+    """Whether the rows of called services still are as they were seen after the call.
+
+    Rows whose images were pruned, and those of a call of unknown end, are not looked at.
+    """
+    books = Undone()
+    for unit in await store.touched(run.id) if touches else ():
+        if unit.undone or unit.seen is None:
+            continue
+        found = await store.untouch(run, unit.unit, UndoTerms(touched=True, dry_run=True))
+        known = [row for row in found.left if row.key]
+        holds = found.rows + sum(row.holds for row in known)
+        changed = found.back + sum(not row.holds for row in known)
+        books += Undone(written=holds + changed, restored=holds, changed=changed)
+    return books
+
+
+def shown_untouched(found: Untouched, spec: Spec) -> Untouched:
+    """What was left alone, as a person may see it: without the parts of keys that are sensitive."""
+    hidden = set(spec.sensitive)
+    keys = {touch.table: touch.key for touch in spec.touches}
+    left = (
+        replace(
+            row,
+            unit=shown_key(row.unit, spec),
+            key=tuple(
+                MASK if part is not None and is_hidden(name, hidden) else part
+                for name, part in zip(keys.get(row.table, ()), row.key, strict=False)
+            ),
+        )
+        for row in found.left
+    )
+    return replace(found, left=tuple(left))
 
 
 def refuse_nothing(run: Run, spec: Spec, terms: UndoTerms) -> None:

@@ -18,9 +18,12 @@ from proctor.engine.reworked import recompute_units
 from proctor.engine.show import plural, shown_key, shown_run, shown_undone
 from proctor.engine.site import Site
 from proctor.engine.snapshot import Verification
+from proctor.engine.touched import leftovers, still_held
 from proctor.engine.undo import forgotten, undoable, verify_written
-from proctor.model import Bucket, ChunkRecord, Issue, Key, Page, Run, Spec, Undone
+from proctor.model import Bucket, ChunkRecord, Issue, Key, Page, Run, Spec, TouchedBooks, Undone
 
+NONE = Undone()
+NO_TOUCHED = TouchedBooks()
 NOTHING = "the function now gives no value for this row"
 
 
@@ -43,7 +46,15 @@ async def verify(
             keys = await _sample(site, run, sample, seed)
             recomputed, different = await _recompute(site, run, backfill, spec, keys)
     chunks = await site.store.chunks(run.id)
-    verdict, reason = judge(held, recomputed, len(different), unseen=unseen(chunks))
+    touched = await still_held(site.store, run, spec.touches)
+    left = await leftovers(site.store, run, spec.touches)
+    verdict, reason = judge(
+        held,
+        recomputed,
+        len(different),
+        unseen=unseen(chunks, left, touched),
+        touched=touched,
+    )
     site.events.emit("run.verified", run.id, verdict=verdict, why=reason)
     return Verification(
         run=shown_run(run, spec),
@@ -52,13 +63,21 @@ async def verify(
         different=different,
         verdict=verdict,
         reason=reason,
+        touched=touched if spec.touches else None,
     )
 
 
-def unseen(chunks: Sequence[ChunkRecord]) -> str:
+def unseen(
+    chunks: Sequence[ChunkRecord], left: TouchedBooks = NO_TOUCHED, touched: Undone = NONE
+) -> str:
     """Words about rows that cannot be looked at; empty if there are none."""
-    pruned = forgotten(chunks).written
+    pruned = forgotten(chunks).written + left.rows - touched.written
     parts = taken_back(chunks)
+    if left.undone:
+        parts.append(f"{plural(left.undone, 'row')} of called services were taken back")
+    if left.unseen:
+        calls = "call" if left.unseen == 1 else "calls"
+        parts.append(f"{left.unseen:,} {calls} of which nobody knows what they wrote")
     if pruned:
         parts.append(f"{plural(pruned, 'row')} not looked at: images were pruned")
     return "; ".join(parts)
@@ -89,18 +108,24 @@ def taken_back(chunks: Sequence[ChunkRecord]) -> list[str]:
     return said
 
 
-def judge(held: Undone, recomputed: int, different: int, *, unseen: str = "") -> tuple[str, str]:
+def judge(
+    held: Undone, recomputed: int, different: int, *, unseen: str = "", touched: Undone = NONE
+) -> tuple[str, str]:
     """No data never passes: neither a run that wrote nothing nor rows that were not looked at."""
-    if not held.written:
+    if not held.written and not touched.written:
         return "inconclusive", unseen or "the run wrote no row that could be looked at"
-    words = f"{held.restored:,} of {held.written:,} rows hold what was written"
-    if recomputed:
-        words += f"; {recomputed - different:,} of {recomputed:,} recomputed rows are the same"
-    else:
-        words += "; none was computed again"
-    words += f"; {unseen}" if unseen else ""
-    bad = held.changed + held.blocked + held.gone + different
-    return ("fail" if bad else "inconclusive" if "pruned" in unseen else "pass"), words
+    said = []
+    if held.written:
+        said.append(f"{held.restored:,} of {held.written:,} rows hold what was written")
+        same = f"{recomputed - different:,} of {recomputed:,} recomputed rows are the same"
+        said.append(same if recomputed else "none was computed again")
+    if touched.written:
+        rows = plural(touched.written, "row")
+        said.append(f"{touched.restored:,} of {rows} of called services are as those left them")
+    said += [unseen] if unseen else []
+    bad = held.changed + held.blocked + held.gone + different + touched.changed
+    vague = any(word in unseen for word in ("pruned", "nobody knows"))
+    return ("fail" if bad else "inconclusive" if vague else "pass"), "; ".join(said)
 
 
 async def _units(site: Site, run: Run, count: int, seed: int | None) -> list[ChunkRecord]:

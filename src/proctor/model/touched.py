@@ -93,7 +93,10 @@ class TouchedLeft:
     unit: Key
     table: str
     key: tuple[str | None, ...]
+    """Empty where nobody knows it."""
     reason: str
+    holds: bool = False
+    """Whether it still is as the service left it, and something else stood in the way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -275,6 +275,21 @@ class Touching(Protocol):
         it is; all else is left alone and told. As with `undo` a part keeps what it left alone.
         """
 
+    async def forget_touched(
+        self,
+        run: str,
+        /,
+        *,
+        units: Sequence[Key] = (),
+        table: str | None = None,
+        keys: Sequence[tuple[str, ...]] = (),
+    ) -> int:
+        """Forget images of rows that services wrote; how many can then no longer be undone.
+
+        All of the run, or those of `units`; or rows of one touched `table`, all or those of
+        `keys`: each as many texts as its key has columns.
+        """
+
     def untouch_script(self, run: Run, /) -> AsyncIterator[str]:
         """SQL that does the same without Proctor, with verification queries."""
 

@@ -202,6 +202,13 @@ def verification(seen: Verification) -> dict[str, Any]:
         "left": plain(seen.held.left),
         "recomputed": seen.recomputed,
         "different": plain(seen.different),
+        "touched": {
+            "written": seen.touched.written,
+            "held": seen.touched.restored,
+            "changed": seen.touched.changed,
+        }
+        if seen.touched is not None
+        else None,
     }
 
 

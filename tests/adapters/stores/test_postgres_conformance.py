@@ -3,10 +3,10 @@
 import pytest
 
 from pgcases import PostgresHarness
-from proctor.testing.conformance import GridConformance, StoreConformance
+from proctor.testing.conformance import GridConformance, StoreConformance, TouchConformance
 
 
-class TestPostgresStore(StoreConformance, GridConformance):
+class TestPostgresStore(StoreConformance, GridConformance, TouchConformance):
     @pytest.fixture
     async def harness(self, pg):
         harness = PostgresHarness(pg)

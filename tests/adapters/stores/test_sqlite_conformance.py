@@ -3,10 +3,10 @@
 import pytest
 
 from adapters.stores.sqlite_harness import SqliteHarness
-from proctor.testing.conformance import GridConformance, StoreConformance
+from proctor.testing.conformance import GridConformance, StoreConformance, TouchConformance
 
 
-class TestSqlite(StoreConformance, GridConformance):
+class TestSqlite(StoreConformance, GridConformance, TouchConformance):
     """In the mode that most files are in today."""
 
     journal_mode = "wal"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final, TypeAlias
 
@@ -20,6 +20,7 @@ GONE: Final = "it no longer exists"
 THERE: Final = "a row with its key is there now"
 REFERENCED: Final = "other rows refer to it: {}"
 TRIGGER: Final = "a trigger changed the value on its way back"
+PRUNED: Final = "its images were pruned"
 UNSEEN: Final = (
     "the service was called and its process died before the rows were looked at again: nobody "
     "knows which of them it wrote"
@@ -223,8 +224,13 @@ class Undoing:
 
     def leave(self, at: int, delta: Delta, why: str) -> None:
         """Note a row that stays as it is."""
-        key = tuple(None if part is None else str(part) for part in delta.key)
-        self.left[at] = TouchedLeft(unit=self.unit, table=delta.touch.table, key=key, reason=why)
+        self.left[at] = TouchedLeft(
+            unit=self.unit,
+            table=delta.touch.table,
+            key=tuple(None if part is None else str(part) for part in delta.key),
+            reason=why,
+            holds=why not in (CHANGED, GONE, THERE),
+        )
 
     def result(self) -> Untouched:
         """The books at the end."""
@@ -234,6 +240,50 @@ class Undoing:
             back=self.back,
             units=1,
         )
+
+
+def pruned(unit: Key, books: Sequence[TouchedTable], found: Sequence[Delta]) -> Untouched:
+    """The books of the rows whose images are forgotten: all that were, but those still kept."""
+    kept = {table.table: table.rows for table in counted(found)}
+    return Untouched(
+        left=tuple(
+            TouchedLeft(unit=unit, table=table.table, key=(), reason=PRUNED)
+            for table in books
+            for _ in range(table.rows - kept.get(table.table, 0))
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forget:
+    """Which rows of a unit are to be forgotten: all, those of a table, or some of that one.
+
+    `keys` are texts, their parts as a person types them; `text` makes one of an image.
+    """
+
+    table: str | None
+    keys: frozenset[tuple[str, ...]]
+    text: Callable[[Image], str]
+
+    def kept(self, before: bytes | None, after: bytes | None) -> tuple[bytes | None, int] | None:
+        """What stays of the deltas, and how many rows go; None where nothing is named.
+
+        The first look goes with any row of it: a later look would take what is missing there for
+        a row that the service inserted.
+        """
+        looks = unpack_looks(before) if before is not None else []
+        found = unpack_deltas(after) if after is not None else []
+        rest = [d for d in found if not self._names(d.touch, d.key)]
+        looked = any(self._names(one.touch, key) for one in looks for key in one.rows)
+        if len(rest) == len(found) and not looked:
+            return None
+        return pack_deltas(rest) if rest else None, len(found) - len(rest)
+
+    def _names(self, touch: Touch, key: Cells) -> bool:
+        if self.table is None:
+            return True
+        mine = not self.keys or tuple(map(self.text, key)) in self.keys
+        return touch.table == self.table and mine
 
 
 def unseen(unit: Key, touches: Sequence[Touch]) -> Untouched:
@@ -268,5 +318,5 @@ def unit_comment(unit: Key, found: Sequence[Delta]) -> str:
 
 def unknown_comment(unit: Key, *, pruned: bool) -> str:
     """Why a unit has no statements."""
-    why = "its images were pruned" if pruned else UNSEEN
+    why = PRUNED if pruned else UNSEEN
     return f"-- Not in here, {' '.join(json.dumps(list(unit)).split())}: {why}.\n"

@@ -25,6 +25,7 @@ pytest.register_assert_rewrite(
     "proctor.testing.conformance.holding",
     "proctor.testing.conformance.emitting",
     "proctor.testing.conformance.retracting",
+    "proctor.testing.conformance.touching",
     "proctor.testing.conformance.ledger",
     "proctor.testing.conformance.purse",
     "proctor.testing.conformance.shelving",
@@ -39,6 +40,7 @@ from proctor.testing.conformance.purse import PurseConformance  # noqa: E402
 from proctor.testing.conformance.store import (  # noqa: E402
     GridConformance,
     StoreConformance,
+    TouchConformance,
 )
 
 __all__ = [
@@ -48,4 +50,5 @@ __all__ = [
     "LedgerConformance",
     "PurseConformance",
     "StoreConformance",
+    "TouchConformance",
 ]

@@ -17,6 +17,7 @@ from proctor.testing.conformance.remembering import Remembering
 from proctor.testing.conformance.retracting import Retracting
 from proctor.testing.conformance.scripting import Scripting
 from proctor.testing.conformance.surveying import Surveying
+from proctor.testing.conformance.touching import Touching
 from proctor.testing.conformance.undoing import Undoing
 from proctor.testing.conformance.watching import Watching
 
@@ -37,6 +38,10 @@ class _Given:
 
 class GridConformance(Emitting, Retracting, _Given):
     """What a store promises of units of work, which it keeps beside the rows that they write."""
+
+
+class TouchConformance(Touching, _Given):
+    """What a store promises of rows that a called service writes, if it keeps their images."""
 
 
 class StoreConformance(

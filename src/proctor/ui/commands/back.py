@@ -155,7 +155,9 @@ def rollback(
 )
 @click.option("--older-than", metavar="D", help="Images of runs older than this: 30d, 12h, 4w.")
 @click.option("--run", metavar="RUN", help="Images of this run only.")
-@click.option("--table", metavar="T", help="Images of runs that wrote to this table.")
+@click.option(
+    "--table", metavar="T", help="Images of runs that wrote to this table, or whose services did."
+)
 @click.option(
     "--keys", multiple=True, metavar="K,…", help="Images of these rows; needs --run or --table."
 )
@@ -175,12 +177,13 @@ def prune(
 ) -> int:
     """Forget undo data: past its time, or by age, run, table or key."""
     from proctor.app import Forgetting
+    from proctor.app.keeping import key_columns
     from proctor.engine.show import plural
     from proctor.ui.out import answer
     from proctor.ui.session import with_app
 
     age = length(older_than, "--older-than") if older_than else None
-    columns = with_app(wish, lambda app: _key_columns(app, run, table)) if keys else 1
+    columns = with_app(wish, lambda app: key_columns(app, run, table)) if keys else 1
     words = Forgetting(older_than=age, run=run, table=table, keys=key_list(keys, columns))
     plan = with_app(wish, lambda app: app.prunable(words))
     rows = sum(part.rows for part in plan)
@@ -233,13 +236,6 @@ async def _forget(app: App, plan: Sequence[Forgotten]) -> tuple[int, list[Path],
         anew += sorted(written)
         stale += [path for path in files if path not in written]
     return done, anew, stale
-
-
-async def _key_columns(app: App, run: str | None, table: str | None) -> int:
-    """Of how many columns the keys are that were typed."""
-    found = await app.status(run) if run else await app.status()
-    runs = [s.run for s in found if run or s.run.target == table]
-    return _columns(runs[0]) if runs else 1
 
 
 def _lines(told: Sequence[Mapping[str, object]], said: str) -> Text:

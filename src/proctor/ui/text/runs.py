@@ -256,6 +256,7 @@ def verification(seen: Verification) -> list[RenderableType]:
                 ("gone", words.count(seen.held.gone)),
                 ("recomputed", words.count(seen.recomputed)),
                 ("different", words.count(len(seen.different))),
+                *_touched_held(seen),
             )
         ),
     ]
@@ -266,6 +267,14 @@ def verification(seen: Verification) -> list[RenderableType]:
     if len(listed) > LISTED:
         drawn.append(Text(f"  and {len(listed) - LISTED:,} more; --json has all", style="dim"))
     return drawn
+
+
+def _touched_held(seen: Verification) -> Iterator[tuple[str, str]]:
+    """Rows of called services, where there are any."""
+    if seen.touched is not None:
+        yield "touched rows", words.count(seen.touched.written)
+        yield "as left", words.count(seen.touched.restored)
+        yield "not as left", words.count(seen.touched.changed)
 
 
 def rollback(done: Rollback) -> list[RenderableType]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from proctor.errors import TargetError
 from proctor.model import Key, Lease, Page, Run, Spec, TouchedUnit, Untouched
@@ -38,6 +38,18 @@ class NoTouching:
     async def untouch(self, run: Run, _unit: Key, _terms: UndoTerms, /) -> Untouched:
         """As above."""
         raise refused(run.backfill)
+
+    async def forget_touched(
+        self,
+        _run: str,
+        /,
+        *,
+        units: Sequence[Key] = (),  # noqa: ARG002 - the port's names
+        table: str | None = None,  # noqa: ARG002
+        keys: Sequence[tuple[str, ...]] = (),  # noqa: ARG002
+    ) -> int:
+        """See the port: there are none."""
+        return 0
 
     async def untouch_script(self, _run: Run, /) -> AsyncIterator[str]:
         """See the port: nothing."""

@@ -29,6 +29,7 @@ from proctor.adapters.stores.postgres import (
     runs,
     script,
     tables,
+    touches,
     touching,
     units,
 )
@@ -72,7 +73,7 @@ async def open_postgres(url: str, manners: Manners) -> PostgresStore:
     return PostgresStore(pool)
 
 
-class PostgresStore(touching.Touching):
+class PostgresStore(touches.Touches):
     """The user's rows in Postgres, with the progress of runs in the schema `proctor` beside them.
 
     No state is kept in a session, so a pooler in transaction mode may stand between.

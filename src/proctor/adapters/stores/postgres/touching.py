@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 import psycopg
 
 from proctor.adapters.stores import params, records, touchbook
-from proctor.adapters.stores.postgres import catalog, touchscript, units
+from proctor.adapters.stores.postgres import catalog, units
 from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.catalog import Relation
 from proctor.adapters.stores.postgres.claims import fenced
@@ -139,8 +139,9 @@ async def note_after(pool: Pool, spec: Spec, lease: Lease, page: Page) -> int:
             ((blob,),) = await work.fetch(
                 f"SELECT before FROM proctor.touches WHERE {where} FOR UPDATE"
             )
-            before = touchbook.unpack_looks(blob) if blob is not None else []
-            found = touchbook.deltas(before, await _looks(work, spec, key))
+            if blob is None:  # it was pruned: with nothing to compare, all would look new
+                continue
+            found = touchbook.deltas(touchbook.unpack_looks(blob), await _looks(work, spec, key))
             rows += len(found)
             books = touchbook.books_to_json(touchbook.counted(found))
             await work.run(
@@ -173,8 +174,8 @@ async def touched(work: Transaction, run: str) -> list[TouchedUnit]:
     rows: Sequence[Sequence[Any]] = []
     if there:
         rows = await work.fetch(
-            "SELECT unit, noted, seen, books, undone, before IS NULL FROM proctor.touches "
-            f"WHERE run = {text(run)} ORDER BY coalesce(seen, noted), unit"
+            "SELECT unit, noted, seen, books, undone, before IS NULL AND after IS NULL "
+            f"FROM proctor.touches WHERE run = {text(run)} ORDER BY coalesce(seen, noted), unit"
         )
     return [
         TouchedUnit(
@@ -215,12 +216,12 @@ async def _untouch(
     """None where nothing is left to undo, or the terms leave it out."""
     lock = "" if terms.dry_run else " FOR UPDATE"
     rows = await work.fetch(
-        f"SELECT noted, seen, before, after FROM proctor.touches WHERE run = {text(run.id)} "
+        f"SELECT noted, seen, before, after, books FROM proctor.touches WHERE run = {text(run.id)} "
         f"AND unit = {text(records.to_json(unit))} AND NOT undone{lock}"
     )
     if not rows:
         return None
-    noted, seen, before, after = rows[0]
+    noted, seen, before, after, books = rows[0]
     early = terms.since is not None and (seen or noted) < terms.since
     if early or not await units.Units(binding, terms.span).covers(work, unit):
         return None
@@ -229,10 +230,9 @@ async def _untouch(
         looks = await _looks(work, spec, unit)
         known = before is not None and touchbook.same_looks(touchbook.unpack_looks(before), looks)
         return Untouched(units=1) if known else touchbook.unseen(unit, spec.touches)
-    if after is None:
-        return None  # it was pruned
-    undoer = _Undoer(work, dry_run=terms.dry_run)
-    return await undoer.undo(unit, touchbook.unpack_deltas(after))
+    found = touchbook.unpack_deltas(after) if after is not None else []
+    done = await _Undoer(work, dry_run=terms.dry_run).undo(unit, found)
+    return done + touchbook.pruned(unit, touchbook.books_from_json(books), found)
 
 
 class _Undoer:
@@ -353,38 +353,3 @@ def _statement(table: Relation, delta: Delta) -> str:
     return (
         f"INSERT INTO {table.sql} ({names}) OVERRIDING SYSTEM VALUE VALUES ({values}) RETURNING 1"
     )
-
-
-class Touching:
-    """What the store answers of rows that a called service writes."""
-
-    _pool: Pool
-
-    async def _bound_run(self, run: str, *, fresh: bool = False) -> Binding:
-        raise NotImplementedError
-
-    async def _present(self, work: Transaction) -> bool:
-        raise NotImplementedError
-
-    async def note_before(self, spec: Spec, lease: Lease, page: Page) -> int:
-        """See the port."""
-        return await note_before(self._pool, spec, lease, page)
-
-    async def note_after(self, spec: Spec, lease: Lease, page: Page) -> int:
-        """See the port."""
-        return await note_after(self._pool, spec, lease, page)
-
-    async def touched(self, run: str) -> list[TouchedUnit]:
-        """See the port."""
-        async with self._pool.read(control=True) as work:
-            return await touched(work, run) if await self._present(work) else []
-
-    async def untouch(self, run: Run, unit: Key, terms: UndoTerms) -> Untouched:
-        """See the port."""
-        return await untouch(self._pool, await self._bound_run(run.id), run, unit, terms)
-
-    async def untouch_script(self, run: Run) -> AsyncIterator[str]:
-        """See the port."""
-        async with self._pool.read(control=True) as work:
-            for piece in await touchscript.pieces(work, run):
-                yield piece

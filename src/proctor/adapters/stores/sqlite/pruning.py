@@ -41,7 +41,7 @@ def prune(
     ).fetchall()
     session.main.execute("PRAGMA secure_delete = ON")
     forgotten = 0
-    same = {id_: _sameness(session, id_) if keys else _as_is for id_ in {r for r, _ in chosen}}
+    same = {id_: sameness(session, id_) if keys else as_is for id_ in {r for r, _ in chosen}}
     for at in range(0, len(chosen), BLOBS_AT_ONCE):
         with session.writing() as connection:
             tables.upgrade(connection)
@@ -50,16 +50,17 @@ def prune(
     return forgotten
 
 
-def _as_is(key: Key) -> Any:
+def as_is(key: Key) -> Any:
+    """Two keys are one where they are equal."""
     return key
 
 
-def _sameness(session: Session, run: str) -> Callable[[Key], Any]:
+def sameness(session: Session, run: str) -> Callable[[Key], Any]:
     """What makes two keys one: the file's own comparison, while the run's table is there."""
     try:
         frame = framed(session, session.quiet, spec_of(session.quiet, run)).frame
     except TargetError:
-        return _as_is
+        return as_is
     return lambda key: ranks(frame.key, key)
 
 

@@ -25,8 +25,7 @@ from proctor.adapters.stores.sqlite import (
     surveying,
     sweeping,
     tables,
-    touching,
-    touchscript,
+    touches,
     undoing,
     units,
 )
@@ -49,11 +48,9 @@ from proctor.model import (
     Span,
     Spec,
     Survey,
-    TouchedUnit,
     Tuning,
     Undone,
     Unit,
-    Untouched,
 )
 from proctor.ports import Manners, Opening, Permit, Store, Terms, UndoTerms, granted
 
@@ -90,7 +87,7 @@ def _look(session: Session) -> None:
         tables.ready(connection)
 
 
-class SqliteStore:
+class SqliteStore(touches.Touches):
     """The user's data in one SQLite file, with the progress of runs on it."""
 
     def __init__(self, path: Path, manners: Manners) -> None:
@@ -279,29 +276,6 @@ class SqliteStore:
     ) -> int:
         """See the port."""
         return await self.desk.ask(pruning.prune, older_than=older_than, run=run, keys=keys)
-
-    # Rows that a called service writes
-
-    async def note_before(self, spec: Spec, lease: Lease, page: Page) -> int:
-        """See the port."""
-        return await self.desk.ask(touching.note_before, spec, lease, page)
-
-    async def note_after(self, spec: Spec, lease: Lease, page: Page) -> int:
-        """See the port."""
-        return await self.desk.ask(touching.note_after, spec, lease, page)
-
-    async def touched(self, run: str) -> list[TouchedUnit]:
-        """See the port."""
-        return await self.desk.ask(touching.touched, run)
-
-    async def untouch(self, run: Run, unit: Key, terms: UndoTerms) -> Untouched:
-        """See the port."""
-        return await self.desk.ask(touching.untouch, run, unit, terms)
-
-    async def untouch_script(self, run: Run) -> AsyncIterator[str]:
-        """See the port."""
-        for piece in await self.desk.ask(touchscript.pieces, run):
-            yield piece
 
     # Watch
 

@@ -132,8 +132,11 @@ def note_after(session: Session, spec: Spec, lease: Lease, page: Page) -> int:
             (blob,) = connection.execute(
                 "SELECT before FROM proctor_touches WHERE run = ? AND unit = ?", where
             ).fetchone()
-            before = touchbook.unpack_looks(blob) if blob is not None else []
-            found = touchbook.deltas(before, _looks(session, connection, spec, key))
+            if blob is None:  # it was pruned: with nothing to compare, all would look new
+                continue
+            found = touchbook.deltas(
+                touchbook.unpack_looks(blob), _looks(session, connection, spec, key)
+            )
             rows += len(found)
             books = touchbook.books_to_json(touchbook.counted(found))
             connection.execute(
@@ -165,8 +168,8 @@ def touched(session: Session, run: str) -> list[TouchedUnit]:
         if tables.version_of(connection) < STEP:
             return []
         rows = connection.execute(
-            "SELECT unit, noted, seen, books, undone, before IS NULL FROM proctor_touches "
-            "WHERE run = ? ORDER BY coalesce(seen, noted), unit",
+            "SELECT unit, noted, seen, books, undone, before IS NULL AND after IS NULL "
+            "FROM proctor_touches WHERE run = ? ORDER BY coalesce(seen, noted), unit",
             (run,),
         ).fetchall()
     return [
@@ -207,13 +210,13 @@ def _untouch(
 ) -> Untouched | None:
     """None where nothing is left to undo, or the terms leave it out."""
     row = connection.execute(
-        "SELECT noted, seen, before, after FROM proctor_touches "
+        "SELECT noted, seen, before, after, books FROM proctor_touches "
         "WHERE run = ? AND unit = ? AND NOT undone",
         (run.id, key_to_json(unit)),
     ).fetchone()
     if row is None:
         return None
-    noted, seen, before, after = row
+    noted, seen, before, after, books = row
     spec = units.spec_of_run(connection, run.id)
     frame = framed(session, connection, spec).frame
     early = terms.since is not None and (time_from_text(seen or noted) or terms.since) < terms.since
@@ -223,11 +226,9 @@ def _untouch(
         looks = _looks(session, connection, spec, unit)
         known = before is not None and touchbook.same_looks(touchbook.unpack_looks(before), looks)
         return Untouched(units=1) if known else touchbook.unseen(unit, spec.touches)
-    if after is None:
-        return None  # it was pruned
-    return _Undoer(session, connection, dry_run=terms.dry_run).undo(
-        unit, touchbook.unpack_deltas(after)
-    )
+    found = touchbook.unpack_deltas(after) if after is not None else []
+    done = _Undoer(session, connection, dry_run=terms.dry_run).undo(unit, found)
+    return done + touchbook.pruned(unit, touchbook.books_from_json(books), found)
 
 
 class _Undoer:
