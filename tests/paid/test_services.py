@@ -367,7 +367,7 @@ def test_doctor_tells_what_a_service_may_be_asked(books):
     assert found["ok"], found
     for words in (
         f"GET {books.vendor.service_url('resolver')}/isbn",
-        "key in LOCAL_KEY",
+        "LOCAL_KEY is set",
         "$0.01 a request (proctor.toml)",
         "12 of 15,000 requests today",
         "of $3",

@@ -33,6 +33,7 @@ def test_parts_that_are_empty_have_no_line():
         "connect(password='hunter2')",
         '{"api_key": "hunter2"}',
         "token=hunter2&x=1",
+        "tokens=hunter2, refresh_tokens: hunter2",
         "DB_PASSWORD=hunter2",
     ],
 )
@@ -43,8 +44,14 @@ def test_what_looks_like_a_password_is_never_shown(text):
     assert "hunter2" not in faults.trace(RuntimeError(text))
 
 
-def test_an_ordinary_sentence_is_left_alone():
-    text = "table customers at db.example.com: no token was found"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "table customers at db.example.com: no token was found",
+        'max_tokens = 1024, {"output_tokens": 17}',
+    ],
+)
+def test_an_ordinary_sentence_is_left_alone(text):
     assert faults.redacted(text) == text
 
 

@@ -125,7 +125,9 @@ def _provider(seen: ProviderSeen) -> Finding:
     words = [
         seen.model,
         seen.wrong,
-        f"key in {seen.key_env}" if seen.key_is_set else "",
+        (f"{seen.key_env} is set" if seen.service else f"key in {seen.key_env}")
+        if seen.key_is_set
+        else "",
         f"{seen.key_env} is not set" if seen.key_env and not seen.key_is_set else "",
         *(
             ("it costs nothing",)

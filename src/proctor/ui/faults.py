@@ -17,7 +17,7 @@ _CREDENTIALS: Final = re.compile(
     r"(?P<before>[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@]*@", re.IGNORECASE
 )
 _PAIRS: Final = re.compile(
-    r"(?P<before>\b\w*(?:password|passwd|secret|token|api_?key)\w*[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&)]+",
+    r"(?P<before>\b\w*(?:password|passwd|secret|token(?!s[\"']?\s*[=:]\s*\d{1,9}\b)|api_?key)\w*[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&)]+",
     re.IGNORECASE,
 )
 
