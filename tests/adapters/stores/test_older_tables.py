@@ -6,7 +6,7 @@ from adapters.stores.away_harness import AwayHarness, AwaySqliteHarness
 from adapters.stores.sqlite_harness import SqliteHarness
 from adapters.stores.test_postgres_conformance import PostgresHarness
 from proctor.errors import Denied
-from proctor.model import Outcome, RunState
+from proctor.model import Outcome, RunState, Span, UnitState
 from proctor.ports import UndoTerms
 from proctor.testing.conformance.acting import (
     BOB,
@@ -19,6 +19,7 @@ from proctor.testing.conformance.acting import (
     roll_back,
     work,
 )
+from proctor.testing.conformance.emitting import WORKS, books_spec, done, states, taken_back
 
 IN_SQLITE = [
     "DROP TABLE proctor_touches",
@@ -152,6 +153,33 @@ async def test_a_run_of_an_older_proctor_goes_on(older):
     run = await begin(store, items_spec(), holder=BOB, resume=True)
     assert await work(store, run, items_spec()) == Outcome(read=6, written=6)
     assert await harness.fetch("SELECT count(normal) FROM items") == [(6,)]
+
+
+@pytest.mark.parametrize("older", [sqlite, postgres], indirect=True)
+async def test_units_that_were_kept_without_their_target_stay_done(older):
+    """P2: they are not done twice, neither before the tables are upgraded nor after."""
+    harness, _ = older
+    await harness.sql(WORKS)
+    old = await harness.store()
+    run = await done(old, books_spec((2024,)))
+    await old.aclose()
+    in_file = isinstance(harness, SqliteHarness)
+    tables = "proctor_" if in_file else "proctor."
+    await harness.sql(
+        f"UPDATE {tables}units SET backfill = (SELECT DISTINCT backfill FROM {tables}runs)",
+        "UPDATE proctor_meta SET value = '4' WHERE key = 'version'"
+        if in_file
+        else "UPDATE proctor.meta SET version = 4",
+    )
+    store = await harness.store()
+    assert set((await states(store, run)).values()) == {UnitState.COMPLETED}
+    more = books_spec((2023, 2024))
+    assert (await store.survey(more, Span())).eligible == 2
+    await done(store, more, name="run-2")
+    assert set((await states(store, run)).values()) == {UnitState.COMPLETED}
+    assert await harness.fetch(f"SELECT count(*) FROM {tables}units") == [(4,)]
+    await taken_back(store, run)
+    assert set((await states(store, run)).values()) == {UnitState.PENDING}
 
 
 async def test_a_role_that_may_not_alter_older_tables_hears_who_may(pg):

@@ -28,6 +28,14 @@ COLUMNS: Final = (
 _RUN: Final = COLUMNS.index("run")
 
 
+IN: Final = " in "
+
+
+def home_of(backfill: str, place: str) -> str:
+    """What units are kept under: for another target the same work is still to be done."""
+    return f"{backfill}{IN}{place}"
+
+
 def axes(spec: Spec) -> list[tuple[str, int]]:
     """The axes by name, each with its place in the key: a unit is itself in whatever order."""
     return sorted((part.column, place) for place, part in enumerate(spec.key))

@@ -316,6 +316,22 @@ class Emitting:
         assert (await store.survey(turned, Span())).eligible == 4
         assert (await store.survey(replace(more, version="2"), Span())).eligible == 6
 
+    async def test_for_another_table_the_same_units_are_still_to_be_done(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """P2: what was done is what was written there; an undo of the one leaves the other's."""
+        await harness.sql(WORKS, WORKS.replace("works", "works_v2"))
+        spec = books_spec((2024,))
+        other = replace(spec, into="works_v2")
+        run = await done(store, spec)
+        assert (await store.survey(other, Span())).eligible == 2
+        second = await done(store, other, name="run-2")
+        assert len(await harness.fetch("SELECT * FROM works_v2")) == 4
+        await taken_back(store, run)
+        assert set((await states(store, second)).values()) == {UnitState.COMPLETED}
+        assert (await store.survey(spec, Span())).eligible == 2
+        assert (await store.survey(other, Span())).eligible == 0
+
     async def test_a_claim_that_was_lost_writes_neither_rows_nor_unit(
         self, harness: Harness, store: Store
     ) -> None:

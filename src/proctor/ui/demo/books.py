@@ -313,7 +313,7 @@ def shelves(stage: Stage) -> Shelves:
 
 def units(stage: Stage) -> list[dict[str, Any]]:
     """What is kept of each unit."""
-    return _rows(stage, "SELECT * FROM proctor_units WHERE backfill = 'notable_books'")
+    return _rows(stage, "SELECT * FROM proctor_units")
 
 
 def _rows(stage: Stage, sql: str) -> list[dict[str, Any]]:

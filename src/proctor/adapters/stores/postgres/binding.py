@@ -13,7 +13,7 @@ from proctor.adapters.stores.postgres.fills import Document, Fill
 from proctor.adapters.stores.postgres.keys import KeyColumn
 from proctor.adapters.stores.postgres.literal import ident, scalar, text
 from proctor.adapters.stores.postgres.pool import Transaction
-from proctor.adapters.stores.unitbook import axes
+from proctor.adapters.stores.unitbook import axes, home_of
 from proctor.errors import TargetError
 from proctor.model import Guard, Key, Source, Span, Spec
 
@@ -168,6 +168,11 @@ class Binding:
         unit = f" AND {self.open_unit}" if self.spec.attempts else ""
         return f"({SOURCE}.proctor_where AND ({wanted}){unit})"
 
+    @property
+    def place(self) -> str:
+        """The target's full name, by which runs on it find each other."""
+        return f"{self.target.schema}.{self.target.name}"
+
     @cached_property
     def open_unit(self) -> str:
         """Whether a unit has attempts left, and one that emits is not done yet."""
@@ -177,9 +182,11 @@ class Binding:
         place = {c.field.name: c.printed(sql) for c, (sql, _) in shown}
         named = ", ".join(f"{text(axis)}, {place[axis]}" for axis, _ in axes(self.spec))
         done = "state = 'completed' OR " if self.spec.emits else ""
+        # By the name alone where the tables are of a Proctor that kept no target beside it.
+        home = home_of(self.spec.backfill, self.place)
         return (
             "NOT EXISTS (SELECT FROM proctor.units "
-            f"WHERE backfill = {text(self.spec.backfill)} "
+            f"WHERE backfill IN ({text(home)}, {text(self.spec.backfill)}) "
             f"AND unit = pg_catalog.jsonb_build_object({named}) "
             f"AND version = {text(self.spec.version)} "
             f"AND ({done}state = 'failed' AND attempts >= {self.spec.attempts}))"

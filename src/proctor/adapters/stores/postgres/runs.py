@@ -65,7 +65,7 @@ async def _ready(work: Transaction) -> None:
 
 async def _start(work: Transaction, binding: Binding, opening: Opening) -> None:
     spec = opening.spec
-    place = f"{binding.target.schema}.{binding.target.name}"
+    place = binding.place
     await _refuse_overlap(work, binding, place)
     listed = await canonical(work, binding, opening.span.keys)
     before = await predecessor(work, binding, opening.span.start)

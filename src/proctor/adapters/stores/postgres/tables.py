@@ -81,7 +81,11 @@ ALTER TABLE proctor.touches ALTER COLUMN before SET STORAGE EXTERNAL,
 CREATE INDEX touches_unit ON proctor.touches (backfill, unit) WHERE undone;
 REVOKE ALL ON proctor.touches FROM PUBLIC"""
 
-MIGRATIONS: Final = (FIRST, SECOND, THIRD, FOURTH)
+FIFTH: Final = """
+UPDATE proctor.units AS u SET backfill = u.backfill || ' in ' || r.place
+FROM proctor.runs AS r WHERE r.id = u.run"""
+
+MIGRATIONS: Final = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
 """Each brings the tables from the version that is its position to the next; only ever added to."""
 VERSION: Final = len(MIGRATIONS)
 

@@ -36,26 +36,28 @@ async def lose(work: Transaction, spec: Spec, run: str, numbers: Iterable[int]) 
 async def note(work: Transaction, spec: Spec, attempt: Attempt) -> None:
     """Note how one attempt at a unit ended."""
     name = unitbook.name_of(spec, attempt.key)
-    rows = await work.fetch(f"SELECT before, {READ} FROM proctor.units WHERE {is_of(spec, name)}")
+    mine = is_of(attempt.run, name)
+    rows = await work.fetch(f"SELECT before, {READ} FROM proctor.units WHERE {mine}")
     kept, former = (rows[0][0], rows[0][1:]) if rows else (None, None)
     unit = after(unitbook.unit_of(attempt.key, former) if former else None, attempt)
     if unit is not None:
         before = unitbook.before_of(former, kept, attempt.run)
-        await write(work, spec, name, (before, *unitbook.values_of(unit)))
+        await work.run(written(attempt.run, name, (before, *unitbook.values_of(unit))))
 
 
-def is_of(spec: Spec, name: str) -> str:
-    """The condition that a row is that unit's."""
-    return f"backfill = {text(spec.backfill)} AND unit = {text(name)}::pg_catalog.jsonb"
+def home_of(run: str) -> str:
+    """What the units of a run's backfill are kept under, as SQL."""
+    home = f"backfill || {text(unitbook.IN)} || place"
+    return f"(SELECT {home} FROM proctor.runs WHERE id = {text(run)})"
 
 
-async def write(work: Transaction, spec: Spec, name: str, values: Sequence[Any]) -> None:
-    """Keep a unit, also where it is kept already."""
-    await work.run(written(spec, name, values))
+def is_of(run: str, name: str) -> str:
+    """The condition that a row is that unit's, of the backfill and target of a run."""
+    return f"backfill = {home_of(run)} AND unit = {text(name)}::pg_catalog.jsonb"
 
 
-def written(spec: Spec, name: str, values: Sequence[Any]) -> str:
-    """The statement that does so; `values` are `before` and then those of COLUMNS."""
+def written(run: str, name: str, values: Sequence[Any]) -> str:
+    """What keeps a unit, also where it is kept; `values` are `before`, then those of COLUMNS."""
     given = ", ".join(
         _literal(value, _TYPES.get(column, "text"))
         for column, value in zip(("before", *unitbook.COLUMNS), values, strict=True)
@@ -63,7 +65,7 @@ def written(spec: Spec, name: str, values: Sequence[Any]) -> str:
     sets = ", ".join(f"{c} = excluded.{c}" for c in ("before", *unitbook.COLUMNS))
     return (
         f"INSERT INTO proctor.units (backfill, unit, before, {COLUMNS}) VALUES "
-        f"({text(spec.backfill)}, {text(name)}::pg_catalog.jsonb, {given}) "
+        f"({home_of(run)}, {text(name)}::pg_catalog.jsonb, {given}) "
         f"ON CONFLICT (backfill, unit) DO UPDATE SET {sets}"
     )
 

@@ -12,7 +12,14 @@ from proctor.adapters.stores.postgres.binding import Binding
 from proctor.adapters.stores.postgres.literal import text
 from proctor.adapters.stores.postgres.pool import Pool, Transaction
 from proctor.adapters.stores.postgres.rollback import Beside, Kept
-from proctor.adapters.stores.postgres.tried import READ, is_of, note, unit_of_chunk, written
+from proctor.adapters.stores.postgres.tried import (
+    READ,
+    home_of,
+    is_of,
+    note,
+    unit_of_chunk,
+    written,
+)
 from proctor.model import Key, Lease, Span, Spec, Undone, Unit
 
 
@@ -34,7 +41,7 @@ async def keep(work: Transaction, spec: Spec, books: applying.Books, *, emitted:
 async def take_back(work: Transaction, spec: Spec, run: str, keys: Iterable[Key]) -> None:
     """The units whose rows were undone stand as they did before the run."""
     for key in keys:
-        await _back(work, spec, run, is_of(spec, unitbook.name_of(spec, key)))
+        await _back(work, run, is_of(run, unitbook.name_of(spec, key)))
 
 
 async def take_all_back(work: Transaction, run: str) -> None:
@@ -42,8 +49,7 @@ async def take_all_back(work: Transaction, run: str) -> None:
     rows = await work.fetch(f"SELECT spec FROM proctor.runs WHERE id = {text(run)}")
     spec = records.spec_from_json(rows[0][0])
     if spec.attempts:
-        where = f"backfill = {text(spec.backfill)} AND run = {text(run)}"
-        await _back(work, spec, run, where)
+        await _back(work, run, f"backfill = {home_of(run)} AND run = {text(run)}")
 
 
 async def script(work: Transaction, spec: Spec, run: str, number: int) -> str:
@@ -51,16 +57,16 @@ async def script(work: Transaction, spec: Spec, run: str, number: int) -> str:
     if not spec.attempts:
         return ""
     unit = await unit_of_chunk(work, run, number)
-    steps = await _steps(work, spec, run, is_of(spec, unitbook.name_of(spec, unit)))
+    steps = await _steps(work, run, is_of(run, unitbook.name_of(spec, unit)))
     return "".join(f"{step}; " for step in steps)
 
 
-async def _back(work: Transaction, spec: Spec, run: str, where: str) -> None:
-    for step in await _steps(work, spec, run, f"{where} FOR UPDATE"):
+async def _back(work: Transaction, run: str, where: str) -> None:
+    for step in await _steps(work, run, f"{where} FOR UPDATE"):
         await work.run(step)
 
 
-async def _steps(work: Transaction, spec: Spec, run: str, where: str) -> list[str]:
+async def _steps(work: Transaction, run: str, where: str) -> list[str]:
     """Statements by which units go back to what they were before a run."""
     rows = await work.fetch(
         f"SELECT unit::pg_catalog.text, before, {READ} FROM proctor.units WHERE {where}"
@@ -69,9 +75,9 @@ async def _steps(work: Transaction, spec: Spec, run: str, where: str) -> list[st
     for name, kept, *row in rows:
         tried, former = unitbook.former_of(row, kept, run)
         if former is not None:
-            steps.append(written(spec, name, former))
+            steps.append(written(run, name, former))
         elif tried:
-            steps.append(f"DELETE FROM proctor.units WHERE {is_of(spec, name)}")
+            steps.append(f"DELETE FROM proctor.units WHERE {is_of(run, name)}")
     return steps
 
 
@@ -82,7 +88,8 @@ async def every(work: Transaction, binding: Binding, run: str) -> list[Unit]:
         f"SELECT {binding.printed_key} FROM {binding.scanned} ORDER BY {binding.order}"
     )
     rows = await work.fetch(
-        f"SELECT unit, {READ} FROM proctor.units WHERE backfill = {text(spec.backfill)}"
+        f"SELECT unit, {READ} FROM proctor.units "
+        f"WHERE backfill IN ({home_of(run)}, {text(spec.backfill)})"
     )
     claimed = await work.fetch(
         f"SELECT upto, keys FROM proctor.chunks WHERE run = {text(run)} AND state = 'claimed'"

@@ -225,7 +225,7 @@ def move(
         if then is RunState.ROLLED_BACK:
             spec = units.spec_of_run(connection, run.id)
             if spec.attempts:
-                units.take_all_back(connection, spec, run.id)
+                units.take_all_back(connection, run.id)
         now = time_to_text(utc_now())
         connection.execute(
             "UPDATE proctor_runs SET state = ?, reason = ?, ended = coalesce(ended, ?), "

@@ -17,7 +17,7 @@ from proctor.adapters.stores.sqlite import catalog
 from proctor.adapters.stores.sqlite.catalog import Field, Table, ident
 from proctor.adapters.stores.sqlite.keys import KeyColumn, named
 from proctor.adapters.stores.sqlite.values import adapt
-from proctor.adapters.stores.unitbook import axes
+from proctor.adapters.stores.unitbook import axes, home_of
 from proctor.errors import TargetError
 from proctor.model import Key, Source, Spec
 
@@ -138,7 +138,8 @@ class Frame:
         named = ", ".join(f"'{axis}', {place[axis]}" for axis, _ in axes(self.spec))
         done = "state = 'completed' OR " if self.spec.emits else ""
         return (
-            "NOT EXISTS (SELECT 1 FROM proctor_units WHERE backfill = :unit_of "
+            "NOT EXISTS (SELECT 1 FROM proctor_units "
+            "WHERE backfill IN (:unit_home, :unit_of) "
             f"AND unit = json_object({named}) AND version = :stamp "
             f"AND ({done}(state = 'failed' AND attempts >= :unit_attempts)))"
         )
@@ -186,7 +187,7 @@ def frame_of(connection: sqlite3.Connection, spec: Spec) -> Frame:
     """Look the spec's tables up and compose its SQL; TargetError where they do not fit."""
     values = {f"p_{name}": adapt(value) for name, value in spec.params}
     values["stamp"] = spec.version
-    values |= {"unit_of": spec.backfill, "unit_attempts": spec.attempts}
+    values["unit_attempts"] = spec.attempts
     if spec.kind is Source.TABLE:
         source = catalog.table(connection, spec.source)
         spec = replace(spec, source=source.name)
@@ -201,6 +202,8 @@ def frame_of(connection: sqlite3.Connection, spec: Spec) -> Frame:
     target = catalog.table(connection, spec.into, role="target table") if spec.into else source
     if target is None:
         raise TargetError("a query cannot be filled", fix="name the table to fill with into=")
+    # By the name alone where the tables are of a Proctor that kept no target beside it.
+    values |= {"unit_home": home_of(spec.backfill, target.name), "unit_of": spec.backfill}
     apart = spec.into and not spec.only_touches
     if apart and source is not None and target.name == source.name:
         raise TargetError(

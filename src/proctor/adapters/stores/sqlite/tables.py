@@ -85,6 +85,11 @@ STEPS: Final = (
     );
     CREATE INDEX proctor_touches_unit ON proctor_touches (backfill, unit) WHERE undone;
     """,
+    """
+    UPDATE proctor_units SET backfill = backfill || ' in ' ||
+        (SELECT target FROM proctor_runs WHERE id = proctor_units.run)
+        WHERE run IN (SELECT id FROM proctor_runs);
+    """,
 )
 """Every version's step from the one before it; a step that was released is never changed."""
 

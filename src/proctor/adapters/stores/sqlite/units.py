@@ -22,6 +22,10 @@ from proctor.model import Issue, Key, Lease, Settled, Spec, Unit
 COLUMNS: Final = ", ".join(unitbook.COLUMNS)
 
 
+HOME: Final = f"(SELECT backfill || '{unitbook.IN}' || target FROM proctor_runs WHERE id = ?)"
+"""What the units of a run's backfill are kept under."""
+
+
 def keep(
     connection: sqlite3.Connection,
     spec: Spec,
@@ -50,22 +54,22 @@ def lose(connection: sqlite3.Connection, spec: Spec, run: str, numbers: Iterable
 def _note(connection: sqlite3.Connection, spec: Spec, attempt: Attempt) -> None:
     name = unitbook.name_of(spec, attempt.key)
     row = connection.execute(
-        f"SELECT before, {COLUMNS} FROM proctor_units WHERE backfill = ? AND unit = ?",
-        (spec.backfill, name),
+        f"SELECT before, {COLUMNS} FROM proctor_units WHERE backfill = {HOME} AND unit = ?",
+        (attempt.run, name),
     ).fetchone()
     kept, former = (row[0], row[1:]) if row else (None, None)
     unit = after(unitbook.unit_of(attempt.key, former) if former else None, attempt)
     if unit is not None:
         before = unitbook.before_of(former, kept, attempt.run)
-        _write(connection, spec, name, (before, *unitbook.values_of(unit)))
+        _write(connection, attempt.run, name, (before, *unitbook.values_of(unit)))
 
 
-def _write(connection: sqlite3.Connection, spec: Spec, name: str, values: Sequence[object]) -> None:
-    places = ", ".join("?" for _ in range(len(values) + 2))
+def _write(connection: sqlite3.Connection, run: str, name: str, values: Sequence[object]) -> None:
+    places = ", ".join("?" for _ in range(len(values) + 1))
     connection.execute(
         f"INSERT OR REPLACE INTO proctor_units (backfill, unit, before, {COLUMNS}) "
-        f"VALUES ({places})",
-        (spec.backfill, name, *values),
+        f"VALUES ({HOME}, {places})",
+        (run, name, *values),
     )
 
 
@@ -91,7 +95,8 @@ def every(session: Session, run: str) -> list[Unit]:
         )
         keys = to_keys(list(zip(*raw, strict=True))) if raw else []
         rows = connection.execute(
-            f"SELECT unit, {COLUMNS} FROM proctor_units WHERE backfill = ?", (spec.backfill,)
+            f"SELECT unit, {COLUMNS} FROM proctor_units WHERE backfill IN ({HOME}, ?)",
+            (run, spec.backfill),
         )
         claimed = connection.execute(
             "SELECT number FROM proctor_chunks WHERE run = ? AND state = 'claimed'", (run,)
@@ -141,33 +146,31 @@ def take_back(
 
 def unit_back(connection: sqlite3.Connection, spec: Spec, run: str, key: Key) -> None:
     """One unit stands as it did before the run."""
-    _back(connection, spec, run, "AND unit = ?", (unitbook.name_of(spec, key),))
+    _back(connection, run, "AND unit = ?", (unitbook.name_of(spec, key),))
 
 
-def take_all_back(connection: sqlite3.Connection, spec: Spec, run: str) -> None:
+def take_all_back(connection: sqlite3.Connection, run: str) -> None:
     """So do all of them once a whole run is undone, also those that wrote nothing."""
-    _back(connection, spec, run, "AND run = ?", (run,))
+    _back(connection, run, "AND run = ?", (run,))
 
 
-def _back(
-    connection: sqlite3.Connection, spec: Spec, run: str, where: str, values: Sequence[object]
-) -> None:
-    for name, former in _former(connection, spec, run, where, values):
+def _back(connection: sqlite3.Connection, run: str, where: str, values: Sequence[object]) -> None:
+    for name, former in _former(connection, run, where, values):
         if former is not None:
-            _write(connection, spec, name, former)
+            _write(connection, run, name, former)
         else:
             connection.execute(
-                "DELETE FROM proctor_units WHERE backfill = ? AND unit = ?", (spec.backfill, name)
+                f"DELETE FROM proctor_units WHERE backfill = {HOME} AND unit = ?", (run, name)
             )
 
 
 def _former(
-    connection: sqlite3.Connection, spec: Spec, run: str, where: str, values: Sequence[object]
+    connection: sqlite3.Connection, run: str, where: str, values: Sequence[object]
 ) -> list[tuple[str, Sequence[object] | None]]:
     """The units that a run tried, each with what it goes back to: None where it was not there."""
     rows = connection.execute(
-        f"SELECT unit, before, {COLUMNS} FROM proctor_units WHERE backfill = ? {where}",
-        (spec.backfill, *values),
+        f"SELECT unit, before, {COLUMNS} FROM proctor_units WHERE backfill = {HOME} {where}",
+        (run, *values),
     ).fetchall()
     found = [(name, *unitbook.former_of(row, kept, run)) for name, kept, *row in rows]
     return [(name, former) for name, tried, former in found if tried]
@@ -183,16 +186,15 @@ def script(connection: sqlite3.Connection, run: str, number: int) -> list[str]:
     def told(*values: object) -> list[str]:
         return [literal(connection, value) for value in values]
 
-    backfill, unit = told(spec.backfill, name)
+    found = tables.find_run(connection, run)
+    home, unit = told(unitbook.home_of(found.backfill, found.target), name)
     lines = []
-    for _, former in _former(connection, spec, run, "AND unit = ?", (name,)):
+    for _, former in _former(connection, run, "AND unit = ?", (name,)):
         if former is None:
-            lines.append(
-                f"DELETE FROM proctor_units WHERE backfill = {backfill} AND unit = {unit};"
-            )
+            lines.append(f"DELETE FROM proctor_units WHERE backfill = {home} AND unit = {unit};")
         else:
             lines.append(
                 f"INSERT OR REPLACE INTO proctor_units (backfill, unit, before, {COLUMNS}) "
-                f"VALUES ({', '.join((backfill, unit, *told(*former)))});"
+                f"VALUES ({', '.join((home, unit, *told(*former)))});"
             )
     return lines
