@@ -315,8 +315,20 @@ def test_calls_in_flight_are_bounded_and_a_dead_one_is_not_in_flight_for_ever():
 # 429s
 
 
-def test_a_429_lowers_the_rate_by_a_quarter_after_a_rest():
+def test_a_lone_429_that_tells_its_rest_costs_that_rest_alone():
+    """P6 held: its minute and ours are not the same one, and rates that are right stay."""
     caller = Caller(Limits(rpm=600, concurrency=MANY))
+    for _ in range(3):
+        caller.limit(caller.once(), retry_after=timedelta(seconds=2))
+        assert caller.ask().seconds == 2
+        assert caller.state.share == 1
+        caller.now += 61
+
+
+def test_a_429_soon_after_another_lowers_the_rate_by_a_quarter_after_a_rest():
+    caller = Caller(Limits(rpm=600, concurrency=MANY))
+    caller.limit(caller.once(), retry_after=timedelta(seconds=1))
+    caller.now += 1
     caller.limit(caller.once(), retry_after=timedelta(seconds=7))
     word = caller.ask()
     assert isinstance(word, Wait)

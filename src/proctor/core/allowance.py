@@ -152,7 +152,8 @@ def limited(
     """The state when a provider has answered 429: less from now on, and a rest first.
 
     A call from before the last cut is no news: of eight in flight that all come back so, the
-    first brings the rates down, once. It can only make the rest longer.
+    first brings the rates down, once. It can only make the rest longer. A lone one at full rates,
+    with its rest told, costs that rest alone: it is an edge of the two minutes, theirs and ours.
     """
     state = _moved(state, limits, now)
     asked = hints.retry_after.total_seconds() if hints and hints.retry_after else 0.0
@@ -162,12 +163,14 @@ def limited(
     state = replace(state, rest_until=max(state.rest_until, until))
     if not news:
         return state
+    rated = limits.rpm is not None or limits.tpm is not None
+    lone = rated and asked > 0 and state.share >= 1 and state.at - state.cut_at > RECOVERY
     return replace(
         state,
-        share=max(LEAST, state.share * CUT),
+        share=state.share if lone else max(LEAST, state.share * CUT),
         cut_at=state.at,
         raised_at=state.rest_until,
-        strikes=state.strikes + 1,
+        strikes=state.strikes + (not lone),
     )
 
 
