@@ -65,6 +65,9 @@ def test_what_stands_in_the_way_is_left_alone_and_listed(app):
     }
     assert ended.json["touched"]["stood_as_before"] == 1
     assert dry.json["touched"]["left"] == ended.json["touched"]["left"]
+    (seen,) = app.proctor("status", run, "--json").json["runs"]
+    assert (seen["touched"]["undone"], seen["touched"]["left_alone"]) == (3 * SESSIONS - 5, 5)
+    assert f"{3 * SESSIONS - 5} undone; 5 left alone by undoing" in app.proctor("status", run).said
     assert app.place.sql("SELECT count(*) FROM appeals") == [(1,)]
     assert sorted(app.place.sql("SELECT id, body FROM drafts"))[3:5] == [
         (4, "another"),

@@ -14,10 +14,13 @@ INDEX_ENTRY = 70
 """Bytes of log for one index insertion."""
 
 
-def chunk_count(survey: Survey, chunk_rows: int) -> int:
-    """Chunks that the first pass cuts: over keys scanned, not rows eligible."""
+def chunk_count(survey: Survey, chunk_rows: int, *, alone: bool = False) -> int:
+    """Chunks that the first pass cuts: over keys scanned, not rows eligible.
+
+    alone: each eligible row is a chunk of its own, and no other key is.
+    """
     # An estimate of the rows may lie below a count of the eligible ones.
-    keys = max(survey.rows, survey.eligible)
+    keys = survey.eligible if alone else max(survey.rows, survey.eligible)
     return math.ceil(keys / chunk_rows) if survey.eligible else 0
 
 

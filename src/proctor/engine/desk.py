@@ -163,9 +163,10 @@ class Desk:
         if found is None:
             raise ProviderRefused(
                 f"the price of {self.model} in batch calls is not known, so no budget could hold",
-                found=f"provider {self.name} has an address of its own, or no price",
-                fix=f"[providers.{self.name}] batch = {{ price = {{ input = 0.07, output = 0.30 }} "
-                "} (US dollars for a million tokens)",
+                found=f"provider {self.name} has a base_url or a price of its own: what its server "
+                "charges for batch calls only you know",
+                fix=f"[providers.{self.name}] batch = {{ price = {{ input = …, output = … }} }} "
+                "(US dollars for 1M tokens; the vendors charge half)",
             )
         return found
 
@@ -173,9 +174,9 @@ class Desk:
         """What it costs; ProviderRefused where nobody knows."""
         found = self.provider.price(self.model)
         if found is None:
-            own = "{ input = 0.15, output = 0.60 } (US dollars for a million tokens)"
+            own = "{ input = …, output = … } (what its server charges, US dollars for 1M tokens)"
             if self.service is not None:
-                own = "{ request = 0.01 } (US dollars; 0 where it costs nothing)"
+                own = "{ request = … } (US dollars; 0 where it costs nothing)"
             raise ProviderRefused(
                 f"the price of {self.model} is not known, so no budget could hold",
                 found=f"provider {self.name} of proctor.toml has no price",

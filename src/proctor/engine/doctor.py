@@ -117,9 +117,9 @@ def _provider(seen: ProviderSeen) -> Finding:
     elif seen.key_env and not seen.key_is_set:
         fix = f"export {seen.key_env}=… before you call proctor"
     elif seen.price is None and seen.service:
-        fix = f"{section} price = {{ request = 0.01 }} (US dollars; 0 where it costs nothing)"
+        fix = f"{section} price = {{ request = … }} (US dollars; 0 where it costs nothing)"
     elif seen.price is None:
-        fix = f"{section} price = {{ input = 0.15, output = 0.60 }} (US dollars for 1M tokens)"
+        fix = f"{section} price = {{ input = …, output = … }} (US dollars for 1M tokens)"
     elif limits.budget_usd is not None and seen.spent.usd >= limits.budget_usd:
         fix = f"the budget is spent: raise budget_usd of {section}"
     words = [

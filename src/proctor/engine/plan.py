@@ -98,7 +98,7 @@ async def make_plan(
         span=span,
         shape=shape,
         survey=replace(survey, first=ends.start, last=ends.stop),
-        chunks=chunk_count(survey, chunk_rows),
+        chunks=chunk_count(survey, chunk_rows, alone=spec.alone),
         chunk_rows=chunk_rows,
         duration=_time(site, spec, survey, dry),
         wal_bytes=log_bytes(survey) if logged else None,
@@ -120,7 +120,8 @@ def _time(site: Site, spec: Spec, survey: Survey, dry: DryRun) -> Estimate:
     """How long the run will take: what computes, writes and asks providers, and the pauses."""
     settings = site.settings
     most = spec.chunk_rows(max(settings.first_rows, settings.most_rows))
-    chunks = tuple(chunk_count(survey, n) for n in (most, spec.chunk_rows(settings.first_rows)))
+    ends = (most, spec.chunk_rows(settings.first_rows))
+    chunks = tuple(chunk_count(survey, n, alone=spec.alone) for n in ends)
     low, high = duration(
         survey,
         per_row=dry.per_row or timedelta(0),

@@ -227,7 +227,11 @@ async def _next_steps(site: Site, spec: Spec, run: Run) -> tuple[str, ...]:
         )
     if emptied := left.pop(Bucket.WRITTEN.value, 0):
         steps.append(
-            f"{plural(emptied, 'row')} that this run wrote lack the fill again: somebody has "
+            f"{plural(emptied, 'row')} that this run wrote are eligible again: somebody has "
+            f"emptied them since, which `proctor verify {run.id}` lists, or missing= is true of "
+            "what was written"
+            if spec.missing
+            else f"{plural(emptied, 'row')} that this run wrote lack the fill again: somebody has "
             f"emptied them since; `proctor verify {run.id}` lists them"
         )
     if left:
@@ -333,6 +337,8 @@ def _unfinished(run: Run) -> tuple[str, ...]:
 
 
 def _going_on(run: Run) -> tuple[str, ...]:
+    if "--accept-changes providers" in run.reason:  # the reason says which limit is to be raised
+        return (f"once that is raised: `proctor resume {run.id} --accept-changes providers`",)
     if not is_spent(run.reason):
         said = f"mend the cause ({run.reason}), then " if run.outcome.failed else ""
         return (f"{said}go on with `proctor resume {run.id}`",)

@@ -93,7 +93,12 @@ class Spec:
         again and undone by itself, and its neighbours are not done twice for its sake. So is a
         row that a service is called for: what it wrote is looked at right after its call.
         """
-        return 1 if self.attempts or self.touches else rows
+        return 1 if self.alone else rows
+
+    @property
+    def alone(self) -> bool:
+        """Whether each row is a chunk of its own."""
+        return bool(self.attempts or self.touches)
 
     @property
     def written(self) -> Spec:

@@ -41,6 +41,8 @@ class TouchedTable:
     inserted: int = 0
     changed: int = 0
     deleted: int = 0
+    left: int = 0
+    """Those of them that undoing their unit left alone."""
 
     @property
     def rows(self) -> int:
@@ -79,6 +81,11 @@ class TouchedUnit:
     def rows(self) -> int:
         """How many rows are not as they were."""
         return sum(table.rows for table in self.tables)
+
+    @property
+    def left(self) -> int:
+        """How many of them undoing left alone."""
+        return sum(table.left for table in self.tables)
 
     @property
     def turn(self) -> datetime:
@@ -134,7 +141,9 @@ class TouchedBooks:
     tables: tuple[TouchedTable, ...] = ()
     """Rows that are not undone, by table."""
     undone: int = 0
-    """Rows whose unit was undone."""
+    """Rows that were taken back."""
+    left: int = 0
+    """Rows that undoing their unit left alone."""
     unseen: int = 0
     """Units whose rows nobody looked at again after the call."""
     names: tuple[str, ...] = field(default=())
@@ -179,7 +188,8 @@ def touched_books(units: Sequence[TouchedUnit], touches: Sequence[Touch]) -> Tou
     standing = [u for u in units if not u.undone]
     return TouchedBooks(
         tables=together(table for unit in standing for table in unit.tables),
-        undone=sum(u.rows for u in units if u.undone),
+        undone=sum(u.rows - u.left for u in units if u.undone),
+        left=sum(u.left for u in units if u.undone),
         unseen=sum(1 for u in standing if u.seen is None),
         names=tuple(touch.table for touch in touches),
     )

@@ -173,8 +173,9 @@ def touched(books: TouchedBooks) -> dict[str, Any] | None:
         return None
     return {
         "tables": list(books.names),
-        "rows": plain(books.tables),
+        "rows": [{k: v for k, v in plain(t).items() if k != "left"} for t in books.tables],
         "undone": books.undone,
+        "left_alone": books.left,
         "calls_of_unknown_end": books.unseen,
     }
 

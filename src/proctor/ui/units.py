@@ -33,7 +33,10 @@ def touched(books: TouchedBooks) -> str:
     if not books.names:
         return ""
     said = books.told or f"nothing in {', '.join(books.names)}"
-    return words.visible(f"{said}; {books.undone:,} undone" if books.undone else said)
+    parts = [said]
+    parts += [f"{books.undone:,} undone"] if books.undone else []
+    parts += [f"{books.left:,} left alone by undoing"] if books.left else []
+    return words.visible("; ".join(parts))
 
 
 def to_see(seen: UnitsSeen | None) -> list[Unit]:

@@ -117,6 +117,13 @@ def _wrong_key(case: _Case) -> ProviderRefused:
 
 
 def _unknown_model(case: _Case) -> ProviderRefused:
+    if case.settings.base_url and case.settings.model not in case.found:
+        return ProviderRefused(
+            f"the provider {case.name} knows nothing at that address, or no model of that name",
+            found=case.found,
+            fix=f"check base_url of [providers.{case.name}] first (those that speak as OpenAI does "
+            f"mostly end in /v1), then the model: {case.settings.model}",
+        )
     return ProviderRefused(
         f"the provider {case.name} knows no model {case.settings.model}",
         found=case.found,

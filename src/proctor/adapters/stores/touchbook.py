@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final, TypeAlias
@@ -181,6 +182,12 @@ def books_to_json(tables: Sequence[TouchedTable]) -> str:
 def books_from_json(text: str | None) -> tuple[TouchedTable, ...]:
     """The other way round."""
     return tuple(TouchedTable(**one) for one in json.loads(text)) if text else ()
+
+
+def with_left(books: Sequence[TouchedTable], left: Sequence[TouchedLeft]) -> str:
+    """The same counts as JSON, with how many rows of each table undoing has left alone."""
+    alone = Counter(row.table for row in left)
+    return books_to_json([replace(table, left=alone[table.table]) for table in books])
 
 
 def backwards(found: Sequence[Delta]) -> list[Delta]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from proctor.authoring import backfill, table
 from proctor.errors import Fenced, TargetError
 from proctor.model import Lease, Page, Run, Spec
 from proctor.ports import Store, UndoTerms
-from proctor.testing.conformance.acting import OVER, begin, claim_one, finish
+from proctor.testing.conformance.acting import OVER, begin, claim, claim_one, finish
 from proctor.testing.conformance.emitting import process
 from proctor.testing.conformance.harness import Harness
 
@@ -109,6 +110,7 @@ class Touching:
         assert await everything(harness) == before
         assert (await store.untouch(run, (1,), TAKEN_BACK)).units == 0, "it is done"
         assert all(unit.undone for unit in await store.touched(run.id))
+        assert [unit.left for unit in await store.touched(run.id)] == [0, 0]
 
     async def test_the_first_look_is_kept_however_often_a_unit_is_tried(
         self, harness: Harness, store: Store
@@ -147,6 +149,30 @@ class Touching:
         assert list(page.keys) == [(1,)], "it is pending again"
         assert await store.note_before(spec, lease, page) == 1
 
+    async def test_rows_that_do_not_exist_for_it_are_neither_chunks_nor_units(
+        self, harness: Harness, store: Store
+    ) -> None:
+        """A claim and a transaction for each row of a big table would cost more than the calls."""
+        await harness.sql(*TABLES)
+        rows = ", ".join(f"({n}, 'old')" for n in range(3, 60))
+        await harness.sql(f"INSERT INTO sessions VALUES {rows}", "UPDATE sessions SET title = 'x'")
+        await harness.sql("UPDATE sessions SET title = 'score me' WHERE id IN (7, 31)")
+        spec = replace(scores_spec(), where="title = 'score me'")
+        run = await begin(store, spec)
+        asked = []
+        while leases := await claim(store, run, spec, count=5):
+            for lease in leases:
+                page = await store.read(spec, lease)
+                asked.append(list(page.keys))
+                await process(store, spec, lease, lambda _unit: [])
+        assert asked == [[(7,)], [(31,)]]
+        assert {unit.key for unit in await store.units(run.id)} == {(7,), (31,)}
+        await finish(store, run)
+        await harness.sql("UPDATE sessions SET title = 'score me' WHERE id = 40")
+        again = await begin(store, spec, run="run-2")
+        (lease,) = await claim(store, again, spec, count=5)
+        assert list((await store.read(spec, lease)).keys) == [(40,)], "what is done is passed over"
+
     async def test_a_condition_that_covers_more_than_a_unit_is_refused(
         self, harness: Harness, store: Store
     ) -> None:
@@ -179,6 +205,9 @@ class Touching:
             ("1", "old"): False,
             ("10",): False,
         }
+        await store.untouch(run, (1,), TAKEN_BACK)
+        one, _ = await store.touched(run.id)
+        assert (one.undone, one.rows, one.left) == (True, 3, 3)
 
     async def test_images_are_forgotten_by_unit(self, harness: Harness, store: Store) -> None:
         """P3: the others stay, and a rollback lists what it knows no more."""

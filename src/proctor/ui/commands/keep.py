@@ -72,13 +72,15 @@ def _refuse_words(what: str, words: dict[str, Any]) -> None:
 
 
 def _export(wish: Wish, run: str, backfill: str, out: Path | None) -> int:
-    from proctor.ui.out import answer
+    from proctor.ui.out import answer, note
     from proctor.ui.session import with_app
 
     if out is None:
         # Taken now: while the author's modules are imported, stdout is not theirs to print to.
         echo = partial(click.echo, file=sys.stdout)
-        with_app(wish, lambda app: _write(app, run, backfill, echo))
+        count = with_app(wish, lambda app: _write(app, run, backfill, echo))
+        of = f" of {run or backfill}" if run or backfill else ""
+        note(f"{count:,} answers{of} exported")
         return 0
     try:
         file = out.open("x", encoding="utf-8")

@@ -333,7 +333,7 @@ def _touched(done: Rollback, would: str) -> Iterator[tuple[str, str]]:
             left += f" left as they are: undone by `proctor rollback {done.run.id} --touched`"
         yield "touched", left
         return
-    yield f"{would}touched", "; ".join(f"{t.table}: {t.told}" for t in done.untouched.tables)
+    yield f"{would}undone", "; ".join(f"{t.table}: {t.told}" for t in done.untouched.tables)
     yield "as before", words.count(done.untouched.back) if done.untouched.back else ""
     yield "left alone", words.plural(len(done.untouched.left), "touched row")
 

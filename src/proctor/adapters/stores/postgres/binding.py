@@ -108,6 +108,11 @@ class Binding:
         other = stamp.differs(self.target.column(stamp.field.name), self.spec.version)
         return f"({missing} OR {other})"
 
+    @property
+    def existing(self) -> str:
+        """Whether a scanned row exists for the backfill."""
+        return f"{SOURCE}.proctor_where" if self.apart else self.where
+
     @cached_property
     def scanned(self) -> str:
         """The rows of the key space, eligible or not, as a FROM item; the condition apart."""

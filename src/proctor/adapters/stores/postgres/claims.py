@@ -101,7 +101,8 @@ async def cut(
 ) -> tuple[list[Chunk], Cursor]:
     """New chunks behind the cursor, cut over keys scanned, eligible or not.
 
-    Only the keys at which chunks end leave the server.
+    Only the keys at which chunks end leave the server. Where a row is a chunk of its own they are
+    cut over eligible ones alone: each of the others would cost a claim and a transaction.
     """
     most = want.count * want.rows
     if run.last is None:
@@ -109,10 +110,13 @@ async def cut(
     if run.span.limit is not None:
         return await _cut_listed(work, binding, run, want, cursor)
     width = len(binding.key)
+    rows, only = binding.scanned, "true"
+    if binding.spec.alone:
+        rows, only = binding.joined, binding.eligible
     found = await work.fetch(
         f"SELECT {_ks(width)}, total FROM (SELECT *, row_number() OVER () AS n, "
-        f"count(*) OVER () AS total FROM (SELECT {_named(binding)} FROM {binding.scanned} "
-        f"WHERE {binding.after(cursor.at)} AND {binding.upto(run.last)} "
+        f"count(*) OVER () AS total FROM (SELECT {_named(binding)} FROM {rows} "
+        f"WHERE {binding.after(cursor.at)} AND {binding.upto(run.last)} AND {only} "
         f"ORDER BY {binding.order} LIMIT {most}) AS x) AS y "
         f"WHERE n % {want.rows} = 0 OR n = total ORDER BY n"
     )

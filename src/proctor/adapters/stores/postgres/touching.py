@@ -200,9 +200,11 @@ async def untouch(pool: Pool, binding: Binding, run: Run, unit: Key, terms: Undo
         if done is None:
             return Untouched()
         if terms.whole or not done.left:
+            where = f"run = {text(run.id)} AND unit = {text(records.to_json(unit))}"
+            ((kept,),) = await work.fetch(f"SELECT books FROM proctor.touches WHERE {where}")
+            books = touchbook.with_left(touchbook.books_from_json(kept), done.left)
             await work.run(
-                f"UPDATE proctor.touches SET undone = true WHERE run = {text(run.id)} "
-                f"AND unit = {text(records.to_json(unit))}"
+                f"UPDATE proctor.touches SET undone = true, books = {text(books)} WHERE {where}"
             )
             if binding.spec.only_touches:
                 await units.take_back(work, binding.spec, run.id, [unit])

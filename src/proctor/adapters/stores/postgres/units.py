@@ -85,7 +85,8 @@ async def every(work: Transaction, binding: Binding, run: str) -> list[Unit]:
     """The units of a run's grid as they stand."""
     spec = binding.spec
     keys = await work.fetch(
-        f"SELECT {binding.printed_key} FROM {binding.scanned} ORDER BY {binding.order}"
+        f"SELECT {binding.printed_key} FROM {binding.scanned} WHERE {binding.existing} "
+        f"ORDER BY {binding.order}"
     )
     rows = await work.fetch(
         f"SELECT unit, {READ} FROM proctor.units "

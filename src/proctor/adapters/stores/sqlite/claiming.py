@@ -181,6 +181,8 @@ class Cutter:
             ends = zip(names, frame.key, strict=True)
             order = ", ".join(n if k.descending else f"{n} DESC" for n, k in ends)
             tail = f"ORDER BY {order} LIMIT 1"
+        if frame.spec.alone:  # each of the others would cost a claim and a transaction
+            condition = f"{condition} AND {frame.eligible}"
         found = self.session.fetch(
             self.connection,
             f"SELECT {what} FROM (SELECT {inner} FROM {frame.origin} "

@@ -109,10 +109,15 @@ class Frame:
         """The columns of the target that hold the key, in order."""
         return self.spec.into_key or tuple(k.name for k in self.key)
 
+    @property
+    def where(self) -> str:
+        """The author's condition on the source, in the scope of `origin`."""
+        return f"({self.author(self.spec.where)}\n)" if self.spec.where else "1"
+
     @cached_property
     def eligible(self) -> str:
         """The condition of an eligible row, in the scope of `origin`."""
-        ask = [f"({self.author(self.spec.where)}\n)"] if self.spec.where else []
+        ask = [self.where] if self.spec.where else []
         if self.spec.attempts:
             ask.append(self._open)
         if self.spec.emits:

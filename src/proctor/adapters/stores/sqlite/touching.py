@@ -195,9 +195,14 @@ def untouch(session: Session, run: Run, unit: Key, terms: UndoTerms) -> Untouche
         if done is None:
             return Untouched()
         if terms.whole or not done.left:
+            where = (run.id, key_to_json(unit))
+            (books,) = connection.execute(
+                "SELECT books FROM proctor_touches WHERE run = ? AND unit = ?", where
+            ).fetchone()
+            books = touchbook.with_left(touchbook.books_from_json(books), done.left)
             connection.execute(
-                "UPDATE proctor_touches SET undone = 1 WHERE run = ? AND unit = ?",
-                (run.id, key_to_json(unit)),
+                "UPDATE proctor_touches SET undone = 1, books = ? WHERE run = ? AND unit = ?",
+                (books, *where),
             )
             spec = units.spec_of_run(connection, run.id)
             if spec.only_touches:

@@ -91,7 +91,9 @@ def every(session: Session, run: str) -> list[Unit]:
         frame = framed(session, connection, spec).frame
         names = ", ".join(k.sql for k in frame.key)
         raw = session.fetch(
-            connection, f"SELECT {names} FROM {frame.origin} ORDER BY {frame.order}", frame.values
+            connection,
+            f"SELECT {names} FROM {frame.origin} WHERE {frame.where} ORDER BY {frame.order}",
+            frame.values,
         )
         keys = to_keys(list(zip(*raw, strict=True))) if raw else []
         rows = connection.execute(
