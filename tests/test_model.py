@@ -19,6 +19,7 @@ from proctor.model import (
     Absent,
     Bucket,
     Chunk,
+    Claim,
     Issue,
     KeyPart,
     Lease,
@@ -211,3 +212,13 @@ def test_row_values_stay_out_of_every_repr():
 def test_a_load_is_the_share_of_the_limit():
     assert Signal(name="lag", value=5.0, limit=10.0).load == 0.5
     assert Signal(name="lag", value=None, limit=10.0).load is None
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(1.0, "100.0%"), (0.01, "1.0%"), (0.00997, "1.0%"), (0.0101, "1.1%"), (0.00042, "0.05%")],
+)
+def test_a_claim_never_says_more_than_was_proved(share, said):
+    """P8: what is rounded is rounded up."""
+    claim = Claim(kind="k", field="f", samples=9, failures=0, share=share, confidence=0.995)
+    assert claim.told == f"0 of 9: at most {said} defective, 99.5% sure"

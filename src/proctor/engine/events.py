@@ -39,6 +39,7 @@ EVENTS: dict[str, bool] = {
     "columns.noted": True,
     "check.noted": True,
     "text.shortened": True,
+    "rows.audited": True,
     "rows.checked": True,
     "answers.noted": True,
     "sweep.started": True,

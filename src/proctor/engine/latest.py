@@ -57,7 +57,7 @@ async def examine_latest(
     spec, _ = backfill.bind(params)
     await site.store.inspect(spec)
     page = await site.store.sample(filled(spec), count, span=Span(), latest=True)
-    rows = await _cases(site, spec, page, backfill.ready)
+    rows = await cases_of(site, spec, page, backfill.ready)
     found = await asyncio.to_thread(judge, backfill.ready, rows, detect=site.detect)
     verdict, reason = overall(found, len(rows))
     site.events.emit(
@@ -115,7 +115,7 @@ def filled(spec: Spec) -> Spec:
     )
 
 
-async def _cases(site: Site, spec: Spec, page: Page, checks: tuple[Ready, ...]) -> list[Case]:
+async def cases_of(site: Site, spec: Spec, page: Page, checks: tuple[Ready, ...]) -> list[Case]:
     """The rows with what they were made from, where a check compares with that."""
     source: dict[Key, Row] = {}
     if spec.into is None:
@@ -140,4 +140,4 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-__all__ = ["Examined", "examine_latest"]
+__all__ = ["Examined", "cases_of", "examine_latest", "filled", "overall"]

@@ -1,5 +1,6 @@
 """The nouns: frozen values that pass between rooms, and nothing that does anything."""
 
+from proctor.model.audited import Claim
 from proctor.model.batch import (
     BatchCall,
     BatchNote,
@@ -98,6 +99,7 @@ __all__ = [
     "Chunk",
     "ChunkRecord",
     "ChunkState",
+    "Claim",
     "Column",
     "Elsewhere",
     "Emitted",

@@ -1,6 +1,6 @@
 """The seams: what the engine asks of the outside world, as Protocols."""
 
-from proctor.ports.outside import Clock, Executor, Ledger
+from proctor.ports.outside import Clock, Executor, Ledger, Statistics
 from proctor.ports.paying import Asking, BatchProvider, Provider, Purse, Settlement, TooLong, Word
 from proctor.ports.store import Permit, Store, Surveying, Undoing, Watching, Working, granted
 from proctor.ports.terms import Manners, Opening, Terms, UndoTerms
@@ -17,6 +17,7 @@ __all__ = [
     "Provider",
     "Purse",
     "Settlement",
+    "Statistics",
     "Store",
     "Surveying",
     "Terms",

@@ -41,6 +41,16 @@ class Executor(Protocol):
         """Wait for what is running and free the processes."""
 
 
+class Statistics(Protocol):
+    """What counts prove; every bound is one-sided and exact."""
+
+    def most_share(self, failures: int, samples: int, confidence: float, /) -> float:
+        """The largest share with which no more than `failures` of `samples` are not too rare."""
+
+    def most_rows(self, failures: int, samples: int, of: int, confidence: float, /) -> int:
+        """The same as a number of the `of` rows that the sample was drawn from."""
+
+
 class Clock(Protocol):
     """Time, handed in so that tests need not wait."""
 

@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from proctor.engine.audit import Audit
 from proctor.engine.snapshot import Estimate, Rollback, Snapshot, Unwritten, Verification
 from proctor.errors import ProctorError
 from proctor.model import ABSENT, Account, Outcome, Run, TouchedBooks, Undone
@@ -210,6 +211,15 @@ def verification(seen: Verification) -> dict[str, Any]:
         }
         if seen.touched is not None
         else None,
+    }
+
+
+def audit(seen: Audit) -> dict[str, Any]:
+    """A sample's verdicts and what they prove, each claim also in words."""
+    return {
+        **plain(seen),
+        "claims": [{**plain(claim), "told": claim.told} for claim in seen.claims],
+        "shown": [{"key": plain(key), "values": plain(values)} for key, values in seen.shown],
     }
 
 

@@ -1,11 +1,18 @@
-"""Look at what stands there now: the ready checks of a backfill over its latest rows."""
+"""Look at what stands there now: ready checks over the latest rows, or a sample of a run's."""
 
 from __future__ import annotations
 
 import click
 
 from proctor.ui.commands.teaching import Taught
-from proctor.ui.options import Wish, name_argument, pairs, params_option, wishes
+from proctor.ui.options import (
+    Wish,
+    name_argument,
+    pairs,
+    params_option,
+    run_argument,
+    wishes,
+)
 
 
 @click.command(
@@ -41,4 +48,53 @@ def check(wish: Wish, name: str, *, params: tuple[str, ...], latest: int) -> int
     return 0 if seen.verdict.value == "pass" else 1
 
 
-__all__ = ["check"]
+@click.command(
+    cls=Taught,
+    writes="Nothing to the database; a line in the ledger with the sample, verdict and claims.",
+    examples=(
+        "proctor audit 261122-0a1b2c3d",
+        "proctor audit 261122-0a1b2c3d --milestone 10% --sample 300",
+        "proctor audit 261122-0a1b2c3d --by provider --json | jq .claims",
+    ),
+)
+@run_argument()
+@click.option(
+    "--sample",
+    type=click.IntRange(1, 10_000),
+    default=300,
+    show_default=True,
+    metavar="N",
+    help="How many of the rows that the run wrote to judge.",
+)
+@click.option(
+    "--milestone",
+    default="",
+    metavar="TEXT",
+    help="A name for the sample: another name draws another one.",
+)
+@click.option("--by", default="", metavar="COLUMN", help="Also judge each of its values apart.")
+@click.option(
+    "--confidence",
+    type=click.FloatRange(50, 99.99),
+    default=95.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="How sure the claims are.",
+)
+@wishes
+@click.pass_obj
+def audit(wish: Wish, run: str, *, sample: int, milestone: str, by: str, confidence: float) -> int:
+    """Judge a random sample of what a run wrote, and say what that proves; exit 0 for a pass."""
+    from proctor.app.auditing import Wanted, audit_run
+    from proctor.ui import documents
+    from proctor.ui.out import answer
+    from proctor.ui.session import with_app
+    from proctor.ui.text.checked import audited
+
+    wanted = Wanted(sample=sample, milestone=milestone, by=by, confidence=confidence / 100)
+    seen = with_app(wish, lambda app: audit_run(app, run, wanted))
+    answer(wish, documents.audit(seen), *audited(seen))
+    return 0 if seen.verdict.value == "pass" else 1
+
+
+__all__ = ["audit", "check"]

@@ -8,6 +8,7 @@ from typing import Final
 from rich.console import RenderableType
 from rich.text import Text
 
+from proctor.engine.audit import Audit
 from proctor.engine.latest import Examined
 from proctor.model import Checked, Ruling
 from proctor.ui import words
@@ -37,17 +38,59 @@ def verdicts(found: Sequence[Checked], of: str = "of the rows shown") -> list[Re
     ]
 
 
+def audited(seen: Audit) -> list[RenderableType]:
+    """The verdict, each check's, what they prove of all rows, and some of the sample."""
+    drawn = f"{seen.rows:,} of the {seen.population:,} rows that run {seen.run} wrote"
+    said: list[RenderableType] = [
+        heading(f"Audit: {seen.backfill} in {seen.env}", "nothing was written"),
+        facts(
+            (
+                ("verdict", seen.verdict.value),
+                ("why", seen.reason),
+                ("milestone", words.visible(seen.milestone)),
+                ("sample", drawn),
+                ("gone since", words.count(seen.gone) if seen.gone else ""),
+                ("drawn", f"the smallest SHA-256 of RUN/MILESTONE/KEY; keys: {seen.drawn[:12]}"),
+            )
+        ),
+        *verdicts(seen.checks, "of the sample"),
+    ]
+    if seen.claims:
+        claims = [
+            (c.kind, words.visible(c.field), words.visible(c.stratum), c.told) for c in seen.claims
+        ]
+        of_all = "of all rows that were written"
+        said += [Text(), heading("What that proves", of_all)]
+        said.append(table(("check", "of", "where", "claim"), claims))
+    if seen.shown:
+        rows = [
+            (
+                words.key(key),
+                "; ".join(f"{n}: {words.visible(v or 'null')}" for n, v in row.items()),
+            )
+            for key, row in seen.shown
+        ]
+        said += [Text(), heading("The first of them", "as they stand"), table(("key", "row"), rows)]
+    return said + looked_at(seen.checks)
+
+
+def looked_at(checks: Sequence[Checked]) -> list[RenderableType]:
+    """The keys of rows that failed; nothing where none did."""
+    keys = [
+        f"{one.kind} of {one.field}: {', '.join(words.key(k) for k in one.keys)}"
+        for one in checks
+        if one.keys
+    ]
+    if not keys:
+        return []
+    return [Text(), heading("Rows to look at", "by key"), listing(map(words.visible, keys))]
+
+
 def examined(seen: Examined) -> list[RenderableType]:
     """The verdict over all, each check's, and the keys of rows to look at."""
-    said: list[RenderableType] = [
+    return [
         heading(f"Check: {seen.backfill} in {seen.env}", "nothing was written"),
         facts((("verdict", seen.verdict.value), ("why", seen.reason))),
         *verdicts(seen.checks, "of the latest rows that are filled in"),
+        *looked_at(seen.checks),
     ]
-    bad = [one for one in seen.checks if one.keys]
-    if bad:
-        keys = [
-            f"{one.kind} of {one.field}: {', '.join(words.key(k) for k in one.keys)}" for one in bad
-        ]
-        said += [Text(), heading("Rows to look at", "by key"), listing(map(words.visible, keys))]
-    return said
