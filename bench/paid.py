@@ -237,11 +237,15 @@ def main():
     """Measure and print the table as Markdown."""
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--quick", action="store_true", help="less of everything; proves little")
+    words.add_argument(
+        "--minutes", type=float, help="that a limit dictates: starts and ends weigh less in more"
+    )
     words.add_argument("--only", default="limits,halved,speed")
     words.add_argument("--peer", default=None, help=f"a Python that has {PEER}")
     words.add_argument("--no-peer", action="store_true")
     asked = words.parse_args()
     minutes, rows, count = (0.5, 600, 1) if asked.quick else (3, 3000, 3)
+    minutes = asked.minutes or minutes
     ours, gather = Way(script="paid"), Way(script="gather")
     four = Way(script="paid", words={"processes": 4})
     began = time.perf_counter()
@@ -262,7 +266,8 @@ def main():
         lines = [row for part in asked.only.split(",") for row in parts[part]()]
     print(f"\nPaid answers, {datetime.datetime.now(datetime.UTC):%Y-%m-%d},", end=" ")
     print(f"{rounds.machine()}, {(time.perf_counter() - began) / 60:.0f} minutes")
-    print(f"{RPM:,} requests or {TPM:,} tokens a minute, replies after {LATENCY_S} s\n")
+    print(f"{RPM:,} requests or {TPM:,} tokens a minute, replies after {LATENCY_S} s,", end=" ")
+    print(f"work for {minutes:g} minutes\n")
     print("| what | measured | goal | |\n|---|---|---|---|")
     print("\n".join(lines))
 

@@ -254,7 +254,7 @@ def test_rows_that_go_together_wait_together(songs):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"batch": "true"}, "batch = { price = { input = 0.07"),
+        ({"batch": "true"}, "batch = { price = { input = …"),
         ({"batch": f"{{ {PRICE}, gather_s = 0.1 }}", "base_url": '"{url}/nothing"'}, "batch call"),
     ],
     ids=["price", "address"],

@@ -330,7 +330,7 @@ def test_a_value_that_cannot_be_sent_fails_its_row(books):
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"price": None}, "price = { request = 0.01 }"),
+        ({"price": None}, "price = { request = … }"),
         ({"json": '"items"'}, "json of [providers.resolver] is no JSON path"),
         ({"headers": '{ Authorization = "Bearer ${NOT_SET}" }'}, "variable NOT_SET"),
         ({"url": '"${NOT_SET}/isbn?title={title}"'}, "variable NOT_SET"),
