@@ -137,3 +137,18 @@ def test_the_bounds_of_the_file_hold_and_doctor_says_so(aged):
     assert aged.proctor("rollback", aged.id, "--yes").code == 0
     assert prune(aged)["answers"] == 40
     assert prune(aged)["runs"] == []
+
+
+def test_what_was_written_is_compared_though_the_code_cannot_be_called_now(songs):
+    """P4, P8: a second provider leaves the function's own unnamed; half of a verdict is no pass."""
+    run = songs.run().json["id"]
+    songs.configure(
+        others='[providers.second]\nmodel = "openai:m"\nprice = { input = 1, output = 1 }'
+    )
+    seen = songs.proctor("verify", run, "--json")
+    assert (seen.code, seen.json["verdict"]) == (1, "inconclusive"), seen.said
+    assert (seen.json["held"], seen.json["recomputed"]) == (40, 0)
+    assert (
+        "40 of 40 rows hold what was written; none could be computed again" in seen.json["reason"]
+    )
+    assert "no provider was named" in seen.json["reason"]

@@ -64,7 +64,9 @@ def team(tmp_path, vendor, newest):
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("__pycache__", ".proctor"))
     told = {"SONGS_URL": newest, "WRITER_URL": f"{vendor.url}/v1", "WRITER_KEY": KEY}
     toml = (folder / "proctor.toml").read_text()
-    (folder / "proctor.toml").write_text(toml.replace("rpm = 1200\n", ""))
+    # What was in the air at a kill counts as spent: a hundred of them take more than their dollar.
+    toml = toml.replace("rpm = 1200\n", "").replace('budget_usd = "1.00"', 'budget_usd = "9.00"')
+    (folder / "proctor.toml").write_text(toml)
     started = []
 
     def start(*words):

@@ -20,9 +20,11 @@ from proctor.engine.site import Site
 from proctor.engine.snapshot import Verification
 from proctor.engine.touched import leftovers, still_held
 from proctor.engine.undo import forgotten, undoable, verify_written
+from proctor.errors import ConfigError, UsageError
 from proctor.model import Bucket, ChunkRecord, Issue, Key, Page, Run, Spec, TouchedBooks, Undone
 
 NONE = Undone()
+NONE_AGAIN = "none was computed again"
 NO_TOUCHED = TouchedBooks()
 NOTHING = "the function now gives no value for this row"
 
@@ -37,14 +39,18 @@ async def verify(
     held = await verify_written(site.store, run)
     spec = await site.store.spec_of(run.id)
     different: tuple[Issue, ...] = ()
-    recomputed = 0
+    recomputed, why = 0, ""
     if backfill is not None and backfill.function is not None and sample:
-        if spec.emits:
-            units = await _units(site, run, sample, seed)
-            recomputed, different = await recompute_units(site, run, backfill, spec, units)
-        else:
-            keys = await _sample(site, run, sample, seed)
-            recomputed, different = await _recompute(site, run, backfill, spec, keys)
+        try:
+            if spec.emits:
+                units = await _units(site, run, sample, seed)
+                recomputed, different = await recompute_units(site, run, backfill, spec, units)
+            else:
+                keys = await _sample(site, run, sample, seed)
+                recomputed, different = await _recompute(site, run, backfill, spec, keys)
+        except (ConfigError, UsageError) as error:
+            # What was compared is worth knowing though the code cannot be called as it is now.
+            why = f"{error.what} ({error.found})"
     chunks = await site.store.chunks(run.id)
     touched = await still_held(site.store, run, spec.touches)
     left = await leftovers(site.store, run, spec.touches)
@@ -54,6 +60,7 @@ async def verify(
         len(different),
         unseen=unseen(chunks, left, touched),
         touched=touched,
+        uncomputed=why,
     )
     site.events.emit("run.verified", run.id, verdict=verdict, why=reason)
     return Verification(
@@ -109,7 +116,13 @@ def taken_back(chunks: Sequence[ChunkRecord]) -> list[str]:
 
 
 def judge(
-    held: Undone, recomputed: int, different: int, *, unseen: str = "", touched: Undone = NONE
+    held: Undone,
+    recomputed: int,
+    different: int,
+    *,
+    unseen: str = "",
+    touched: Undone = NONE,
+    uncomputed: str = "",
 ) -> tuple[str, str]:
     """No data never passes: neither a run that wrote nothing nor rows that were not looked at."""
     if not held.written and not touched.written:
@@ -118,13 +131,14 @@ def judge(
     if held.written:
         said.append(f"{held.restored:,} of {held.written:,} rows hold what was written")
         same = f"{recomputed - different:,} of {recomputed:,} recomputed rows are the same"
-        said.append(same if recomputed else "none was computed again")
+        none = f"none could be computed again: {uncomputed}" if uncomputed else NONE_AGAIN
+        said.append(same if recomputed else none)
     if touched.written:
         rows = plural(touched.written, "row")
         said.append(f"{touched.restored:,} of {rows} of called services are as those left them")
     said += [unseen] if unseen else []
     bad = held.changed + held.blocked + held.gone + different + touched.changed
-    vague = any(word in unseen for word in ("pruned", "nobody knows"))
+    vague = uncomputed or any(word in unseen for word in ("pruned", "nobody knows"))
     return ("fail" if bad else "inconclusive" if vague else "pass"), "; ".join(said)
 
 
