@@ -80,6 +80,15 @@ def test_one_row_of_a_touched_table_is_forgotten_in_every_run(app):
     assert len(ended.json["touched"]["left"]) == SESSIONS + 1
 
 
+def test_a_units_own_row_is_forgotten_by_the_table_that_it_stands_in(app):
+    """P3: whoever erases a person types the table and key of that person, not a run."""
+    run = app.run()
+    done = app.proctor("prune", "--table", "sessions", "--keys", "5", "--yes", "--json")
+    assert (done.json["rows"], [r["run"] for r in done.json["runs"]]) == (3, [run])
+    assert images(app)["[5]"] == ([], [])
+    assert len(images(app)["[4]"][1]) == 3
+
+
 def test_by_run_and_by_age_all_images_go(app):
     """P3: of a run that was undone, too: they hold what stood in the rows."""
     run = app.run()

@@ -90,9 +90,8 @@ async def _part(site: Site, run: Run, words: Forgetting) -> Forgotten | None:
 
 
 def _wrote(run: Run, spec: Spec, table: str) -> bool:
-    """Whether a run's own rows are those of a table; a touched one's are its service's."""
-    mine = not spec.only_touches or all(touch.table != table for touch in spec.touches)
-    return run.target == table and mine
+    """Whether a run's rows are those of a table: of units that fill nothing, the source's."""
+    return table == (spec.source if spec.only_touches else run.target)
 
 
 def _of_service(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from collections.abc import AsyncIterator, Sequence
 
 from proctor.adapters.stores.records import key_from_json
@@ -30,21 +32,34 @@ def forget(
     same = pruning.sameness(session, run) if units else pruning.as_is
     wanted = {same(unit) for unit in units}
     session.main.execute("PRAGMA secure_delete = ON")
+    chosen = [
+        unit
+        for (unit,) in session.quiet.execute(
+            "SELECT unit FROM proctor_touches WHERE run = ? ORDER BY unit", (run,)
+        )
+        if not units or same(key_from_json(unit) or ()) in wanted
+    ]
     lost = 0
-    with session.writing(run) as connection:
-        rows = connection.execute(
-            "SELECT unit, before, after, undone FROM proctor_touches WHERE run = ?", (run,)
-        ).fetchall()
-        for unit, before, after, undone in rows:
-            kept = what.kept(before, after)
-            if kept is None or (units and same(key_from_json(unit) or ()) not in wanted):
-                continue
-            lost += 0 if undone else kept[1]
-            connection.execute(
-                "UPDATE proctor_touches SET before = NULL, after = ? WHERE run = ? AND unit = ?",
-                (kept[0], run, unit),
-            )
+    for at in range(0, len(chosen), pruning.BLOBS_AT_ONCE):
+        with session.writing(run) as connection:
+            for unit in chosen[at : at + pruning.BLOBS_AT_ONCE]:
+                lost += _forget(connection, run, unit, what)
     return lost
+
+
+def _forget(connection: sqlite3.Connection, run: str, unit: str, what: Forget) -> int:
+    where = (run, unit)
+    before, after, undone = connection.execute(
+        "SELECT before, after, undone FROM proctor_touches WHERE run = ? AND unit = ?", where
+    ).fetchone()
+    kept = what.kept(before, after)
+    if kept is None:
+        return 0
+    connection.execute(
+        "UPDATE proctor_touches SET before = NULL, after = ? WHERE run = ? AND unit = ?",
+        (kept[0], *where),
+    )
+    return 0 if undone else kept[1]
 
 
 class Touches:
