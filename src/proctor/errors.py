@@ -10,12 +10,16 @@ ProctorError
 │   ├── TargetError          table, column, key or row data do not fit
 │   ├── Unreachable          the database does not answer, or refuses the login
 │   ├── Denied               the role may not do what is needed; says the GRANT
-│   └── ProviderRefused      wrong key, unknown model or price, a request nobody can answer
+│   ├── ProviderRefused      wrong key, unknown model or price, a request nobody can answer
+│   ├── FlagFault            a flag's tool failed, or does not do what it says
+│   └── Unmeasured           a metric's question had no usable answer
 ├── HeldError                a person must decide                                 exit 3
 │   ├── RunActive            somebody else holds a run on this target and fills
 │   ├── PlanVoid             what was approved is not what would run
 │   ├── NotConfirmed         a protected environment, and no YES and no plan
 │   ├── IllegalMove          the run's state does not allow the command
+│   ├── FlagMoved            somebody else has written the flag meanwhile
+│   ├── NotApproved          an approval is missing, void, or may not be given
 │   └── OutOfQuota           money or a daily quota is used up
 └── EngineError              the engine acts: retry, split, leave quietly
     ├── Fenced               a newer claim owns the chunk, or the run is closed
@@ -121,6 +125,14 @@ class ProviderRefused(OperatorError):
     """Whether a fallback provider is asked instead: this one is down, or does not take the key."""
 
 
+class FlagFault(OperatorError):
+    """A feature flag's tool failed, or what it says afterwards is not what was written."""
+
+
+class Unmeasured(OperatorError):
+    """A metric's question failed or its answer is no use: nothing is known of the number."""
+
+
 class HeldError(ProctorError):
     """Nothing is broken, but a person must decide."""
 
@@ -141,6 +153,14 @@ class NotConfirmed(HeldError):
 
 class IllegalMove(HeldError):
     """The run's state does not allow this command."""
+
+
+class FlagMoved(HeldError):
+    """A feature flag is not as it was when it was read: somebody else has written it."""
+
+
+class NotApproved(HeldError):
+    """An approval is missing or void, or this person or this verdict does not allow one."""
 
 
 class OutOfQuota(HeldError):

@@ -2,6 +2,7 @@
 
 from proctor.ports.outside import Clock, Executor, Ledger, Statistics
 from proctor.ports.paying import Asking, BatchProvider, Provider, Purse, Settlement, TooLong, Word
+from proctor.ports.rolling import Flag, Meter, Notifier, RolloutLog
 from proctor.ports.store import Permit, Store, Surveying, Undoing, Watching, Working, granted
 from proctor.ports.terms import Manners, Opening, Terms, UndoTerms
 
@@ -10,12 +11,16 @@ __all__ = [
     "BatchProvider",
     "Clock",
     "Executor",
+    "Flag",
     "Ledger",
     "Manners",
+    "Meter",
+    "Notifier",
     "Opening",
     "Permit",
     "Provider",
     "Purse",
+    "RolloutLog",
     "Settlement",
     "Statistics",
     "Store",

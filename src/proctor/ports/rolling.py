@@ -1,0 +1,104 @@
+"""What a rollout asks of the outside world: its log, flags, measurements, and people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from proctor.model import Figures, FlagPowers, FlagState, Holder, LogEntry, Rollout, RolloutState
+from proctor.model import SourceOfFigures as Source
+
+
+class RolloutLog(Protocol):
+    """Where rollouts stand: an append-only log for each, in the ledger."""
+
+    async def begin(self, rollout: Rollout, entries: Sequence[LogEntry], /) -> Rollout:
+        """Start one. RunActive where one of its name and environment has not ended."""
+
+    async def rollouts(self, env: str, /) -> list[Rollout]:
+        """Those of an environment, newest first."""
+
+    async def rollout(self, rollout: str, /) -> Rollout:
+        """One by its id or an unambiguous beginning of it; UsageError if there is none."""
+
+    async def entries(self, rollout: str, /, *, after: int = 0) -> list[LogEntry]:
+        """What happened in it, in order, behind the entry of that number."""
+
+    async def take(
+        self, rollout: str, holder: Holder, /, *, at: datetime, lease_for: timedelta, dead: bool
+    ) -> Rollout:
+        """Drive it from now on, under a new epoch; RunActive where its process lives.
+
+        dead: the caller knows that the process which holds it is gone.
+        """
+
+    async def add(
+        self,
+        rollout: Rollout,
+        entries: Sequence[LogEntry],
+        /,
+        *,
+        state: RolloutState | None = None,
+        driving: bool = True,
+    ) -> Rollout:
+        """Append behind entry `rollout.number`, all or none; the row as it stands then.
+
+        Raises Fenced where something was appended since it was read, or where it is driven
+        (`driving`) under another epoch than `rollout.epoch`: read it again.
+        """
+
+    async def beat(self, rollout: Rollout, at: datetime, /) -> None:
+        """Say that its process lives; Fenced where it is another's by now."""
+
+    async def release(self, rollout: Rollout, /) -> None:
+        """Give it up: whoever comes next need not wait for a lease to run out."""
+
+    async def aclose(self) -> None:
+        """Give connections back."""
+
+
+class Meter(Protocol):
+    """Gets the figures of a metric from outside."""
+
+    async def measure(
+        self, source: Source, /, *, since: datetime, until: datetime, within: timedelta
+    ) -> Figures:
+        """Numbers by name, finite. Raises Unmeasured where there is no usable answer."""
+
+
+class Flag(Protocol):
+    """Writes a feature flag; reading it as an application does is `observe`."""
+
+    @property
+    def powers(self) -> FlagPowers:
+        """What its tool can do."""
+
+    async def read(self) -> FlagState:
+        """As it is kept now. Raises FlagFault."""
+
+    async def set(self, percent: int, /, *, expect: FlagState, reason: str, once: str) -> FlagState:
+        """Let that part of the readers in; the state that was written.
+
+        once: the same for every try at one step, for tools that know such keys. Raises FlagFault,
+        and FlagMoved where it is no longer as `expect`.
+        """
+
+    async def restore(self, state: FlagState, /, *, reason: str, once: str) -> FlagState:
+        """Put it back exactly as it was read once, whatever it is now. Raises FlagFault."""
+
+    async def observe(self, subjects: Sequence[str], /) -> list[bool]:
+        """Whether each of these readers sees the new data, asked as applications ask."""
+
+    async def aclose(self) -> None:
+        """Give connections back."""
+
+
+class Notifier(Protocol):
+    """Tells people."""
+
+    async def tell(self, title: str, text: str, /, *, severity: str) -> None:
+        """Send it everywhere that was asked for. Raises nothing that may stop a run."""
+
+
+__all__ = ["Flag", "Meter", "Notifier", "RolloutLog"]
