@@ -1,6 +1,8 @@
-"""Exact bounds from counts, by scipy."""
+"""Exact bounds from counts, and evidence that may be looked at at any time, by scipy."""
 
 from __future__ import annotations
+
+import math
 
 from proctor.errors import ConfigError
 
@@ -11,6 +13,7 @@ class ExactStatistics:
     def __init__(self) -> None:
         """Raises ConfigError where the library is missing."""
         try:
+            from scipy.special import betainc, betaln, stdtrit
             from scipy.stats import beta, hypergeom
         except ImportError:
             raise ConfigError(
@@ -20,6 +23,7 @@ class ExactStatistics:
             ) from None
         self._beta = beta
         self._hypergeom = hypergeom
+        self._betaln, self._betainc, self._stdtrit = betaln, betainc, stdtrit
 
     def most_share(self, failures: int, samples: int, confidence: float) -> float:
         """See the port: Clopper and Pearson's upper bound."""
@@ -38,5 +42,45 @@ class ExactStatistics:
                 high = middle - 1
         return low
 
+    def share_bounds(self, events: int, total: int, confidence: float) -> tuple[float, float]:
+        """See the port: Clopper and Pearson's, each bound for itself."""
+        low = (
+            0.0 if not events else float(self._beta.ppf(1 - confidence, events, total - events + 1))
+        )
+        return low, self.most_share(events, total, confidence)
+
+    def students(self, confidence: float, freedom: int) -> float:
+        """See the port."""
+        return float(self._stdtrit(freedom, confidence))
+
+    def harm(self, events: int, total: int, rate: float, *, above: bool) -> float:
+        """See the port: the likelihood ratio of a beta mixture that is cut off at `rate`.
+
+        The mixture lies on the side of harm alone, with its middle at 0.6 of the rate (or as much
+        above it), and is wide. Against any rate on the other side the ratio is a supermartingale,
+        so the chance that it ever reaches 1/risk is at most the risk, whenever one looks.
+        """
+        # Harm above a rate of events is harm below the rate of all else.
+        good, bar = (total - events, 1 - rate) if above else (events, rate)
+        bad = total - good
+        middle = 1 - min(rate / _MIDDLE, (1 + rate) / 2) if above else _MIDDLE * rate
+        a = _WIDTH if not above else _WIDTH * middle / (1 - middle)
+        b = _WIDTH * (1 - middle) / middle if not above else _WIDTH
+        prior, after = self._betainc(a, b, bar), self._betainc(good + a, bad + b, bar)
+        if not after > 0 or not prior > 0:
+            return 0.0
+        log = (
+            float(self._betaln(good + a, bad + b) - self._betaln(a, b))
+            + math.log(after)
+            - math.log(prior)
+            - good * math.log(bar)
+            - bad * math.log1p(-bar)
+        )
+        return math.exp(min(log, _LARGEST))
+
+
+_MIDDLE = 0.6
+_WIDTH = 2.0
+_LARGEST = 700.0  # e to the 710th is no float
 
 __all__ = ["ExactStatistics"]

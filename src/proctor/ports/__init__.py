@@ -1,6 +1,6 @@
 """The seams: what the engine asks of the outside world, as Protocols."""
 
-from proctor.ports.outside import Clock, Executor, Ledger, Statistics
+from proctor.ports.outside import Clock, Conditions, Executor, Ledger, Statistics
 from proctor.ports.paying import Asking, BatchProvider, Provider, Purse, Settlement, TooLong, Word
 from proctor.ports.rolling import Flag, Meter, Notifier, RolloutLog
 from proctor.ports.store import Permit, Store, Surveying, Undoing, Watching, Working, granted
@@ -10,6 +10,7 @@ __all__ = [
     "Asking",
     "BatchProvider",
     "Clock",
+    "Conditions",
     "Executor",
     "Flag",
     "Ledger",
