@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         backfill,
         checks,
         grid,
+        metrics,
         query,
         table,
     )
@@ -89,6 +90,7 @@ __all__ = [
     "backfill",
     "checks",
     "grid",
+    "metrics",
     "query",
     "table",
 ]

@@ -1,6 +1,6 @@
 """What an author writes: sources, the decorator, answers; validated at import."""
 
-from proctor.authoring import checks
+from proctor.authoring import checks, metrics
 from proctor.authoring.definition import Backfill, Check, backfill
 from proctor.authoring.grids import Grid, grid
 from proctor.authoring.registry import REGISTRY, load
@@ -33,6 +33,7 @@ __all__ = [
     "checks",
     "grid",
     "load",
+    "metrics",
     "query",
     "table",
 ]
