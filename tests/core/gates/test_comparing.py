@@ -2,6 +2,7 @@
 
 import math
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -274,6 +275,18 @@ def test_too_little_traffic_is_inconclusive_and_not_green():
 def test_without_anything_to_compute_with_nothing_passes():
     good = [look(split(600, 12_000, 2_400, 48_000))]
     assert judged(metric(), good, over=True).verdict.ruling is INCONCLUSIVE
+
+
+def test_a_row_of_good_looks_does_not_stand_in_for_the_proof():
+    """With a condition beside its baseline it has to hold, and to be proved at the end."""
+    asked = replace(metric(), success_condition="result.total > 0", consecutive_success_limit=1)
+    little, enough = split(6, 100, 5, 100), split(600, 12_000, 2_400, 48_000)
+    running = judged(asked, [look(enough)], over=False, proofs=EXACT)
+    assert running.verdict.ruling is INCONCLUSIVE
+    assert judged(asked, [look(little)], over=True, proofs=EXACT).verdict.ruling is INCONCLUSIVE
+    assert judged(asked, [look(enough)], over=True, proofs=EXACT).verdict.ruling is PASS
+    worse = [look(enough), look(enough, 1, Phase.FAILED)]
+    assert judged(asked, worse, over=True, proofs=EXACT).verdict.ruling is FAIL
 
 
 def test_harm_steps_back_before_the_stage_is_over():

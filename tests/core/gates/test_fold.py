@@ -140,10 +140,19 @@ def test_a_count_of_looks_finishes_early_and_errors_do_not_count():
 
 def test_so_many_successes_in_a_row_pass_early():
     words = {"consecutive_success_limit": 3, "failure_limit": -1, "over": False}
-    assert not fold(GOOD, GOOD, BAD, GOOD, GOOD, **words).finished
+    assert fold(GOOD, GOOD, BAD, GOOD, GOOD, **words).verdict.ruling is INCONCLUSIVE
     found = fold(BAD, GOOD, GOOD, GOOD, **words)
-    assert (found.verdict.ruling, found.finished) == (PASS, True)
+    assert found.verdict.ruling is PASS
     assert "held 3 times in a row, 3 asked for" in found.verdict.reason
+
+
+def test_what_held_and_holds_no_longer_does_not_pass():
+    """So a gate of several passes only when all of them hold at once."""
+    words = {"consecutive_success_limit": 1, "failure_limit": -1, "over": False}
+    coverage, quality = fold(GOOD, GOOD, **words), fold(GOOD, BAD, **words)
+    assert not coverage.finished
+    assert gate(coverage, quality).ruling is INCONCLUSIVE
+    assert gate(coverage, fold(BAD, GOOD, **words)).ruling is PASS
 
 
 @pytest.mark.parametrize("between", [BAD, UNSURE, ERROR, None])

@@ -14,6 +14,7 @@ from proctor.core.gates.fold import Judged, gate, judged
 from proctor.core.gates.grid import Due, at, due, looks, windows
 from proctor.core.gates.judge import Holds, look, with_earlier
 from proctor.core.gates.ratio import quantile, ratio_bounds
+from proctor.core.gates.rehearsing import Rehearsed, reachable_by_windows, rehearse
 from proctor.core.gates.samples import Reach, needed, provable, reachable
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Judged",
     "Proofs",
     "Reach",
+    "Rehearsed",
     "at",
     "broken_split",
     "compared",
@@ -44,6 +46,8 @@ __all__ = [
     "quantile",
     "ratio_bounds",
     "reachable",
+    "reachable_by_windows",
+    "rehearse",
     "windows",
     "with_earlier",
 ]

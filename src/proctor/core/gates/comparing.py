@@ -104,7 +104,7 @@ def compared(metric: Metric, figures: Figures, proofs: Proofs) -> Compared:
             control = figures["control_events"], figures["control_total"]
             low, high = ratio_bounds(events, total, *control, baseline.confidence)
             return Compared(told=seen, low=low, high=high)
-    windows = _logs(metric, figures)
+    windows = logs(metric, figures)
     if len(windows) < FEWEST_WINDOWS:
         return Compared(
             told=seen,
@@ -112,7 +112,7 @@ def compared(metric: Metric, figures: Figures, proofs: Proofs) -> Compared:
             "are needed to know how much they differ by themselves",
         )
     middle = fmean(windows)
-    reach = proofs.students(baseline.confidence, len(windows) - 1) * _spread(windows)
+    reach = proofs.students(baseline.confidence, len(windows) - 1) * spread(windows)
     ratio = math.exp(_log_rate(events, total) - middle)
     # This window may be smaller than the earlier ones were: its own counts have to say it too.
     own = proofs.share_bounds(events, total, baseline.confidence)
@@ -214,7 +214,7 @@ def _log_rate(events: float, total: float) -> float:
     return math.log((events + 0.5) / (total + 0.5))
 
 
-def _logs(metric: Metric, figures: Mapping[str, float]) -> list[float]:
+def logs(metric: Metric, figures: Mapping[str, float]) -> list[float]:
     """Log rates of the earlier windows with enough in them."""
     return [
         _log_rate(figures[f"events_{k}"], figures[f"total_{k}"])
@@ -223,7 +223,7 @@ def _logs(metric: Metric, figures: Mapping[str, float]) -> list[float]:
     ]
 
 
-def _spread(windows: list[float]) -> float:
+def spread(windows: list[float]) -> float:
     """How far another window's log rate lies from the mean of these, as they show themselves."""
     many, middle = len(windows), fmean(windows)
     own = math.fsum((one - middle) ** 2 for one in windows) / (many - 1)
@@ -232,11 +232,11 @@ def _spread(windows: list[float]) -> float:
 
 def _worst_of_earlier(metric: Metric, figures: Figures, confidence: float, proofs: Proofs) -> float:
     """The bar for harm: the allowed part of a rate that such windows seldom go beyond."""
-    windows = _logs(metric, figures)
+    windows = logs(metric, figures)
     baseline = metric.baseline
     if baseline is None or len(windows) < FEWEST_WINDOWS:
         return 0.0
-    reach = proofs.students(confidence, len(windows) - 1) * _spread(windows)
+    reach = proofs.students(confidence, len(windows) - 1) * spread(windows)
     sign = 1 if baseline.direction is Direction.INCREASE else -1
     return math.exp(fmean(windows) + sign * reach) * baseline.allowed
 
@@ -250,6 +250,8 @@ __all__ = [
     "compared",
     "final",
     "harmed",
+    "logs",
     "percent",
     "rates",
+    "spread",
 ]

@@ -21,8 +21,10 @@ NO_LIMIT = -1
 class Judged:
     """What the looks at a metric come to so far.
 
-    `finished`: no further look can change it, or none is needed. `harm`: step back at once, for
-    the metric is critical and failed. A dry run says what it would have said, and decides nothing.
+    `finished`: no further look can change it, or none is needed. A metric that passed because it
+    held so many times in a row is not finished: a stage of those ends when its gate passes, which
+    is when all of them hold at once. `harm`: step back at once, for the metric is critical and
+    failed. A dry run says what it would have said, and decides nothing.
     """
 
     metric: str
@@ -168,9 +170,11 @@ def _by_count(metric: Metric, tally: _Tally, *, ended: bool) -> _Found:
     )
     words += _asides(metric, tally) + _last(metric, tally)
     streak = metric.consecutive_success_limit
-    if streak and tally.streak >= streak:
+    # What is proved against a baseline is proved at the end alone.
+    if streak and tally.streak >= streak and (ended or metric.baseline is None):
         held = f"held {tally.streak:,} times in a row, {streak:,} asked for; {words}"
-        return Ruling.PASS, held, metric.baseline is None or ended
+        # Several metrics have to hold at once: it is looked at until the others do, too.
+        return Ruling.PASS, held, ended
     if not ended:
         return Ruling.INCONCLUSIVE, f"still running; {words}", False
     if not tally.successful:
