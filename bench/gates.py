@@ -49,6 +49,16 @@ class Soak:
     drift: float = 0.0
     """By how much (standard deviation of the logarithm) the rate differs from week to week."""
     windows: int = 8
+    extended: bool = False
+    """Whether a soak that is inconclusive goes on for as long again, and is asked a second time."""
+
+    @property
+    def looks(self):
+        return LOOKS * self.endings
+
+    @property
+    def endings(self):
+        return 2 if self.extended else 1
 
     @property
     def metric(self):
@@ -72,7 +82,8 @@ class Soak:
 
 def counts(dice, kind, soaks, ratio, times=1.0, *, drift=0.0):
     """Cumulative (events, total) of each soak at each look."""
-    total = dice.multinomial(round(kind.samples * times), np.full(LOOKS, 1 / LOOKS), size=soaks)
+    everybody = round(kind.samples * times * kind.endings)
+    total = dice.multinomial(everybody, np.full(kind.looks, 1 / kind.looks), size=soaks)
     rates = kind.rate * ratio * np.exp(dice.normal(0, drift, size=(soaks, 1)) if drift else 0)
     events = dice.binomial(total, np.minimum(rates, 1))
     return np.cumsum(events, axis=1), np.cumsum(total, axis=1)
@@ -88,7 +99,7 @@ def figures(dice, kind, soaks):
         others = [counts(dice, kind, soaks, 1.0, drift=kind.drift) for _ in range(kind.windows)]
     for soak in range(soaks):
         looks = []
-        for look in range(LOOKS):
+        for look in range(kind.looks):
             pairs = [
                 {"events": int(e[soak, look]), "total": int(t[soak, look])}
                 for e, t in (now, *others)
@@ -102,8 +113,10 @@ def figures(dice, kind, soaks):
         yield looks
 
 
-def ours(metric, looks, share=None):
+def ours(kind, metric, looks):
     """How a soak ends by Proctor's rule: rolled back, failed, passed or inconclusive."""
+    share = 1 / (1 + kind.control) if kind.mode is Mode.CONCURRENT else None
+    words = {"proofs": EXACT, "share": share, "endings": kind.endings}
     for slot, found in enumerate(looks):
         seen = Measurement(
             metric=metric.name,
@@ -112,23 +125,20 @@ def ours(metric, looks, share=None):
             phase=Phase.SUCCESSFUL,
             figures=found,
         )
-        over = slot == LOOKS - 1
-        verdict = judged(metric, [seen], over=over, proofs=EXACT, share=share)
-        if verdict.harm:
-            return (
-                "failed at the end"
-                if over and not judged(metric, [seen], over=False, proofs=EXACT, share=share).harm
-                else "rolled back"
-            )
-    return {Ruling.PASS: "passed"}.get(verdict.verdict.ruling, "inconclusive")
+        if judged(metric, [seen], over=False, **words).harm:
+            return "rolled back"
+        if (slot + 1) % LOOKS == 0:  # an end of the soak, or of its extension
+            ruling = judged(metric, [seen], over=True, **words).verdict.ruling
+            if ruling is not Ruling.INCONCLUSIVE:
+                return "passed" if ruling is Ruling.PASS else "failed at the end"
+    return "inconclusive"
 
 
 def simulate(kind, soaks=2000, seed=1):
     """Shares of the endings of so many soaks."""
     dice = np.random.default_rng(seed)
     metric = kind.metric
-    share = 1 / (1 + kind.control) if kind.mode is Mode.CONCURRENT else None
-    ended = Counter(ours(metric, looks, share) for looks in figures(dice, kind, soaks))
+    ended = Counter(ours(kind, metric, looks) for looks in figures(dice, kind, soaks))
     return {
         ending: ended[ending] / soaks
         for ending in ("rolled back", "failed at the end", "passed", "inconclusive")

@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proctor.adapters.statistics import ExactStatistics
-from proctor.core.gates import broken_split, compared, final, harmed, judged, ratio_bounds
+from proctor.core.gates import (
+    broken_split,
+    compared,
+    final,
+    harmed,
+    judged,
+    ratio_bounds,
+    tightened,
+)
 from proctor.errors import ProctorError
 from proctor.model import (
     Baseline,
@@ -120,6 +128,18 @@ def test_the_end_is_told_in_words_with_numbers():
     )
 
 
+def test_a_soak_that_may_be_asked_twice_has_to_prove_more():
+    """97.5 % sure instead of 95 %, so that two chances to pass have the risk of one."""
+    counts = look(split(568, 12_000, 2_400, 48_000))
+    once = judged(metric(), [counts], over=True, proofs=EXACT)
+    assert once.verdict.ruling is PASS
+    twice = judged(metric(), [counts], over=True, proofs=EXACT, endings=2)
+    low = compared(tightened(metric(), 2), counts.figures, EXACT).low
+    assert low < compared(metric(), counts.figures, EXACT).low
+    assert (twice.verdict.ruling is PASS) == (low >= 0.85)
+    assert "each bound 97.5 % sure" in twice.verdict.reason
+
+
 def test_a_fixed_rate_has_exact_bounds():
     """Of 0 in 299 and of 5 in 100, by Clopper and Pearson."""
     found = compared(metric(Mode.FIXED, rate=0.01), {"events": 0, "total": 299}, EXACT)
@@ -214,6 +234,26 @@ def test_harm_is_seen_at_any_look(figures):
     assert "proved to be below 85 % of the baseline" in told
     fine = {**figures, "events": 600}
     assert harmed(metric(mode), fine, EXACT) == ""
+
+
+@pytest.mark.parametrize(
+    ("mode", "bar"),
+    [
+        (Mode.CONCURRENT, split(85_000, 2_000_000, 400_000, 8_000_000)),
+        (Mode.FIXED, {"events": 85_000, "total": 2_000_000}),
+        (Mode.MATCHED_WINDOWS, weeks((510, 12_000), *STEADY)),
+    ],
+)
+def test_on_the_bar_itself_nothing_is_proved_however_much_was_counted(mode, bar):
+    assert harmed(metric(mode), bar, EXACT) == ""
+    assert final(metric(mode), bar, EXACT).ruling is INCONCLUSIVE
+
+
+def test_two_things_that_may_mislead_share_the_risk():
+    """Earlier windows may have been out of the ordinary, and so may this one."""
+    told = harmed(metric(Mode.MATCHED_WINDOWS), weeks((300, 12_000), *STEADY), EXACT)
+    assert "40 to 1 needed" in told
+    assert "20 to 1 needed" in harmed(metric(), split(300, 12_000, 2_400, 48_000), EXACT)
 
 
 def test_nothing_yet_is_no_harm():

@@ -146,6 +146,12 @@ def test_so_many_successes_in_a_row_pass_early():
     assert "held 3 times in a row, 3 asked for" in found.verdict.reason
 
 
+def test_a_row_goes_over_what_was_missed():
+    words = {"consecutive_success_limit": 2, "failure_limit": -1}
+    assert ruled(BAD, GOOD, MISSED, GOOD, **words) is PASS
+    assert ruled(GOOD, ERROR, ERROR, MISSED, ERROR, consecutive_error_limit=2) is INCONCLUSIVE
+
+
 def test_what_held_and_holds_no_longer_does_not_pass():
     """So a gate of several passes only when all of them hold at once."""
     words = {"consecutive_success_limit": 1, "failure_limit": -1, "over": False}

@@ -8,6 +8,7 @@ from proctor.core.gates.comparing import (
     compared,
     final,
     harmed,
+    tightened,
 )
 from proctor.core.gates.expression import FUNCTIONS, LONGEST, fault, named, one_line
 from proctor.core.gates.fold import Judged, gate, judged
@@ -48,6 +49,7 @@ __all__ = [
     "reachable",
     "reachable_by_windows",
     "rehearse",
+    "tightened",
     "windows",
     "with_earlier",
 ]

@@ -37,6 +37,16 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What is asked of a baseline."""
+
+    proofs: Proofs | None
+    share: float | None
+    endings: int
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Tally:
     """Looks by what they came to. `no_data` ones are no evidence, and use up no limit."""
 
@@ -63,12 +73,14 @@ def judged(
     over: bool,
     proofs: Proofs | None = None,
     share: float | None = None,
+    endings: int = 1,
 ) -> Judged:
     """The verdict of a metric from all looks at it.
 
     over: whether the stage has ended, so that there will be no further look. proofs: the port
     Statistics; needed where there is a baseline. share: the part of the readers (0 to 1) that was
-    let in, for a concurrent baseline.
+    let in, for a concurrent baseline. endings: how often `over` may come, which is 2 where a stage
+    that is inconclusive goes on: each is a chance to pass, so each has its part of the risk.
     """
     tally = _tally(metric, measurements)
     full = metric.count is not None and (
@@ -77,7 +89,8 @@ def judged(
     found = _by_limits(metric, tally)
     ended = over or full
     if found is None and metric.baseline is not None:
-        found = _by_baseline(metric, tally, proofs, share=share, ended=ended)
+        asked = _Asked(proofs=proofs, share=share, endings=endings, ended=ended)
+        found = _by_baseline(metric, tally, asked)
     if found is None:
         found = _by_count(metric, tally, ended=ended)
     ruling, reason, finished = found
@@ -137,24 +150,22 @@ def _by_limits(metric: Metric, tally: _Tally) -> _Found | None:
     return None
 
 
-def _by_baseline(
-    metric: Metric, tally: _Tally, proofs: Proofs | None, *, share: float | None, ended: bool
-) -> _Found | None:
+def _by_baseline(metric: Metric, tally: _Tally, asked: _Asked) -> _Found | None:
     """What the latest counts say against the baseline; None where they say pass."""
-    last = tally.last
+    last, proofs = tally.last, asked.proofs
     if last is None:
         return Ruling.INCONCLUSIVE, f"no data{_seen(tally)}", False
     if proofs is None:
         return Ruling.INCONCLUSIVE, "nothing is there to compute what its counts prove", False
-    broken = broken_split(metric, last.figures, share)
+    broken = broken_split(metric, last.figures, asked.share)
     if harm := harmed(metric, last.figures, proofs):
         # Stepping back is right also where the cohorts are not what they should be.
         return Ruling.FAIL, "; ".join(filter(None, (harm, broken))), True
     if broken:
         return Ruling.INCONCLUSIVE, broken, False
-    if not ended:
+    if not asked.ended:
         return None
-    verdict = final(metric, last.figures, proofs)
+    verdict = final(metric, last.figures, proofs, endings=asked.endings)
     if verdict.ruling is Ruling.FAIL:
         return Ruling.FAIL, verdict.reason, True
     found = _by_count(metric, tally, ended=True)
