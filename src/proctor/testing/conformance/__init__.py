@@ -20,7 +20,7 @@ pytest.register_assert_rewrite(
     ),
     *(
         f"proctor.testing.conformance.{name}"
-        for name in ("permitting", "surveying", "undoing", "watching")
+        for name in ("measuring", "permitting", "surveying", "undoing", "watching")
     ),
     "proctor.testing.conformance.holding",
     "proctor.testing.conformance.emitting",
