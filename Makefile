@@ -30,12 +30,12 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 APT = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
 	&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
-.PHONY: demo test test-long check lint bench bench-growth bench-processor bench-paid clean pgbouncer
+.PHONY: demo test test-long check lint bench bench-growth bench-processor bench-paid clean pgbouncer prometheus
 
 demo: $(READY)
 	@$(PY) -m proctor demo wardrobe
 
-test: lint pgbouncer
+test: lint pgbouncer prometheus
 	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: $(READY)
@@ -86,3 +86,7 @@ $(READY_BENCH): $(READY)
 pgbouncer: $(READY)
 	@PATH="$$PATH:/usr/sbin" command -v pgbouncer >/dev/null || { $(APT) pgbouncer; } || \
 		echo "pgbouncer is missing, and its test will fail: apt-get install pgbouncer"
+
+prometheus: $(READY)
+	@command -v prometheus >/dev/null || { $(APT) prometheus; } || \
+		echo "prometheus is missing, and its test will fail: apt-get install prometheus"
