@@ -47,7 +47,8 @@ def cli(context: click.Context) -> None:
 cli.take("Begin", begin.init, begin.demo, begin.list_, begin.doctor, begin.completion)
 cli.take("Look ahead", foresee.plan, foresee.dry_run)
 cli.take("Run", work.run, work.resume, work.ensure, work.failures)
-cli.take("Look", look.status, look.watch, look.verify, check.check, check.audit, look.report)
+cli.take("Look", look.status, look.watch, look.verify)
+cli.take("Look", check.coverage, check.check, check.audit, look.report)
 cli.take("Steer", steer.pause, steer.cancel, steer.tune)
 cli.take("Take back", back.rollback, back.prune, keep.answers)
 

@@ -50,6 +50,33 @@ def check(wish: Wish, name: str, *, params: tuple[str, ...], latest: int) -> int
 
 @click.command(
     cls=Taught,
+    writes="Nothing.",
+    examples=(
+        "proctor coverage song_moods",
+        "proctor coverage song_moods --exact --env production",
+        "proctor coverage song_moods --json | jq .share",
+    ),
+)
+@name_argument
+@params_option
+@click.option("--exact", is_flag=True, help="Count every row, however long that takes.")
+@wishes
+@click.pass_obj
+def coverage(wish: Wish, name: str, *, params: tuple[str, ...], exact: bool) -> int:
+    """Say how much of what a backfill is for is filled: counted, or as the server guesses."""
+    from proctor.app.auditing import coverage_of
+    from proctor.ui.out import answer
+    from proctor.ui.session import with_app
+    from proctor.ui.text.checked import covered
+
+    given = pairs(params, "--param")
+    seen = with_app(wish, lambda app: coverage_of(app, name, given, exact=exact))
+    answer(wish, seen, *covered(seen))
+    return 0
+
+
+@click.command(
+    cls=Taught,
     writes="Nothing to the database; a line in the ledger with the sample, verdict and claims.",
     examples=(
         "proctor audit 261122-0a1b2c3d",
@@ -97,4 +124,4 @@ def audit(wish: Wish, run: str, *, sample: int, milestone: str, by: str, confide
     return 0 if seen.verdict.value == "pass" else 1
 
 
-__all__ = ["audit", "check"]
+__all__ = ["audit", "check", "coverage"]

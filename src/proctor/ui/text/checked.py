@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from proctor.engine.audit import Audit
+from proctor.engine.coverage import Covered
 from proctor.engine.latest import Examined
 from proctor.model import Checked, Ruling
 from proctor.ui import words
@@ -84,6 +85,24 @@ def looked_at(checks: Sequence[Checked]) -> list[RenderableType]:
     if not keys:
         return []
     return [Text(), heading("Rows to look at", "by key"), listing(map(words.visible, keys))]
+
+
+def covered(seen: Covered) -> list[RenderableType]:
+    """How much is done, and whether that was counted."""
+    guessed = not seen.exact
+    done = words.count(seen.done, estimated=guessed)
+    part = "no row to fill" if seen.share is None else words.share(seen.done, seen.total)
+    return [
+        heading(f"Coverage: {seen.backfill} in {seen.env}", "nothing was written"),
+        facts(
+            (
+                ("done", f"{done} of {words.count(seen.total, estimated=guessed)}"),
+                ("share", part),
+                ("eligible", f"{words.count(seen.eligible, estimated=guessed)} still to do"),
+                ("counted", "every row" if seen.exact else "no: the server's guess; see --exact"),
+            )
+        ),
+    ]
 
 
 def examined(seen: Examined) -> list[RenderableType]:
