@@ -48,7 +48,7 @@ class Given:
 
     row: Row
     detect: Detect | None = None
-    now: datetime | None = None
+    at: datetime | None = None
     """The time; None where nobody said it."""
     standing: bool = False
     """Whether the row stands in the database, and not what it is to be written over with."""

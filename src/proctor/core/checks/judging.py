@@ -102,7 +102,7 @@ def judge(
     No data never passes: with fewer rows than its `min_samples` of which it can tell anything a
     check is inconclusive, also where all of them are well.
     """
-    given = Given(row={}, detect=detect, now=now, standing=standing)
+    given = Given(row={}, detect=detect, at=now, standing=standing)
     return tuple(_over(check, rows, given) for check in checks)
 
 

@@ -136,9 +136,9 @@ class Stamped(RowCheck):
         at = moment(value)
         if at is None:
             return fail("is no moment")
-        if given.now is None:
+        if given.at is None:
             return PASS
-        earliest, latest = self.bounds(given.now)
+        earliest, latest = self.bounds(given.at)
         if at > latest:
             return fail("is in the future")
         if earliest is not None and at < earliest:

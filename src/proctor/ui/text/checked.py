@@ -28,7 +28,7 @@ def verdicts(found: Sequence[Checked], of: str = "of the rows shown") -> list[Re
             one.level.value,
             one.kind,
             words.visible(one.field),
-            words.visible(one.reason),
+            words.visible(f"{one.reason}; of {one.over}" if one.over else one.reason),
         )
         for one in found
     ]
@@ -110,6 +110,11 @@ def examined(seen: Examined) -> list[RenderableType]:
     return [
         heading(f"Check: {seen.backfill} in {seen.env}", "nothing was written"),
         facts((("verdict", seen.verdict.value), ("why", seen.reason))),
-        *verdicts(seen.checks, "of the latest rows that are filled in"),
+        *verdicts(
+            seen.checks,
+            "of rows that are filled in"
+            if any(one.over for one in seen.checks)
+            else "of the latest rows that are filled in",
+        ),
         *looked_at(seen.checks),
     ]

@@ -16,6 +16,7 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeAlias, TypeV
 
 from proctor.adapters.stores.records import span_from_json
 from proctor.adapters.stores.sqlite.faults import translate
+from proctor.adapters.stores.sqlite.judging import teach
 from proctor.errors import TargetError, Unreachable
 from proctor.model import Key, Spec
 from proctor.ports import Manners
@@ -84,6 +85,7 @@ class Session:
         if self._quiet is None:
             connection = self._connect()
             connection.execute("PRAGMA query_only = ON")
+            teach(connection)
             self.is_wal = connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
             self.leave_time(connection)
             self._quiet = connection
