@@ -207,6 +207,52 @@ def test_postgres_and_python_say_the_same_of_every_row(postgres, rows):
     postgres.agree(rows)
 
 
+async def test_postgres_judges_conditions_and_keys_of_other_tables(tmp_path, pg):
+    """Also a moment without a zone, which is UTC, in whatever zone the server is."""
+    shop = Shop(tmp_path)
+    shop.configure(CONFIG.replace("sqlite:///shop.db", pg))
+    shop.write("""
+from datetime import timedelta
+from proctor import backfill, checks, table
+
+@backfill(table("shop.items", key="id"), fills=("mood", "album", "at"), checks=[
+    checks.refers("album", "shop.albums", "id"), checks.sql("long", "length(mood) > 2"),
+    checks.refers("album", "shop.items", "id"), checks.unique("album"),
+    checks.stamped("at", within=timedelta(hours=1)),
+    checks.one_of("mood", ("sad",), where="id > 1"),
+    checks.sql("broken", "nothing = 1"),
+])
+def fill(row):
+    raise AssertionError
+""")
+    with psycopg.connect(pg, autocommit=True) as connection:
+        for statement in (
+            f"ALTER DATABASE \"{connection.info.dbname}\" SET timezone = 'Asia/Tokyo'",
+            "CREATE SCHEMA shop",
+            "CREATE TABLE shop.albums (id int PRIMARY KEY)",
+            "INSERT INTO shop.albums VALUES (1), (7)",
+            (
+                "CREATE TABLE shop.items (id int PRIMARY KEY, mood varchar(9), album int, "
+                "at timestamp)"
+            ),
+            "INSERT INTO shop.items SELECT 1, 'sad', 1, now() AT TIME ZONE 'UTC'",
+            (
+                "INSERT INTO shop.items SELECT 2, 'ok', 7, "
+                "now() AT TIME ZONE 'UTC' - interval '2 hours'"
+            ),
+            "INSERT INTO shop.items VALUES (3, NULL, 9, 'infinity'), (4, 'bad', NULL, NULL)",
+        ):
+            connection.execute(statement)
+    async with shop.by("ada") as app:
+        found = await examine_latest(app.site, app.backfills["fill"], {}, 9, whole=True)
+    told = [(one.failures, one.unsure, [key[0] for key in one.keys]) for one in found.checks]
+    assert told[:4] == [(1, 1, [3]), (1, 1, [2]), (2, 1, [2, 3]), (0, 1, [])]
+    assert told[4:6] == [(2, 1, [2, 3]), (2, 1, [2, 4])]
+    assert {one.over for one in found.checks} == {"all rows"}
+    assert "nothing" in found.checks[6].reason
+    assert found.checks[6].verdict.value == "inconclusive"
+
+
 def test_a_text_with_a_nul_character_is_left_undecided(lite):
     """SQLite's own functions end at it: that is no pass, and no fail."""
     lite.put([(1, "a\0" + "b" * 9, *[None] * 6)])

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from proctor.adapters.stores.counts import FIX, counts, iso, placed
+from proctor.adapters.stores.sqlite.faults import primary
 from proctor.adapters.stores.sqlite.session import STEPS_BETWEEN_LOOKS, Session
 from proctor.errors import TargetError
 from proctor.model import Scalar
@@ -34,11 +35,20 @@ def figures(
         for name, value in told.items()
     }
     with session.reading(session.quiet) as connection, _reading_only(session, connection):
-        cursor = connection.execute(placed(sql, told, ":p_{}".format), values)
+        cursor = _asked(connection, placed(sql, told, ":p_{}".format), values)
         if cursor.description is None:
             raise TargetError("the SQL of a metric gives no rows at all", fix=FIX)
         names = [column[0] for column in cursor.description]
         return counts(names, cursor.fetchmany(2))
+
+
+def _asked(connection: sqlite3.Connection, sql: str, values: dict[str, Any]) -> sqlite3.Cursor:
+    try:
+        return connection.execute(sql, values)
+    except sqlite3.DatabaseError as error:
+        if primary(error) != sqlite3.SQLITE_AUTH:
+            raise
+        raise TargetError("the SQL of a metric may only read", found=str(error), fix=FIX) from None
 
 
 @contextlib.contextmanager
