@@ -386,9 +386,11 @@ class App:
 
     async def doctor(self) -> list[Finding]:
         """What is configured, reachable and permitted."""
+        from proctor.app.flagging import flag_findings
         from proctor.engine.doctor import examine
 
-        return await examine(self.site, self.backfills)
+        found = await examine(self.site, self.backfills)
+        return [*found, *await flag_findings(self.config)]
 
     async def record(self, run: str | None = None) -> list[Event]:
         """The ledger's events, oldest first."""

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from proctor.config.document import Document, Place, read
 from proctor.config.environ import fill, names_in
 from proctor.config.faults import explain
+from proctor.config.flag import Flags, flag_secrets
 from proctor.config.paid import Setups, at_home, check_fallbacks, key_env
 from proctor.config.schema import AnswersDraft, Draft, EnvDraft, RunDefaults, SignalDraft, Throttle
 from proctor.config.secret import LONG, Redactor, Secret, looks_private, mask_url, secrets_of_url
@@ -106,6 +107,11 @@ class Config:
         """The HTTP services among them, which have a section of their own kind."""
         drafts = services_of(self._draft.providers)
         return Services(drafts, self._variables, self._document, self._fill)
+
+    @property
+    def flags(self) -> Flags:
+        """Every feature flag by name; each is resolved when it is taken out."""
+        return Flags(self._draft.flags, self.root, self._fill, self._url)
 
     def env(self, name: str) -> Env:
         """One environment; ConfigError if it is unknown or needs a variable that is not set."""
@@ -259,7 +265,7 @@ def _secrets(draft: Draft, variables: Mapping[str, str]) -> set[str]:
     models, services = models_of(draft.providers).values(), services_of(draft.providers).values()
     urls += [provider.base_url or "" for provider in models]
     headers += [text for service in services for text in service.headers.values() if "${" in text]
-    secrets: set[str] = set()
+    secrets = flag_secrets(draft.flags, variables)
     for text, whole in [*((url, False) for url in urls), *((text, True) for text in headers)]:
         try:
             filled = fill(text, variables, "")

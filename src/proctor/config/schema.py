@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from proctor.config.flagdraft import AnyFlagDraft
 from proctor.config.paid import BatchDraft, PriceDraft, ProviderDraft
 from proctor.config.service import AnyDraft, ServiceDraft, ServicePrice
 
@@ -164,6 +165,9 @@ class Draft(Section):
     run: RunDefaults = RunDefaults()
     answers: AnswersDraft = AnswersDraft()
     providers: dict[Annotated[str, Field(pattern=r"^[A-Za-z][\w-]*$")], AnyDraft] = Field(
+        default_factory=dict, repr=False
+    )
+    flags: dict[Annotated[str, Field(pattern=r"^[A-Za-z][\w-]*$")], AnyFlagDraft] = Field(
         default_factory=dict, repr=False
     )
 

@@ -13,6 +13,18 @@ from proctor.model.batch import (
 from proctor.model.bill import Account, Bill, Ending
 from proctor.model.checked import Checked, Level, Ruling
 from proctor.model.flag import FlagPowers, FlagState
+from proctor.model.flagtool import (
+    AnyFlag,
+    EnvFileFlag,
+    FlagdFlag,
+    FlagRequest,
+    FlagSettings,
+    HttpFlag,
+    ShellFlag,
+    SqlFlag,
+    UnleashFlag,
+    VendorFlag,
+)
 from proctor.model.foresight import Asked, Foreseen, Foresight, Known
 from proctor.model.key import ABSENT, Absent, Image, Key, Row, Scalar
 from proctor.model.link import Link, Place, Reparse
@@ -105,6 +117,7 @@ __all__ = [
     "Absent",
     "Account",
     "Answer",
+    "AnyFlag",
     "Applied",
     "Ask",
     "Asked",
@@ -130,11 +143,15 @@ __all__ = [
     "Emitted",
     "Ending",
     "Entry",
+    "EnvFileFlag",
     "Event",
     "Figures",
     "Finish",
     "FlagPowers",
+    "FlagRequest",
+    "FlagSettings",
     "FlagState",
+    "FlagdFlag",
     "Foreseen",
     "Foresight",
     "Granted",
@@ -144,6 +161,7 @@ __all__ = [
     "Hold",
     "Holder",
     "HttpFigures",
+    "HttpFlag",
     "Image",
     "Issue",
     "Journalled",
@@ -185,6 +203,7 @@ __all__ = [
     "ServiceSettings",
     "Settled",
     "Shape",
+    "ShellFlag",
     "Signal",
     "Source",
     "SourceOfFigures",
@@ -193,6 +212,7 @@ __all__ = [
     "Spending",
     "Spent",
     "SqlCounts",
+    "SqlFlag",
     "Stock",
     "Survey",
     "Touch",
@@ -205,9 +225,11 @@ __all__ = [
     "Unit",
     "UnitNote",
     "UnitState",
+    "UnleashFlag",
     "Untouched",
     "Usage",
     "Vendor",
+    "VendorFlag",
     "Verdict",
     "Wait",
     "Want",

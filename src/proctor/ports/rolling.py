@@ -80,15 +80,22 @@ class Flag(Protocol):
     async def set(self, percent: int, /, *, expect: FlagState, reason: str, once: str) -> FlagState:
         """Let that part of the readers in; the state that was written.
 
-        once: the same for every try at one step, for tools that know such keys. Raises FlagFault,
-        and FlagMoved where it is no longer as `expect`.
+        once: the same for every try at one step, for tools that know such keys. What an earlier
+        try has written is found, not written again. Raises FlagFault, and FlagMoved where it is
+        neither as `expect` nor as that try left it.
         """
 
     async def restore(self, state: FlagState, /, *, reason: str, once: str) -> FlagState:
-        """Put it back exactly as it was read once, whatever it is now. Raises FlagFault."""
+        """Put it back as it was read once, whatever it is now. Raises FlagFault."""
+
+    async def readers(self, most: int, /) -> list[str]:
+        """Whom to ask about: made-up readers, or real ones where only those can be let in."""
 
     async def observe(self, subjects: Sequence[str], /) -> list[bool]:
-        """Whether each of these readers sees the new data, asked as applications ask."""
+        """Whether each of these readers sees the new data, asked as applications ask.
+
+        Raises FlagFault where nobody can ask it so; `powers.observable` says it before.
+        """
 
     async def aclose(self) -> None:
         """Give connections back."""

@@ -22,6 +22,7 @@ pytest.register_assert_rewrite(
         f"proctor.testing.conformance.{name}"
         for name in ("permitting", "surveying", "undoing", "watching")
     ),
+    "proctor.testing.conformance.flags",
     "proctor.testing.conformance.holding",
     "proctor.testing.conformance.emitting",
     "proctor.testing.conformance.retracting",
@@ -31,6 +32,12 @@ pytest.register_assert_rewrite(
     "proctor.testing.conformance.shelving",
 )
 
+from proctor.testing.conformance.flags import (  # noqa: E402 (after the registration)
+    FlagConformance,
+    LyingConformance,
+    RampConformance,
+    SwitchConformance,
+)
 from proctor.testing.conformance.harness import Harness  # noqa: E402 (after the registration)
 from proctor.testing.conformance.ledger import (  # noqa: E402
     DurableLedgerConformance,
@@ -45,10 +52,14 @@ from proctor.testing.conformance.store import (  # noqa: E402
 
 __all__ = [
     "DurableLedgerConformance",
+    "FlagConformance",
     "GridConformance",
     "Harness",
     "LedgerConformance",
+    "LyingConformance",
     "PurseConformance",
+    "RampConformance",
     "StoreConformance",
+    "SwitchConformance",
     "TouchConformance",
 ]
