@@ -49,14 +49,14 @@ class World:
 
 
 class SqlWorld(World):
-    def __init__(self, url, **more):
+    def __init__(self, at, **more):
         super().__init__()
-        driver = url.replace("postgresql:", "postgresql+psycopg:")
+        driver = at.replace("postgresql:", "postgresql+psycopg:")
         self.engine = sa.create_engine(driver, poolclass=sa.NullPool)
         self.sql(TABLE, AUDIT, COHORT, f"INSERT INTO flags VALUES ('{KEY}', 0, 1)")
         self.sql("INSERT INTO flags VALUES ('OTHER', 7, 3)")
         self.settings = SqlFlag(
-            **{"name": "aboutness", "flag": KEY, "verify_s": 0.0, "url": url, **more}
+            **{"name": "aboutness", "flag": KEY, "verify_s": 0.0, "url": at, **more}
         )
 
     def sql(self, *statements):
@@ -180,7 +180,7 @@ class Recorder:
     """A web server of this machine: keeps what it was asked, and answers as `answer` says."""
 
     def __init__(self, answer):
-        self.asked = []
+        self.asked, self.answer = [], answer
         recorder = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -191,7 +191,7 @@ class Recorder:
                 body = self.rfile.read(size).decode()
                 headers = {name.lower(): text for name, text in self.headers.items()}
                 recorder.asked.append((self.command, self.path, headers, body))
-                told = answer(self.command, self.path, headers, body)
+                told = recorder.answer(self.command, self.path, headers, body)
                 status, reply, more = (*told, {})[:3]
                 sent = (reply if isinstance(reply, str) else json.dumps(reply)).encode()
                 self.send_response(status)

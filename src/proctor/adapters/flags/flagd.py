@@ -6,12 +6,15 @@ import asyncio
 import json
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from proctor.adapters.flags.files import content, locked, replace
 from proctor.adapters.flags.tool import Said, fault, made_up, moved, version_of
 from proctor.errors import ConfigError, FlagFault
 from proctor.model import FlagdFlag, FlagPowers, FlagState
+
+_LINGER_MS: Final = 20
+"""How often a provider looks at its file, and so how long its thread outlives it."""
 
 
 class FlagdTool:
@@ -28,7 +31,6 @@ class FlagdTool:
         """Nothing is read yet."""
         self._settings = settings
         self._domain = f"proctor {id(self)}"
-        self._bound = False
 
     async def fetch(self) -> FlagState:
         """See `Tool`."""
@@ -62,11 +64,6 @@ class FlagdTool:
 
     async def aclose(self) -> None:
         """See `Tool`."""
-        if self._bound:
-            from openfeature import api
-            from openfeature.provider.no_op_provider import NoOpProvider
-
-            api.set_provider(NoOpProvider(), self._domain)
 
     def _fetch(self) -> FlagState:
         return self._state(content(self._settings, self._settings.path))
@@ -177,6 +174,8 @@ class FlagdTool:
             from openfeature.contrib.provider.flagd import FlagdProvider
             from openfeature.contrib.provider.flagd.config import ResolverType
             from openfeature.evaluation_context import EvaluationContext
+            from openfeature.exception import OpenFeatureError
+            from openfeature.provider.no_op_provider import NoOpProvider
         except ImportError as error:
             raise ConfigError(
                 "what readers of a flagd file see is asked through OpenFeature",
@@ -185,23 +184,26 @@ class FlagdTool:
             ) from None
         # A fresh provider has read the file as it is now; one that is kept looks now and then.
         provider = FlagdProvider(
-            resolver_type=ResolverType.FILE, offline_flag_source_path=str(self._settings.path)
+            resolver_type=ResolverType.FILE,
+            offline_flag_source_path=str(self._settings.path),
+            deadline_ms=_LINGER_MS,
         )
+        only, seen = self._settings.only_filled, []
         try:
             api.set_provider_and_wait(provider, self._domain)
-        except Exception as error:  # noqa: BLE001 - whatever a provider raises for a bad file
+            client = api.get_client(self._domain)
+            for subject in subjects:
+                context = EvaluationContext(subject, {only: True} if only else {})
+                told = client.get_boolean_details(
+                    self._settings.flag, default_value=False, evaluation_context=context
+                )
+                if told.error_code is not None:
+                    raise _unreadable(self._settings, str(told.error_code.value))
+                seen.append(told.value)
+        except OpenFeatureError as error:
             raise _unreadable(self._settings, type(error).__name__) from None
-        self._bound = True
-        client, only = api.get_client(self._domain), self._settings.only_filled
-        seen = []
-        for subject in subjects:
-            context = EvaluationContext(subject, {only: True} if only else {})
-            told = client.get_boolean_details(
-                self._settings.flag, default_value=False, evaluation_context=context
-            )
-            if told.error_code is not None:
-                raise _unreadable(self._settings, str(told.error_code.value))
-            seen.append(told.value)
+        finally:
+            api.set_provider(NoOpProvider(), self._domain)
         return seen
 
 

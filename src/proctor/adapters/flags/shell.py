@@ -120,10 +120,11 @@ class ShellTool:
             async with asyncio.timeout(settings.timeout_s):
                 given = "\n".join((*lines, "")).encode() if lines is not None else b""
                 out, err = await process.communicate(given)
-        except TimeoutError:
-            raise self._failed(program, f"no end within {settings.timeout_s:g} s") from None
-        finally:
+        except BaseException as error:
             await _end(process)
+            if isinstance(error, TimeoutError):
+                raise self._failed(program, f"no end within {settings.timeout_s:g} s") from None
+            raise
         if process.returncode:
             said = self._shown((err or out).decode("utf-8", "replace"))
             raise self._failed(program, f"exit code {process.returncode}: {said}".rstrip(": "))
@@ -143,11 +144,10 @@ class ShellTool:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Leave nothing behind that still writes, whatever the command has started."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+    """Leave nothing behind that still writes: what the command has started goes with it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 def _percent(told: str) -> int | None:
@@ -156,7 +156,7 @@ def _percent(told: str) -> int | None:
         found = found.get("percent")
     if isinstance(found, bool):
         return 100 if found else 0
-    if isinstance(found, int | float) and found == int(found) and 0 <= found <= 100:
+    if isinstance(found, int | float) and found in range(101):
         return int(found)
     switch = _switch(told)
     return None if switch is None else 100 if switch else 0

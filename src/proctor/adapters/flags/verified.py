@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from proctor.adapters.flags.tool import Said, Tool, fault, moved
+from proctor.errors import FlagMoved
 from proctor.model import FlagPowers, FlagSettings, FlagState
 
 PAUSE_S: Final = 0.2
@@ -44,7 +45,12 @@ class VerifiedFlag:
             if written(found):
                 return found  # an earlier try got through, and its answer was lost
             raise moved(self._settings, found, expect)
-        await self._tool.put(percent, expect, Said(reason=reason, once=once))
+        try:
+            await self._tool.put(percent, expect, Said(reason=reason, once=once))
+        except FlagMoved:
+            if not written(found := await self.read()):
+                raise
+            return found  # another try of the same step was quicker
         return await self._read_back(written, f"{percent} percent")
 
     async def restore(self, state: FlagState, /, *, reason: str, once: str) -> FlagState:
