@@ -91,7 +91,7 @@ $(READY_BENCH): $(READY)
 $(SERVERS)/.ready: Makefile | $(READY)
 	@command -v npm >/dev/null || { $(APT) nodejs npm; } || { \
 		echo "Unleash needs Node 20 or newer with npm: apt-get install nodejs npm"; exit 1; }
-	@node -e 'process.exit(process.versions.node.split(".")[0] < 20)' || { \
+	@node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' || { \
 		echo "Unleash needs Node 20 or newer, and this is $$(node --version)"; exit 1; }
 	@echo "Setting up $(SERVERS) (once) ..."
 	@mkdir -p "$(SERVERS)"

@@ -275,8 +275,8 @@ class _Vercel:
 
     async def read(self) -> tuple[int, Any]:
         at = f"{self._at}/item/{quote(self._flag, safe='')}{self._team}"
-        told = await self._ask("GET", at, missing=None)
-        value = told["value"] if told else False
+        told = await self._ask("GET", at, missing={"value": False})
+        value = told["value"]
         if not isinstance(value, bool):
             raise TypeError(value)
         return 100 if value else 0, value
