@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from proctor.adapters.flags import open_flag
-from proctor.errors import FlagFault
+from proctor.adapters.flags.tool import Said
+from proctor.errors import FlagFault, FlagMoved
 from proctor.model import UnleashFlag
 from proctor.testing.conformance import LyingConformance, RampConformance
 
@@ -19,7 +20,8 @@ pytestmark = pytest.mark.integration
 ADMIN, CLIENT = "*:*.integration-admin", "default:development.integration-client"
 NUMBERS = itertools.count(1)
 READERS = [f"reader-{number}" for number in range(4_000)]
-SEEN_WITHIN = 20.0  # seconds; the client asks every one
+SEEN_WITHIN = 60.0  # seconds; the client asks every one
+LEISURE = 0.2  # seconds; a client that is kept busy skips the times at which it would ask
 POINTS = 0.02
 
 
@@ -108,6 +110,7 @@ def seen_by_client(reader, flag, step, **properties):
         if near or time.monotonic() > until:
             assert near, f"{len(inside)} of {len(READERS)} at {step} percent"
             return inside
+        time.sleep(LEISURE)
 
 
 async def test_a_ramp_is_seen_by_its_own_client_and_cohorts_only_grow(world, reader):
@@ -176,6 +179,15 @@ async def test_what_others_said_of_the_strategy_stays(world, reader):
     (back,) = world.asked("GET", f"{world.at}/strategies")
     assert back["parameters"]["rollout"] == "10"
     assert await flag.read() == before
+
+
+async def test_a_write_between_our_look_and_our_write_is_seen(world):
+    """There is no compare-and-set: the tool looks once more, right before it writes."""
+    flag = await world.flag()
+    state = await flag.set(25, expect=await flag.read(), reason="ramp", once="r-25")
+    await world.meddle(10)
+    with pytest.raises(FlagMoved, match="10 percent"):
+        await flag._tool.put(50, state, Said(reason="ramp", once="r-50"))
 
 
 async def test_two_strategies_are_nobodys_to_guess(world):
