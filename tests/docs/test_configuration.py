@@ -10,6 +10,7 @@ import pytest
 
 from proctor import backfill
 from proctor.config import load
+from proctor.config.notify import AlertsDraft, NotifyDraft, ShareDraft
 from proctor.config.paid import BatchDraft, PriceDraft, ProviderDraft
 from proctor.config.schema import (
     AnswersDraft,
@@ -24,7 +25,18 @@ from proctor.config.service import ServiceDraft
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "configuration.md").read_text(encoding="utf-8")
-SECTIONS = {"answers", "run", "throttle", "window", "env", "signal", "providers"}
+SECTIONS = {
+    "alerts",
+    "answers",
+    "notify",
+    "share",
+    "run",
+    "throttle",
+    "window",
+    "env",
+    "signal",
+    "providers",
+}
 TABLES = {
     "At the top": Draft,
     "`[env.NAME]`": EnvDraft,
@@ -33,6 +45,9 @@ TABLES = {
     "`[[throttle.signal]]`": SignalDraft,
     "`[window]`": Window,
     "`[answers]`": AnswersDraft,
+    "`[notify]`": NotifyDraft,
+    "`[alerts]`": AlertsDraft,
+    "`[alerts.share.NAME]`": ShareDraft,
     "`[providers.NAME]`": ProviderDraft,
     "`batch`": BatchDraft,
     "`price`": PriceDraft,

@@ -10,6 +10,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from proctor.config.document import Document, Place, dotted
+from proctor.config.notify import MANY, ONE
 from proctor.config.paid import ONLY_OUTSIDE
 from proctor.config.schema import known_keys
 from proctor.config.secret import looks_private
@@ -18,7 +19,7 @@ from proctor.errors import ConfigError
 
 # Keys whose values may hold a secret: an error tells their type, never the value.
 _HIDDEN: Final = frozenset(
-    {"store", "ledger", "http", "sql", "headers", "key_env", "base_url", "url", "body"},
+    {"store", "ledger", "http", "sql", "headers", "key_env", "base_url", "url", "urls", "body"},
 )
 _NAMES: Final = {str: "a text", bool: "true or false", int: "a number", float: "a number"}
 _WANTED: Final = {
@@ -31,6 +32,7 @@ _WANTED: Final = {
     "dict_type": "a table",
     "model_type": "a table",
     "finite_number": "a finite number",
+    "too_short": "at least one text into the square brackets",
 }
 
 
@@ -132,7 +134,7 @@ def _seen(place: Place, value: object) -> str:
 
 def _place(loc: tuple[str | int, ...]) -> Place:
     # Pydantic marks the key of a dict entry, and which of two it took, with parts of their own.
-    return tuple(part for part in loc if part not in ("[key]", MODEL, SERVICE))
+    return tuple(part for part in loc if part not in ("[key]", MODEL, SERVICE, ONE, MANY))
 
 
 __all__ = ["explain"]

@@ -14,11 +14,13 @@ from pydantic import ValidationError
 from proctor.config.document import Document, Place, read
 from proctor.config.environ import fill, names_in
 from proctor.config.faults import explain
+from proctor.config.notify import NotifyPlace, notify_secrets, places_of
 from proctor.config.paid import Setups, at_home, check_fallbacks, key_env
 from proctor.config.schema import AnswersDraft, Draft, EnvDraft, RunDefaults, SignalDraft, Throttle
 from proctor.config.secret import LONG, Redactor, Secret, looks_private, mask_url, secrets_of_url
 from proctor.config.service import Services, models_of, services_of
 from proctor.errors import ConfigError
+from proctor.model import AlertRules
 
 FILE: Final = "proctor.toml"
 
@@ -94,6 +96,16 @@ class Config:
     def answers(self) -> AnswersDraft:
         """How long paid answers are kept, and how much of them."""
         return self._draft.answers
+
+    @property
+    def notify(self) -> tuple[NotifyPlace, ...]:
+        """Where notices go; a place whose variable is not set says so, and harms nobody."""
+        return tuple(places_of(self._draft.notify, self._document, self._fill))
+
+    @property
+    def alerts(self) -> AlertRules:
+        """From which numbers on a run raises an alert."""
+        return self._draft.alerts.rules
 
     @property
     def providers(self) -> Setups:
@@ -274,6 +286,7 @@ def _secrets(draft: Draft, variables: Mapping[str, str]) -> set[str]:
     secrets |= {key.strip() for key in keys} - {""}
     for service in services:
         secrets |= {variables.get(one, "") for one in service.secrets} - {""}
+    secrets |= {*notify_secrets(draft.notify, variables)}
     for name, value in variables.items():
         if looks_private(name) and len(value) >= LONG:
             secrets.add(value)

@@ -34,6 +34,7 @@ EVENTS: dict[str, bool] = {
     "limit.neared": True,
     "run.stalled": True,
     "run.rate_collapsed": True,
+    "alert.raised": True,
     "run.beat_missed": True,
     "signal.missed": True,
     "columns.noted": True,
@@ -57,6 +58,8 @@ EVENTS: dict[str, bool] = {
     "images.pruned": True,
     "answers.exported": True,
     "answers.pruned": True,
+    "notice.sent": True,
+    "notice.missed": True,
 }
 """Every event, and whether the ledger keeps it (chunks are kept in the target already)."""
 

@@ -18,10 +18,11 @@ from proctor.core.keeping import Keep
 from proctor.core.sizing import Sizing
 from proctor.core.windows import Window
 from proctor.engine.events import Events
+from proctor.engine.notices import Notices
 from proctor.engine.pacing import Pacing
 from proctor.engine.sampling import Sampler
 from proctor.errors import UsageError
-from proctor.model import Account, Holder, ProviderSeen, Run, RunState, Signal
+from proctor.model import Account, AlertRules, Holder, ProviderSeen, Run, RunState, Signal
 from proctor.ports import Asking, Clock, Purse, Store
 
 Source = Callable[[], Awaitable[Signal]]
@@ -122,6 +123,10 @@ class Site:
     """Looks at the providers of proctor.toml without asking them."""
     terms: Callable[[], Mapping[str, str]] = _no_terms
     """What an approval of a run that may ask covers of them, as their keys in proctor.toml."""
+    alerts: AlertRules = field(default_factory=AlertRules)
+    """From which of its numbers on a run raises an alert."""
+    notices: Notices | None = None
+    """What tells people; None where this process is a run's hand, and another one speaks."""
     detect: Detect | None = None
     """Tells the language of a text, for checks."""
     listen: Callable[[Sequence[Watch]], tuple[Told, ...]] = lambda _watches: ()

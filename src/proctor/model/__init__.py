@@ -35,6 +35,7 @@ from proctor.model.metric import (
     SqlCounts,
     Verdict,
 )
+from proctor.model.notice import AlertRules, PlaceSeen, Severity, ShareAlert
 from proctor.model.paid import (
     Answer,
     Ask,
@@ -104,6 +105,7 @@ __all__ = [
     "SAFE",
     "Absent",
     "Account",
+    "AlertRules",
     "Answer",
     "Applied",
     "Ask",
@@ -164,6 +166,7 @@ __all__ = [
     "Page",
     "Phase",
     "Place",
+    "PlaceSeen",
     "Price",
     "ProbeAnswer",
     "Progress",
@@ -184,7 +187,9 @@ __all__ = [
     "Scalar",
     "ServiceSettings",
     "Settled",
+    "Severity",
     "Shape",
+    "ShareAlert",
     "Signal",
     "Source",
     "SourceOfFigures",

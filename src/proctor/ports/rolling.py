@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from proctor.model import Figures, FlagPowers, FlagState, Holder, LogEntry, Rollout, RolloutState
+from proctor.errors import ConfigError
+from proctor.model import (
+    Figures,
+    FlagPowers,
+    FlagState,
+    Holder,
+    LogEntry,
+    Rollout,
+    RolloutState,
+    Severity,
+)
 from proctor.model import SourceOfFigures as Source
 
 
@@ -95,10 +105,13 @@ class Flag(Protocol):
 
 
 class Notifier(Protocol):
-    """Tells people."""
+    """Tells people, at one place."""
 
-    async def tell(self, title: str, text: str, /, *, severity: str) -> None:
-        """Send it everywhere that was asked for. Raises nothing that may stop a run."""
+    def fault(self) -> ConfigError | None:
+        """Why nothing can ever be sent there, found out without sending; None if nothing is."""
+
+    async def tell(self, title: str, text: str, /, *, severity: Severity) -> str:
+        """Send it, in limited time. Empty, or why it was not sent; raises nothing."""
 
 
 __all__ = ["Flag", "Meter", "Notifier", "RolloutLog"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from proctor.ui.commands import back, begin, check, foresee, keep, look, steer, work
+from proctor.ui.commands import back, begin, check, foresee, keep, look, notify, steer, work
 from proctor.ui.commands.teaching import Sections
 from proctor.ui.options import Wish, wishes
 
@@ -44,7 +44,9 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-cli.take("Begin", begin.init, begin.demo, begin.list_, begin.doctor, begin.completion)
+cli.take(
+    "Begin", begin.init, begin.demo, begin.list_, begin.doctor, notify.notify, begin.completion
+)
 cli.take("Look ahead", foresee.plan, foresee.dry_run)
 cli.take("Run", work.run, work.resume, work.ensure, work.failures)
 cli.take("Look", look.status, look.watch, look.verify, check.check, check.audit, look.report)
