@@ -36,7 +36,7 @@ class AppriseNotifier:
         self._url = url
         self._redact = redact
         self._within = within
-        self._busy: threading.Thread | None = None
+        self._busy = False
 
     def fault(self) -> ConfigError | None:
         """Why nothing can ever be sent there, found out without sending; None if nothing is."""
@@ -48,12 +48,12 @@ class AppriseNotifier:
 
     async def tell(self, title: str, text: str, /, *, severity: Severity) -> str:
         """See the port."""
-        if self._busy is not None and self._busy.is_alive():
+        if self._busy:
             return "the message before is still on its way"
         sent: Future[str] = Future()
         words = (self._redact(title), self._redact(text), KINDS[severity])
-        self._busy = threading.Thread(target=self._send, args=(sent, *words), daemon=True)
-        self._busy.start()
+        self._busy = True
+        threading.Thread(target=self._send, args=(sent, *words), daemon=True).start()
         try:
             said = await asyncio.wait_for(asyncio.wrap_future(sent), self._within.total_seconds())
         except TimeoutError:
@@ -68,6 +68,7 @@ class AppriseNotifier:
             said = str(error)
         except Exception as error:  # noqa: BLE001 - a hundred services, each with errors of its own
             said = f"{type(error).__name__}: {error}"
+        self._busy = False
         try:
             sent.set_result(said)
         except InvalidStateError:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from proctor.adapters.notify import AppriseNotifier
@@ -15,8 +16,6 @@ from proctor.engine.events import Events
 from proctor.engine.notices import Notices, Place
 from proctor.errors import ConfigError, UsageError
 from proctor.model import PlaceSeen
-
-log = logging.getLogger("proctor")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +54,19 @@ def listeners(config: Config, env: str, events: Events) -> Notices:
             place.wrong, place.fix = f"{told.fault.what}: {told.fault.found}", told.fault.fix
         places.append(place)
     return Notices(events=events, places=places, redact=config.redact)
+
+
+@contextlib.asynccontextmanager
+async def told_by(notices: Notices | None) -> AsyncIterator[None]:
+    """Listen while the block runs, and send what waits at its end."""
+    if notices is None:
+        yield
+        return
+    notices.start()
+    try:
+        yield
+    finally:
+        await notices.aclose()
 
 
 def _silence(place: str, text: str) -> Window:
@@ -100,4 +112,4 @@ def _found(app: App, only: str | None) -> Notices:
     return notices
 
 
-__all__ = ["Tried", "listeners", "places_seen", "try_places"]
+__all__ = ["Tried", "listeners", "places_seen", "told_by", "try_places"]

@@ -14,7 +14,7 @@ from proctor.adapters.languages import detect
 from proctor.adapters.ledger import open_ledger
 from proctor.adapters.signals import Watched, http_question, python_question
 from proctor.app.facade import App
-from proctor.app.notifying import listeners
+from proctor.app.notifying import listeners, told_by
 from proctor.app.paying import Counter
 from proctor.app.stamping import defined
 from proctor.app.terms import terms_of
@@ -43,7 +43,7 @@ async def open_app(
 
     clock: another time than the machine's, also for the limits of providers: for tests.
     limits_clock: another time for these limits alone.
-    telling: whether the places of `[notify]` are told; not by the many hands of one run.
+    telling: whether `[notify]` is heeded; not by the many hands of one run.
     Raises ConfigError for an unknown environment or URL, DefinitionError for a backfill that is
     wrong, Unreachable or Denied for a database that does not let us in.
     """
@@ -87,9 +87,7 @@ async def open_app(
             keep=Keep(age=config.answers.age, most_bytes=config.answers.most_bytes),
             listen=lambda watches: tuple(_told(watch, store, clock) for watch in watches),
         )
-        if notices is not None:
-            notices.start()
-            stack.push_async_callback(notices.aclose)
+        await stack.enter_async_context(told_by(notices))
         yield App(config=config, env=env, site=site, backfills=backfills)
 
 
