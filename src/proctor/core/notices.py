@@ -38,6 +38,8 @@ SEVERITIES: Final[dict[str, Severity | None]] = {
     "signal.missed": WARNING,
     "alert.raised": WARNING,
     "alert.raised/stuck": CRITICAL,
+    "health.checked": WARNING,
+    "health.checked/pass": INFO,
     "columns.noted": None,
     "check.noted": WARNING,
     "text.shortened": INFO,

@@ -42,6 +42,7 @@ EVENTS: dict[str, bool] = {
     "text.shortened": True,
     "rows.audited": True,
     "rows.checked": True,
+    "health.checked": True,
     "answers.noted": True,
     "sweep.started": True,
     "chunk.applied": False,

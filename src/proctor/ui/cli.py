@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from proctor.ui.commands import back, begin, check, foresee, keep, look, notify, steer, work
+from proctor.ui.commands import back, begin, check, foresee, health, keep, look, notify, steer, work
 from proctor.ui.commands.teaching import Sections
 from proctor.ui.options import Wish, wishes
 
@@ -49,7 +49,16 @@ cli.take(
 )
 cli.take("Look ahead", foresee.plan, foresee.dry_run)
 cli.take("Run", work.run, work.resume, work.ensure, work.failures)
-cli.take("Look", look.status, look.watch, look.verify, check.check, check.audit, look.report)
+cli.take(
+    "Look",
+    look.status,
+    look.watch,
+    look.verify,
+    check.check,
+    check.audit,
+    health.health,
+    look.report,
+)
 cli.take("Steer", steer.pause, steer.cancel, steer.tune)
 cli.take("Take back", back.rollback, back.prune, keep.answers)
 
