@@ -4,6 +4,7 @@
 #   make test     lint, types and every test; a skipped test fails it
 #   make test-long   the tests that take longer for more: a minute of live writers, a kill before
 #                    and after every step
+#   make test-integration   feature flags on a real Unleash server (needs Node 20 and the network)
 #   make check    the quick part of it: format, lint, types, the shape of the house
 #   make bench    Proctor beside bare SQL and beside its peers (takes long)
 #   make bench-growth   the same task from 100,000 to 5,000,000 rows (takes longer)
@@ -21,6 +22,7 @@ endif
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 READY_BENCH := $(VENV)/.ready-bench
+SERVERS := $(abspath $(VENV))-integration
 PIP := $(PY) -m pip install -qq --disable-pip-version-check
 
 # A virtual environment that is active outside must not leak into ours.
@@ -30,16 +32,19 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
 APT = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
 	&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends
 
-.PHONY: demo test test-long check lint bench bench-growth bench-processor bench-paid clean pgbouncer
+.PHONY: demo test test-long test-integration check lint bench bench-growth bench-processor bench-paid clean pgbouncer prometheus
 
 demo: $(READY)
 	@$(PY) -m proctor demo wardrobe
 
-test: lint pgbouncer
+test: lint pgbouncer prometheus
 	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: $(READY)
 	PROCTOR_LONG=1 $(PY) -m pytest -n 2 --dist loadfile --timeout 0 tests/crash tests/paid $(ARGS)
+
+test-integration: $(READY) $(SERVERS)/.ready
+	PROCTOR_INTEGRATION="$(SERVERS)" $(PY) -m pytest tests/integration $(ARGS)
 
 check: lint
 	$(PY) -m pytest -q tests/house
@@ -82,7 +87,24 @@ $(READY_BENCH): $(READY)
 	@$(PIP) --editable '.[bench]'
 	@touch $@
 
+# Unleash's own client wants older libraries than our tests: it gets an environment of its own.
+$(SERVERS)/.ready: Makefile | $(READY)
+	@command -v npm >/dev/null || { $(APT) nodejs npm; } || { \
+		echo "Unleash needs Node 20 or newer with npm: apt-get install nodejs npm"; exit 1; }
+	@node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' || { \
+		echo "Unleash needs Node 20 or newer, and this is $$(node --version)"; exit 1; }
+	@echo "Setting up $(SERVERS) (once) ..."
+	@mkdir -p "$(SERVERS)"
+	@npm install --prefix "$(SERVERS)" --silent --no-audit --no-fund unleash-server@7.5.1
+	@$(PYTHON) -m venv "$(SERVERS)/client"
+	@"$(SERVERS)/client/bin/python" -m pip install -qq --disable-pip-version-check UnleashClient==6.9.1
+	@touch $@
+
 # One test needs Debian's pgbouncer; all other servers come with the Python packages.
 pgbouncer: $(READY)
 	@PATH="$$PATH:/usr/sbin" command -v pgbouncer >/dev/null || { $(APT) pgbouncer; } || \
 		echo "pgbouncer is missing, and its test will fail: apt-get install pgbouncer"
+
+prometheus: $(READY)
+	@command -v prometheus >/dev/null || { $(APT) prometheus; } || \
+		echo "prometheus is missing, and its test will fail: apt-get install prometheus"

@@ -14,8 +14,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE)]
 
-import data
 import rounds
+
+import data
 
 SQL = "json_object('style', json(lower(style)), 'occasion', lower(occasion))"
 

@@ -22,9 +22,10 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
-import data
 import psycopg
 import rounds
+
+import data
 
 from servers import start_postgres
 

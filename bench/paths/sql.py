@@ -5,8 +5,9 @@ import sys
 import threading
 import time
 
-import data
 import psycopg
+
+import data
 
 CHUNK = 5_000
 words = json.loads(sys.argv[1])

@@ -15,6 +15,11 @@ async def score(unit, ctx):
     await ctx.http(provider="score_prism", session=unit["session"])
 
 
+async def score_session(session, ctx):
+    """The same for a row of the application's own table."""
+    await score({"session": session["id"]}, ctx)
+
+
 for group, sessions in PLAN["groups"].items():
     # One backfill a group: each is run, reported and taken back by itself.
     of_group = backfill(
@@ -29,3 +34,23 @@ for group, sessions in PLAN["groups"].items():
         depends="plan.json",
         name=f"score_{group}",
     )(score)
+
+
+# What came after the plan was written: those who answered and have no profile of this version.
+score_new = backfill(
+    table(
+        "sessions",
+        key="id",
+        where="""
+            id IN (SELECT session_id FROM responses)
+            AND id NOT IN (SELECT session_id FROM profiles WHERE results_version = 'v1.2.1')
+        """,
+    ),
+    touches=(
+        table("fc_scores", key="id", where="session_id = :id"),
+        table("profiles", key="id", where="session_id = :id"),
+    ),
+    version=PLAN["version"],
+    concurrency=4,
+    name="score_new",
+)(score_session)

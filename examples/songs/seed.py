@@ -2,7 +2,7 @@
 
     python seed.py postgresql://user@host/database
 
-It drops both tables first: never point it at songs that somebody hears.
+It drops its tables first: never point it at songs that somebody hears.
 """
 
 import random
@@ -16,7 +16,7 @@ THINGS = ["Rivers", "Motel", "Telephone", "Horses", "Summer", "Letters", "Skylin
 TAILS = ["", "", " (Live)", " Pt. II", " in Blue", " for Nina", " at Dawn", " (Remastered)"]
 ARTISTS = ["The Low Tide", "Maren Ostfeld", "Kōen", "Os Vizinhos", "Dél-Buda", "Night Bus Choir"]
 TABLES = """
-DROP TABLE IF EXISTS song_aboutness, songs;
+DROP TABLE IF EXISTS song_aboutness, songs, flags, flag_changes;
 CREATE EXTENSION IF NOT EXISTS vector;
 CREATE TABLE songs (
     id bigint PRIMARY KEY, title text NOT NULL, artist text NOT NULL,
@@ -27,6 +27,11 @@ CREATE TABLE song_aboutness (
     emotions_text text, moments_text text, emotions_confidence text, moments_confidence text,
     emotions_embedding vector(256), moments_embedding vector(256),
     provider text, model text, version integer, generated_at timestamptz
+);
+CREATE TABLE flags (key text PRIMARY KEY, percent integer NOT NULL, version integer NOT NULL);
+INSERT INTO flags VALUES ('ABOUTNESS_V2_ENABLED', 0, 1);
+CREATE TABLE flag_changes (
+    flag text, percent_before integer, percent_after integer, reason text, once text, at text
 );
 """
 
@@ -49,7 +54,7 @@ def stands(number):
 
 
 def main(url):
-    """Both tables, made anew."""
+    """All tables, made anew."""
     made = list(songs())
     with psycopg.connect(url) as database, database.cursor() as cursor:
         cursor.execute(TABLES)

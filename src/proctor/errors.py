@@ -20,6 +20,7 @@ ProctorError
 │   ├── IllegalMove          the run's state does not allow the command
 │   ├── FlagMoved            somebody else has written the flag meanwhile
 │   ├── NotApproved          an approval is missing, void, or may not be given
+│   ├── TooLittleData        a soak could not prove what is asked of it
 │   └── OutOfQuota           money or a daily quota is used up
 └── EngineError              the engine acts: retry, split, leave quietly
     ├── Fenced               a newer claim owns the chunk, or the run is closed
@@ -161,6 +162,10 @@ class FlagMoved(HeldError):
 
 class NotApproved(HeldError):
     """An approval is missing or void, or this person or this verdict does not allow one."""
+
+
+class TooLittleData(HeldError):
+    """A soak cannot count enough to prove what is asked of it: it need not begin."""
 
 
 class OutOfQuota(HeldError):

@@ -6,6 +6,7 @@ import sys
 
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -14,6 +15,7 @@ from proctor.app.facade import RunOptions
 from proctor.app.wiring import open_app
 from proctor.config import load
 from proctor.engine.events import Events
+from proctor.model import AlertRules
 from proctor.testing.clock import FakeClock
 
 BACKFILLS = '''
@@ -25,6 +27,7 @@ async def take_a_while(row):
     await wait(row["id"])
     return {"normal": "done"}
 '''
+NONE = AlertRules()
 ROWS = 280
 CHUNK = 10
 
@@ -50,14 +53,14 @@ def shop(tmp_path):
     return tmp_path
 
 
-async def told(shop, clock, seconds_for):
+async def told(shop, clock, seconds_for, alerts=NONE):
     """The events of a run, each row of which takes so many seconds of the clock."""
     heard = []
     async with open_app(load(shop / "proctor.toml")) as app:
         events = Events(ledger=MemoryLedger(), clock=clock, env="local", who="ann")
         events.hear.append(heard.append)
         steady = replace(app.site.settings, most_rows=CHUNK)
-        app.site = replace(app.site, clock=clock, events=events, settings=steady)
+        app.site = replace(app.site, clock=clock, events=events, settings=steady, alerts=alerts)
         sys.modules["taking"].wait = lambda key: clock.sleep(seconds_for(key))
         run = asyncio.create_task(app.run("take_a_while", RunOptions()))
         while not run.done():
@@ -88,8 +91,19 @@ async def test_a_rate_that_collapses_against_its_own_past_raises_an_event_once(s
     assert not named(heard, "run.stalled")
 
 
+async def test_what_is_worked_on_for_too_long_raises_an_alert_once(shop, clock):
+    """*books*: processing for over an hour; who holds it, and what to do about it."""
+    rules = AlertRules(stuck_after=timedelta(hours=1))
+    heard = await told(shop, clock, lambda key: 4_000 if key == 50 else 1, rules)
+    (stuck,) = named(heard, "alert.raised")
+    assert (stuck["alert"], stuck["limit"]) == ("stuck", 60)
+    assert 60 < stuck["value"] < 62
+    assert "end that process, and it is tried again" in stuck["why"]
+
+
 async def test_a_steady_run_raises_no_alarm(shop, clock):
     """Nor do its sweep and its last count."""
-    heard = await told(shop, clock, lambda _key: 1)
+    heard = await told(shop, clock, lambda _key: 1, AlertRules(stuck_after=timedelta(minutes=1)))
     assert heard[-1].name == "run.succeeded"
-    assert not named(heard, "run.rate_collapsed") + named(heard, "run.stalled")
+    alarms = ("run.rate_collapsed", "run.stalled", "alert.raised")
+    assert [name for name in alarms if named(heard, name)] == []

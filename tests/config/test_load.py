@@ -216,7 +216,7 @@ def test_a_folder_in_place_of_a_file_is_one_clear_error(tmp_path):
         ("[[throttle.signal]]\nname='a'\n\nlimt=3", 4, "[[throttle.signal]]", "'limit'"),
         ("[env.'a.b'.run]\nworker = 1", 2, '[env."a.b".run]', "'workers'"),
         ("env.x.run = { worker = 1 }", 1, "[env.x.run]", "'workers'"),
-        ("[zzzzzz]\na = 1", 1, "unknown key 'zzzzzz'", "backfills, ledger, env"),
+        ("[zzzzzz]\na = 1", 1, "unknown key 'zzzzzz'", "backfills, rollouts, ledger, env"),
     ],
 )
 def test_an_unknown_key_names_line_and_nearest_key(write, text, line, words, fix):

@@ -26,10 +26,11 @@ from proctor import (
     backfill,
     checks,
     grid,
+    metrics,
     query,
     table,
 )
-from proctor.model import Spec
+from proctor.model import Baseline, Metric, Spec
 
 
 class Params(pydantic.BaseModel):
@@ -45,6 +46,17 @@ def short(row: dict[str, Any], answer: Mapping[str, Any]) -> bool | str:
 
 wardrobe = assert_type(table("wardrobe", key=("year", "-month"), columns=["style"]), Table)
 months = assert_type(grid(year=range(2000, 2025), month=[1, 2], order="-year"), Grid)
+paid = assert_type(metrics.matched_windows(allowed=0.85, lag=timedelta(days=7)), Baseline)
+shop = assert_type(
+    metrics.sql(
+        "shop",
+        "SELECT 1 AS events, 2 AS total WHERE :since < :until",
+        interval=timedelta(minutes=15),
+        baseline=paid,
+        critical=True,
+    ),
+    Metric,
+)
 songs = assert_type(query("SELECT 1 AS id", key="id", guard="target"), Query)
 
 

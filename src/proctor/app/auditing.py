@@ -1,9 +1,12 @@
-"""What the command `audit` does."""
+"""What the commands `audit` and `coverage` do."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from proctor.app.facade import App
 from proctor.engine.audit import Audit, Wanted, audit
+from proctor.engine.coverage import Covered, coverage
 
 
 async def audit_run(app: App, run: str, wanted: Wanted) -> Audit:
@@ -17,4 +20,11 @@ async def audit_run(app: App, run: str, wanted: Wanted) -> Audit:
         return await audit(app.site, found, backfill, wanted, statistics)
 
 
-__all__ = ["Audit", "Wanted", "audit_run"]
+async def coverage_of(
+    app: App, name: str, params: Mapping[str, str], *, exact: bool = False
+) -> Covered:
+    """How much of what a backfill is for is filled by now."""
+    return await coverage(app.site, app.backfill(name), params, exact=exact)
+
+
+__all__ = ["Audit", "Covered", "Wanted", "audit_run", "coverage_of"]

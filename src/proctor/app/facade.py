@@ -113,13 +113,14 @@ class App:
             return await rehearse(self.site, backfill, spec, bound, wanted)
 
     async def check(
-        self, name: str, *, params: Mapping[str, str] | None = None, latest: int = 200
+        self, name: str, *, params: Mapping[str, str], latest: int = 200, **how: Any
     ) -> Examined:
-        """What a backfill's ready checks say of the latest rows that are filled in."""
+        """What a backfill's ready checks say of filled rows; for `how` see `examine_latest`."""
         from proctor.engine.latest import examine_latest
 
+        backfill = self.backfill(name)
         async with self.site.events.flushing():
-            return await examine_latest(self.site, self.backfill(name), params or {}, latest)
+            return await examine_latest(self.site, backfill, params, latest, **how)
 
     async def run(
         self, name: str, options: RunOptions, on: Callable[[Snapshot], None] = lambda _s: None
@@ -386,9 +387,11 @@ class App:
 
     async def doctor(self) -> list[Finding]:
         """What is configured, reachable and permitted."""
+        from proctor.app.flagging import flag_findings
         from proctor.engine.doctor import examine
 
-        return await examine(self.site, self.backfills)
+        found = await examine(self.site, self.backfills)
+        return [*found, *await flag_findings(self.config)]
 
     async def record(self, run: str | None = None) -> list[Event]:
         """The ledger's events, oldest first."""

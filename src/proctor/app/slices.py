@@ -65,7 +65,7 @@ async def _slice(names: SliceNames) -> Tally:
     from proctor.app.wiring import open_app
 
     config = load(Path(names.config))
-    async with open_app(config, names.env) as app:
+    async with open_app(config, names.env, telling=False) as app:
         backfill = app.backfill(names.backfill)
         run = await app.site.store.run(names.run)
         if run.epoch != names.epoch:

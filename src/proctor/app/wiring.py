@@ -14,6 +14,7 @@ from proctor.adapters.languages import detect
 from proctor.adapters.ledger import open_ledger
 from proctor.adapters.signals import Watched, http_question, python_question
 from proctor.app.facade import App
+from proctor.app.notifying import listeners, told_by
 from proctor.app.paying import Counter
 from proctor.app.stamping import defined
 from proctor.app.terms import terms_of
@@ -36,11 +37,13 @@ async def open_app(
     who: str | None = None,
     clock: Clock | None = None,
     limits_clock: Clock | None = None,
+    telling: bool = True,
 ) -> AsyncIterator[App]:
     """Wire one environment and give everything back at the end.
 
     clock: another time than the machine's, also for the limits of providers: for tests.
     limits_clock: another time for these limits alone.
+    telling: whether `[notify]` is heeded; not by the many hands of one run.
     Raises ConfigError for an unknown environment or URL, DefinitionError for a backfill that is
     wrong, Unreachable or Denied for a database that does not let us in.
     """
@@ -57,14 +60,8 @@ async def open_app(
         name = who or os.environ.get("PROCTOR_USER") or getpass.getuser()
         given, clock = clock, clock or SystemClock()
         events = Events(ledger=ledger, clock=clock, env=env, who=name)
-        counter = Counter(
-            config=config,
-            ledger=environment.ledger.reveal(),
-            clock=clock,
-            limits_clock=limits_clock or given,
-            tell=tells(events),
-            tell_batch=tells_batches(events),
-        )
+        notices = listeners(config, env, events) if telling else None
+        counter = _counter(config, environment, events, limits_clock or given)
         stack.push_async_callback(counter.aclose)
         site = Site(
             env=env,
@@ -83,12 +80,27 @@ async def open_app(
             accounts=counter.accounts,
             providers=counter.seen,
             terms=lambda: terms_of(config),
+            alerts=config.alerts,
+            notices=notices,
             detect=detect,
             purse=counter.purse,
             keep=Keep(age=config.answers.age, most_bytes=config.answers.most_bytes),
             listen=lambda watches: tuple(_told(watch, store, clock) for watch in watches),
         )
+        await stack.enter_async_context(told_by(notices))
         yield App(config=config, env=env, site=site, backfills=backfills)
+
+
+def _counter(config: Config, env: Env, events: Events, limits_clock: Clock | None) -> Counter:
+    """Where providers are asked, and told of in events."""
+    return Counter(
+        config=config,
+        ledger=env.ledger.reveal(),
+        clock=events.clock,
+        limits_clock=limits_clock,
+        tell=tells(events),
+        tell_batch=tells_batches(events),
+    )
 
 
 def dialect_of(url: str) -> str:

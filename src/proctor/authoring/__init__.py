@@ -1,17 +1,19 @@
 """What an author writes: sources, the decorator, answers; validated at import."""
 
-from proctor.authoring import checks
+from proctor.authoring import checks, metrics, probes, stages
 from proctor.authoring.definition import Backfill, Check, backfill
 from proctor.authoring.grids import Grid, grid
-from proctor.authoring.registry import REGISTRY, load
+from proctor.authoring.registry import REGISTRY, load, load_rollouts
 from proctor.authoring.repairing import Instead
 from proctor.authoring.replies import Declined, Unanswered, Unasked
+from proctor.authoring.rollouts import ROLLOUTS, rollout
 from proctor.authoring.sources import Query, Table, query, table
 from proctor.authoring.words import Context, ErrorBudget, Watch
 from proctor.core.answer import Answer, Answered, Failure, Refuse, Skip
 
 __all__ = [
     "REGISTRY",
+    "ROLLOUTS",
     "Answer",
     "Answered",
     "Backfill",
@@ -33,6 +35,11 @@ __all__ = [
     "checks",
     "grid",
     "load",
+    "load_rollouts",
+    "metrics",
+    "probes",
     "query",
+    "rollout",
+    "stages",
     "table",
 ]

@@ -7,7 +7,8 @@
 Each judges one field of a row before it is written, and among the latest rows. `level` is
 "warning", "error" or "critical": only a warning is written all the same. `allowed` and
 `min_samples` are for verdicts over several rows: so many failures still pass (a number of rows,
-or below 1 a share), and with fewer rows that could be judged the verdict is inconclusive.
+or below 1 a share), and with fewer rows that could be judged the verdict is inconclusive. With
+`where`, an SQL condition, other rows are not looked at, and none is before it is written.
 Raises DefinitionError, which shows the right code.
 """
 
@@ -18,9 +19,23 @@ import math
 import re
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
-from proctor.authoring.given import names, short, text
+from proctor.authoring.checkwords import Terms, no, told, whole
+from proctor.authoring.checkwords import share as _part
+from proctor.authoring.datachecks import (
+    between,
+    drift,
+    json_shape,
+    lower_case,
+    one_of,
+    python,
+    refers,
+    sql,
+    stamped,
+    unique,
+)
+from proctor.authoring.given import names, text
 from proctor.core.checks import (
     LANGUAGES,
     CutOff,
@@ -40,7 +55,6 @@ from proctor.core.checks import (
     Vector,
 )
 from proctor.errors import DefinitionError
-from proctor.model import Level
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -48,50 +62,42 @@ if TYPE_CHECKING:
 DETECTOR = "py3langid"
 
 
-class Terms(TypedDict, total=False):
-    """What every check takes beside its own words."""
-
-    level: str
-    min_samples: int
-    allowed: float
-
-
 def length(
     field: str, *, most: int | None = None, least: int = 0, **terms: Unpack[Terms]
 ) -> Length:
     """From `least` to `most` characters: `checks.length("mood", least=1, most=100)`."""
     right = 'checks.length("mood", least=1, most=100)'
-    _whole("length", "least", least, 0, right)
+    whole("length", "least", least, 0, right)
     if most is not None:
-        _whole("length", "most", most, least, right)
+        whole("length", "most", most, least, right)
     if most is None and not least:
-        raise _no("length needs a bound", "neither most= nor least=", right)
-    return Length(**_told(field, terms), least=least, most=most)
+        raise no("length needs a bound", "neither most= nor least=", right)
+    return Length(**told(field, terms), least=least, most=most)
 
 
 def pattern(field: str, regex: str, **terms: Unpack[Terms]) -> Pattern:
     """The whole text fits a regular expression: `checks.pattern("mood", "[a-z]+(, [a-z]+)*")`."""
-    return Pattern(**_told(field, terms), regex=_regex("pattern", regex))
+    return Pattern(**told(field, terms), regex=_regex("pattern", regex))
 
 
 def forbidden(field: str, regex: str, **terms: Unpack[Terms]) -> Forbidden:
     """A regular expression fits nowhere in it: `checks.forbidden("mood", "(?i)lorem ipsum")`."""
-    return Forbidden(**_told(field, terms), regex=_regex("forbidden", regex))
+    return Forbidden(**told(field, terms), regex=_regex("forbidden", regex))
 
 
 def empty(field: str, **terms: Unpack[Terms]) -> Empty:
     """It is neither null nor blank; the other checks say nothing of a null."""
-    return Empty(**_told(field, terms))
+    return Empty(**told(field, terms))
 
 
 def one_sentence(field: str, **terms: Unpack[Terms]) -> OneSentence:
     """Exactly one sentence on one line."""
-    return OneSentence(**_told(field, terms))
+    return OneSentence(**told(field, terms))
 
 
 def no_list(field: str, **terms: Unpack[Terms]) -> NoList:
     """Prose without bullets and numbered lines."""
-    return NoList(**_told(field, terms))
+    return NoList(**told(field, terms))
 
 
 def leaked_tags(
@@ -102,17 +108,17 @@ def leaked_tags(
     also: names of your prompt's own tags, `also=("draft",)` for <draft>.
     """
     extra = names("also", also, 'also=("draft",)') if also else ()
-    return LeakedTags(**_told(field, terms), also=extra)
+    return LeakedTags(**told(field, terms), also=extra)
 
 
 def refusal(field: str, **terms: Unpack[Terms]) -> Refusal:
     """It is no refusal ("I'm sorry, but I can't help with that"), in thirteen languages."""
-    return Refusal(**_told(field, terms))
+    return Refusal(**told(field, terms))
 
 
 def cut_off(field: str, **terms: Unpack[Terms]) -> CutOff:
     """It ends where a sentence ends; for prose, not for labels."""
-    return CutOff(**_told(field, terms))
+    return CutOff(**told(field, terms))
 
 
 def echo(
@@ -130,9 +136,9 @@ def echo(
     right = 'checks.echo("mood", of="lyrics")'
     columns = names("of", of, right) if of else ()
     if not columns and not prompt:
-        raise _no("echo needs something to compare with", "neither of= nor prompt=", right)
-    _share("echo", "share", share, right)
-    return Echo(**_told(field, terms), of=columns, prompt=prompt, share=share)
+        raise no("echo needs something to compare with", "neither of= nor prompt=", right)
+    _part("echo", "share", share, right)
+    return Echo(**told(field, terms), of=columns, prompt=prompt, share=share)
 
 
 def language(field: str, want: str, *, least: int = 20, **terms: Unpack[Terms]) -> Language:
@@ -143,15 +149,15 @@ def language(field: str, want: str, *, least: int = 20, **terms: Unpack[Terms]) 
     """
     right = 'checks.language("mood", "en")'
     if want not in LANGUAGES:
-        raise _no("language takes the ISO 639 code of a language that it can tell", want, right)
-    _whole("language", "least", least, 1, right)
+        raise no("language takes the ISO 639 code of a language that it can tell", want, right)
+    whole("language", "least", least, 1, right)
     if importlib.util.find_spec(DETECTOR) is None:
         raise DefinitionError(
             "check language has nothing that tells languages",
             found=f"the package {DETECTOR} is not installed here",
             fix="pip install 'proctor[language]'",
         )
-    return Language(**_told(field, terms), want=want, least=least)
+    return Language(**told(field, terms), want=want, least=least)
 
 
 def near_duplicates(field: str, *, likeness: float = 0.7, **terms: Unpack[Terms]) -> NearDuplicates:
@@ -160,8 +166,8 @@ def near_duplicates(field: str, *, likeness: float = 0.7, **terms: Unpack[Terms]
     likeness: the part of their runs of three words that two texts share. `allowed` is 0.05 and
     `min_samples` 20 where nothing else is said.
     """
-    _share("near_duplicates", "likeness", likeness, 'checks.near_duplicates("mood", likeness=0.7)')
-    return NearDuplicates(**_told(field, terms), likeness=likeness)
+    _part("near_duplicates", "likeness", likeness, 'checks.near_duplicates("mood", likeness=0.7)')
+    return NearDuplicates(**told(field, terms), likeness=likeness)
 
 
 def vector(
@@ -179,53 +185,20 @@ def vector(
     """
     right = 'checks.vector("embedding", dimension=384, norm=(0.99, 1.01))'
     if dimension is not None:
-        _whole("vector", "dimension", dimension, 1, right)
+        whole("vector", "dimension", dimension, 1, right)
     if norm is not None:
         norm = _bounds(norm, right)
-    return Vector(**_told(field, terms), dimension=dimension, norm=norm)
+    return Vector(**told(field, terms), dimension=dimension, norm=norm)
 
 
 def repeats(field: str, **terms: Unpack[Terms]) -> Repeats:
     """Few rows have the very value of another; judged over several rows alone."""
-    return Repeats(**_told(field, terms))
+    return Repeats(**told(field, terms))
 
 
 def ready(check: object) -> bool:
     """Whether a value is a check of this module, rather than a function of (row, answer)."""
     return isinstance(check, Ready)
-
-
-def _told(field: Any, terms: Terms) -> dict[str, Any]:
-    """The words that all checks share, judged."""
-    right = 'checks.leaked_tags("mood", level="warning", min_samples=50, allowed=0.01)'
-    known: dict[str, Any] = {"field": text("the field of a check", field, right)}
-    for word, value in terms.items():
-        if word == "level":
-            if value not in set(Level):
-                raise _no("level is one of warning, error, critical", repr(value), right)
-            known["level"] = Level(str(value))
-        elif word == "min_samples":
-            _whole("a check", "min_samples", value, 1, right)
-            known["min_samples"] = value
-        elif word == "allowed":
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-                raise _no("allowed is a number of rows, or a share", repr(value), right)
-            if value > 1 and value != int(value):
-                raise _no("allowed is a whole number of rows, or a share below 1", value, right)
-            known["allowed"] = value
-        else:
-            raise _no("a check does not know this word", f"{word}=", right)
-    return known
-
-
-def _whole(kind: str, word: str, value: Any, least: int, right: str) -> None:
-    if type(value) is not int or value < least:
-        raise _no(f"{kind}: {word}= is a whole number of at least {least}", repr(value), right)
-
-
-def _share(kind: str, word: str, value: Any, right: str) -> None:
-    if type(value) not in (int, float) or not 0 < value <= 1:
-        raise _no(f"{kind}: {word}= is a part of one", repr(value), right)
 
 
 def _bounds(norm: Any, right: str) -> tuple[float, float]:
@@ -234,39 +207,45 @@ def _bounds(norm: Any, right: str) -> tuple[float, float]:
     except (TypeError, ValueError):
         low, high = math.nan, math.nan
     if not 0 <= low <= high:
-        raise _no("vector: norm= is two bounds, the lower first", repr(norm), right)
+        raise no("vector: norm= is two bounds, the lower first", repr(norm), right)
     return low, high
 
 
 def _regex(kind: str, regex: Any) -> str:
     right = f'checks.{kind}("mood", r"[a-z]+")'
     if isinstance(regex, re.Pattern):
-        raise _no(f"{kind} takes a regular expression as text", "a compiled one", right)
-    told = text(f"the expression of {kind}", regex, right)
+        raise no(f"{kind} takes a regular expression as text", "a compiled one", right)
+    said = text(f"the expression of {kind}", regex, right)
     try:
-        re.compile(told)
+        re.compile(said)
     except re.error as error:
-        raise _no(f"{kind}: this is no regular expression ({error})", told, right) from None
-    return told
-
-
-def _no(what: str, found: object, right: str) -> DefinitionError:
-    return DefinitionError(what, found=short(str(found)), fix=right)
+        raise no(f"{kind}: this is no regular expression ({error})", said, right) from None
+    return said
 
 
 __all__ = [
+    "between",
     "cut_off",
+    "drift",
     "echo",
     "empty",
     "forbidden",
+    "json_shape",
     "language",
     "leaked_tags",
     "length",
+    "lower_case",
     "near_duplicates",
     "no_list",
+    "one_of",
     "one_sentence",
     "pattern",
+    "python",
+    "refers",
     "refusal",
     "repeats",
+    "sql",
+    "stamped",
+    "unique",
     "vector",
 ]

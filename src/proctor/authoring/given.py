@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import string
+
 from collections.abc import Iterable
+from pathlib import PurePath
+from typing import Final
 
 from proctor.errors import DefinitionError
 
@@ -39,6 +43,34 @@ def condition(what: str, sql: object) -> str | None:
             fix="drop the semicolon at its end",
         )
     return sql_text
+
+
+HOLES: Final = frozenset({"backfill", "run", "rollout", "date"})
+"""What may stand in braces in the name of a file that a rollout writes."""
+
+
+def file(what: str, given: object, right: str) -> str:
+    """The name of a file in the project; else DefinitionError."""
+    told = text(f"{what}=", given, right)
+    path = PurePath(told)
+    if path.is_absolute() or ".." in path.parts or "\n" in told:
+        raise DefinitionError(f"{what}= is a file in the project", found=short(told), fix=right)
+    if strange := holes(told) - HOLES:
+        raise DefinitionError(
+            f"{what}= has a place that nothing fills in",
+            found=", ".join(sorted(strange)),
+            fix=f"there are {', '.join(sorted(HOLES))}; as in {right}",
+        )
+    return told
+
+
+def holes(name: str) -> set[str]:
+    """What stands in braces in it; `{` alone where the braces do not match."""
+    try:
+        parts = list(string.Formatter().parse(name))
+    except ValueError:
+        return {"{"}
+    return {found for _, found, _, _ in parts if found is not None}
 
 
 def short(said: str) -> str:

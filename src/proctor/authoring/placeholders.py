@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from collections.abc import Mapping
+
 _NOT_SQL = re.compile(
     r"""
     '(?:[^']|'')*'            # text
@@ -24,3 +26,17 @@ def placeholders(sql: str) -> set[str]:
     An array slice such as `tags[1:n]` is none: there the colon follows a word or a bracket.
     """
     return set(_PLACEHOLDER.findall(_NOT_SQL.sub(" ", sql)))
+
+
+def filled_in(sql: str, values: Mapping[str, str]) -> str:
+    """The SQL with what stands for parameters replaced; the values are SQL already."""
+    out: list[str] = []
+    at = 0
+    for kept in _NOT_SQL.finditer(sql):
+        out += [_filled(sql[at : kept.start()], values), kept[0]]
+        at = kept.end()
+    return "".join([*out, _filled(sql[at:], values)])
+
+
+def _filled(sql: str, values: Mapping[str, str]) -> str:
+    return _PLACEHOLDER.sub(lambda name: values.get(name[1], name[0]), sql)

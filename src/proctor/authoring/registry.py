@@ -12,7 +12,9 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING
 
+from proctor.authoring.rollouts import ROLLOUTS
 from proctor.errors import ConfigError, DefinitionError, ProctorError
+from proctor.model import RolloutPlan
 
 if TYPE_CHECKING:
     from proctor.authoring.definition import Backfill
@@ -78,6 +80,22 @@ def load(modules: Sequence[str], root: Path) -> dict[str, Backfill]:
         if not any(_within(made.module, [module]) for made in found.values()):
             _complain_if_empty(module, found)
     return found
+
+
+def load_rollouts(modules: Sequence[str], root: Path) -> dict[str, RolloutPlan]:
+    """Import the modules of proctor.toml that define rollouts, behind `load`; them by name."""
+    before = set(sys.modules)
+    try:
+        with _no_bytecode():
+            for module in modules:
+                _import(module, root)
+    finally:
+        _remember(set(sys.modules) - before, root.resolve())
+    return {
+        name: made
+        for name, made in sorted(ROLLOUTS.items())
+        if made.module in _project.files or _within(made.module, modules)
+    }
 
 
 def _import(module: str, root: Path) -> None:
@@ -169,6 +187,8 @@ def _forget_if_stale(root: Path) -> None:
         sys.modules.pop(name, None)
     for name in [n for n, made in REGISTRY.items() if made.module in _project.files]:
         del REGISTRY[name]
+    for name in [n for n, made in ROLLOUTS.items() if made.module in _project.files]:
+        del ROLLOUTS[name]
     _project.files.clear()
     importlib.invalidate_caches()
 

@@ -24,7 +24,7 @@ from proctor.authoring.touching import (
     touches_of,
 )
 from proctor.authoring.words import ErrorBudget, Watch
-from proctor.core.checks import Ready
+from proctor.core.checks import Holds, Ready
 from proctor.errors import DefinitionError
 from proctor.model import Source, Spec
 
@@ -314,14 +314,16 @@ def _checks(
             short(repr(given.checks)),
             'checks=[checks.length("style", most=100), lambda row, answer: answer["style"] != ""]',
         )
-    if checks and given.sql is not None:
+    if given.sql is not None and (own or not all(check.standing for check in ready)):
         raise no(
             "checks judge what a function answers, and sql= is computed in the database",
             "checks= beside sql=",
-            "leave rows out with where=, or write a CHECK constraint",
+            "leave rows out with where=, write a CHECK constraint, or check what stands there "
+            'afterwards: checks.sql("ordered", "low <= high")',
         )
     for check in ready:
-        _about(check, given.source, spec, no)
+        if not isinstance(check, Holds):  # which has a name in the place of a field
+            _about(check, given.source, spec, no)
     return own, ready
 
 

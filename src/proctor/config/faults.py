@@ -10,6 +10,9 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from proctor.config.document import Document, Place, dotted
+from proctor.config.flag import keys_of
+from proctor.config.flagdraft import KINDS
+from proctor.config.notify import MANY, ONE
 from proctor.config.paid import ONLY_OUTSIDE
 from proctor.config.schema import known_keys
 from proctor.config.secret import looks_private
@@ -18,7 +21,8 @@ from proctor.errors import ConfigError
 
 # Keys whose values may hold a secret: an error tells their type, never the value.
 _HIDDEN: Final = frozenset(
-    {"store", "ledger", "http", "sql", "headers", "key_env", "base_url", "url", "body"},
+    {"store", "ledger", "http", "sql", "headers", "key_env", "base_url", "url", "urls", "body"}
+    | {"token", "client_token", "write", "read", "observe", "subjects"},
 )
 _NAMES: Final = {str: "a text", bool: "true or false", int: "a number", float: "a number"}
 _WANTED: Final = {
@@ -31,6 +35,7 @@ _WANTED: Final = {
     "dict_type": "a table",
     "model_type": "a table",
     "finite_number": "a finite number",
+    "too_short": "at least one text into the square brackets",
 }
 
 
@@ -66,11 +71,8 @@ def _explain_one(document: Document, error: Mapping[str, Any]) -> ConfigError:
             found="neither model nor url",
             fix='model = "openai:gpt-5-mini", or for an HTTP service url = "https://…"',
         )
-    if kind == "missing":
-        return ConfigError(
-            f"{document.path}, line {document.line(place)}: {dotted(place)} is missing",
-            fix=f"add {place[-1]} = … to {_table(place[:-1])}",
-        )
+    if kind in {"missing", "union_tag_invalid"}:
+        return _missing(document, place, kind)
     found = _seen(place, error["input"])
     if kind == "value_error":
         return ConfigError(f"{where} is wrong", found=found, fix=str(context["error"]))
@@ -91,9 +93,27 @@ def _explain_one(document: Document, error: Mapping[str, Any]) -> ConfigError:
     return ConfigError(f"{where} is wrong", found=found, fix=fix)
 
 
+def _missing(document: Document, place: Place, kind: str) -> ConfigError:
+    if kind == "missing":
+        return ConfigError(
+            f"{document.path}, line {document.line(place)}: {dotted(place)} is missing",
+            fix=f"add {place[-1]} = … to {_table(place[:-1])}",
+        )
+    section = document.data["flags"][place[1]]
+    said = section.get("kind") if isinstance(section, dict) else None
+    return ConfigError(
+        f"{document.where((*place, 'kind'))} does not say where the flag is kept",
+        found=repr(said) if isinstance(said, str) else "no kind",
+        fix=f'write kind = "sql", or one of {", ".join(KINDS)}',
+    )
+
+
 def _unknown(document: Document, place: Place) -> ConfigError:
     *table, name = place
     known = known_keys(tuple(table), service=_is_service(document, table))
+    if table[:1] == ["flags"] and len(table) > 1:
+        inside = tuple(part for part in table[2:] if isinstance(part, str))
+        known = keys_of(document.data["flags"][table[1]], inside)
     if table[:1] == ["providers"] and looks_private(str(name)):
         return ConfigError(
             f"{document.where(place)} looks like a key", found="a value", fix=ONLY_OUTSIDE
@@ -132,7 +152,8 @@ def _seen(place: Place, value: object) -> str:
 
 def _place(loc: tuple[str | int, ...]) -> Place:
     # Pydantic marks the key of a dict entry, and which of two it took, with parts of their own.
-    return tuple(part for part in loc if part not in ("[key]", MODEL, SERVICE))
+    kinds = {f"<{kind}>" for kind in KINDS}
+    return tuple(part for part in loc if part not in {"[key]", MODEL, SERVICE, ONE, MANY, *kinds})
 
 
 __all__ = ["explain"]

@@ -14,11 +14,14 @@ from pydantic import ValidationError
 from proctor.config.document import Document, Place, read
 from proctor.config.environ import fill, names_in
 from proctor.config.faults import explain
+from proctor.config.flag import Flags, flag_secrets
+from proctor.config.notify import NotifyPlace, notify_secrets, places_of
 from proctor.config.paid import Setups, at_home, check_fallbacks, key_env
 from proctor.config.schema import AnswersDraft, Draft, EnvDraft, RunDefaults, SignalDraft, Throttle
 from proctor.config.secret import LONG, Redactor, Secret, looks_private, mask_url, secrets_of_url
 from proctor.config.service import Services, models_of, services_of
 from proctor.errors import ConfigError
+from proctor.model import AlertRules
 
 FILE: Final = "proctor.toml"
 
@@ -72,6 +75,7 @@ class Config:
     path: Path
     root: Path
     backfills: tuple[str, ...]
+    rollouts: tuple[str, ...]
     blackout: tuple[str, ...]
     throttle: Throttle
     run: RunDefaults
@@ -96,6 +100,16 @@ class Config:
         return self._draft.answers
 
     @property
+    def notify(self) -> tuple[NotifyPlace, ...]:
+        """Where notices go; a place whose variable is not set says so, and harms nobody."""
+        return tuple(places_of(self._draft.notify, self._document, self._fill))
+
+    @property
+    def alerts(self) -> AlertRules:
+        """From which numbers on a run raises an alert."""
+        return self._draft.alerts.rules
+
+    @property
     def providers(self) -> Setups:
         """Every provider of paid answers by name; each is resolved when it is taken out."""
         drafts = models_of(self._draft.providers)
@@ -106,6 +120,11 @@ class Config:
         """The HTTP services among them, which have a section of their own kind."""
         drafts = services_of(self._draft.providers)
         return Services(drafts, self._variables, self._document, self._fill)
+
+    @property
+    def flags(self) -> Flags:
+        """Every feature flag by name; each is resolved when it is taken out."""
+        return Flags(self._draft.flags, self.root, self._fill, self._url)
 
     def env(self, name: str) -> Env:
         """One environment; ConfigError if it is unknown or needs a variable that is not set."""
@@ -228,6 +247,7 @@ def load(path: Path | None = None, *, environ: Mapping[str, str] | None = None) 
         path=file,
         root=file.parent,
         backfills=draft.backfills,
+        rollouts=draft.rollouts,
         blackout=draft.window.blackout,
         throttle=draft.throttle,
         run=draft.run,
@@ -259,7 +279,7 @@ def _secrets(draft: Draft, variables: Mapping[str, str]) -> set[str]:
     models, services = models_of(draft.providers).values(), services_of(draft.providers).values()
     urls += [provider.base_url or "" for provider in models]
     headers += [text for service in services for text in service.headers.values() if "${" in text]
-    secrets: set[str] = set()
+    secrets = flag_secrets(draft.flags, variables)
     for text, whole in [*((url, False) for url in urls), *((text, True) for text in headers)]:
         try:
             filled = fill(text, variables, "")
@@ -274,6 +294,7 @@ def _secrets(draft: Draft, variables: Mapping[str, str]) -> set[str]:
     secrets |= {key.strip() for key in keys} - {""}
     for service in services:
         secrets |= {variables.get(one, "") for one in service.secrets} - {""}
+    secrets |= {*notify_secrets(draft.notify, variables)}
     for name, value in variables.items():
         if looks_private(name) and len(value) >= LONG:
             secrets.add(value)

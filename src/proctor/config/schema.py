@@ -9,6 +9,8 @@ from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from proctor.config.flagdraft import AnyFlagDraft
+from proctor.config.notify import AlertsDraft, AnyNotify, NotifyDraft, ShareDraft
 from proctor.config.paid import BatchDraft, PriceDraft, ProviderDraft
 from proctor.config.service import AnyDraft, ServiceDraft, ServicePrice
 
@@ -157,13 +159,20 @@ class Draft(Section):
     """The whole file, before variables are filled in."""
 
     backfills: Texts
+    rollouts: Texts = ()
+    """Modules that define rollouts, where those of `backfills` do not."""
     ledger: Url = Field(default="sqlite:///.proctor/ledger.db", repr=False)
     env: dict[str, EnvDraft] = Field(default_factory=dict, repr=False)
     throttle: Throttle = Throttle()
     window: Window = Window()
     run: RunDefaults = RunDefaults()
     answers: AnswersDraft = AnswersDraft()
+    notify: AnyNotify = Field(default=(), repr=False)
+    alerts: AlertsDraft = AlertsDraft()
     providers: dict[Annotated[str, Field(pattern=r"^[A-Za-z][\w-]*$")], AnyDraft] = Field(
+        default_factory=dict, repr=False
+    )
+    flags: dict[Annotated[str, Field(pattern=r"^[A-Za-z][\w-]*$")], AnyFlagDraft] = Field(
         default_factory=dict, repr=False
     )
 
@@ -174,6 +183,9 @@ _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "window": Window,
     "run": RunDefaults,
     "answers": AnswersDraft,
+    "notify": NotifyDraft,
+    "alerts": AlertsDraft,
+    "share": ShareDraft,
     "price": PriceDraft,
     "batch": BatchDraft,
 }
@@ -193,6 +205,8 @@ def known_keys(table: tuple[str | int, ...], *, service: bool = False) -> list[s
             last = ServicePrice if names[2:] == ["price"] else ServiceDraft
             return [field.alias or name for name, field in last.model_fields.items()]
         model, names = ProviderDraft, names[2:]
+    elif names[:2] == ["alerts", "share"]:
+        names = names[:2]  # behind it stands a name of the user's own
     for name in names:
         model = _SECTIONS.get(name, model)
     return [field.alias or name for name, field in model.model_fields.items()]

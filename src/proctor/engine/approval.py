@@ -173,6 +173,8 @@ def refuse_drift(approval: Approval, found: Survey) -> None:
     planned, eligible = approval.eligible, found.eligible
     if planned is None or not judges_drift(approval) or found.estimated:
         return
+    if approval.span is not None and approval.span.keys and eligible <= planned:
+        return  # each was approved by its key: those that are missing are filled by now
     if abs(eligible - planned) <= max(DRIFT * planned, 1):
         return
     raise PlanVoid(

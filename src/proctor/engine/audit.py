@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import heapq
 
@@ -66,21 +67,25 @@ async def audit(
     Raises UsageError where there is no check, or `by` names no column.
     """
     own(site, run)
-    if not backfill.ready:
+    ready = tuple(check for check in backfill.ready if not check.standing)
+    if not ready:
         raise UsageError(
-            f"{backfill.name} has no ready checks",
-            found="no checks= of proctor.checks",
+            f"{backfill.name} has no ready checks that judge a row by itself",
+            found=f"{len(backfill.ready)} that only the database can judge: proctor check --all"
+            if backfill.ready
+            else "no checks= of proctor.checks",
             fix='add some: checks=[checks.leaked_tags("mood"), …]; see docs/checks.md',
         )
+    told = functools.partial(judge, ready, detect=site.detect, now=site.clock.now(), standing=True)
     spec = await site.store.spec_of(run.id)
     population, keys = await drawn(site, run, wanted)
     page = await site.store.read_keys(filled(spec), keys)
-    cases = _as_drawn(await cases_of(site, spec, page, backfill.ready), keys)
-    found = await asyncio.to_thread(judge, backfill.ready, cases, detect=site.detect)
-    claims = _claims(backfill.ready, found, statistics, wanted, of=population)
+    cases = _as_drawn(await cases_of(site, spec, page, ready), keys)
+    found = await asyncio.to_thread(told, cases)
+    claims = _claims(ready, found, statistics, wanted, of=population)
     for stratum, some in _strata(cases, wanted.by, spec).items():
-        part = await asyncio.to_thread(judge, backfill.ready, some, detect=site.detect)
-        claims += _claims(backfill.ready, part, statistics, wanted, stratum=stratum)
+        part = await asyncio.to_thread(told, some)
+        claims += _claims(ready, part, statistics, wanted, stratum=stratum)
     verdict, reason = overall(found, len(cases))
     digest = hashlib.sha256("\n".join(map(key_text, keys)).encode()).hexdigest()
     site.events.emit(

@@ -19,6 +19,7 @@ async def examine(site: Site, backfills: Mapping[str, Backfill]) -> list[Finding
     found += await _store(site)
     found += await _providers(site)
     found += [await _signal(site, told) for told in site.signals]
+    found += _notices(site)
     for backfill in backfills.values():
         found.append(await _backfill(site, backfill))
         for told in site.listen(backfill.signals):
@@ -80,6 +81,23 @@ async def _store(site: Site) -> list[Finding]:
         for signal in site.limited(health.signals)
     ]
     return found
+
+
+def _notices(site: Site) -> list[Finding]:
+    """Where notices go; nothing is sent."""
+    seen = site.notices.look() if site.notices is not None else []
+    if not seen:
+        none = "nobody is told of failures, stalls and alerts"
+        return [Finding(subject="notices", ok=True, detail=f"{none}; [notify] in proctor.toml")]
+    return [
+        Finding(
+            subject=f"notices: {one.name}",
+            ok=not one.wrong,
+            detail=one.wrong or f"{one.kind}, {one.severity} and above of {', '.join(one.events)}",
+            fix=one.fix,
+        )
+        for one in seen
+    ]
 
 
 async def _providers(site: Site) -> list[Finding]:

@@ -34,6 +34,7 @@ EVENTS: dict[str, bool] = {
     "limit.neared": True,
     "run.stalled": True,
     "run.rate_collapsed": True,
+    "alert.raised": True,
     "run.beat_missed": True,
     "signal.missed": True,
     "columns.noted": True,
@@ -41,6 +42,7 @@ EVENTS: dict[str, bool] = {
     "text.shortened": True,
     "rows.audited": True,
     "rows.checked": True,
+    "health.checked": True,
     "answers.noted": True,
     "sweep.started": True,
     "chunk.applied": False,
@@ -55,8 +57,17 @@ EVENTS: dict[str, bool] = {
     "rollback.stopped": True,
     "script.written": True,
     "images.pruned": True,
+    "rollout.began": True,
+    "rollout.ended": True,
+    "rollout.held": True,
+    "rollout.logged": True,
+    "rollout.stepped_back": True,
+    "rollout.stumbled": False,
+    "worker.died": True,
     "answers.exported": True,
     "answers.pruned": True,
+    "notice.sent": True,
+    "notice.missed": True,
 }
 """Every event, and whether the ledger keeps it (chunks are kept in the target already)."""
 
@@ -75,7 +86,7 @@ class Events:
     waiting: list[Event] = field(default_factory=list)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def emit(self, name: str, run: str = "", **data: Any) -> None:
+    def emit(self, name: str, /, run: str = "", **data: Any) -> None:
         """Tell everybody now; the ledger at the next flush."""
         event = Event(
             name=name, at=self.clock.now(), run=run, env=self.env, who=self.who, data=data

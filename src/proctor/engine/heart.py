@@ -31,6 +31,7 @@ async def beating(kit: Kit, doing: Coroutine[Any, Any, T]) -> T:
     The heart never ends by itself: an error that nobody foresaw in it ends what is done, too.
     """
     heart, body = asyncio.create_task(_beats(kit)), asyncio.create_task(doing)
+    alarms = asyncio.create_task(kit.alarms.keep_looking(kit))
     try:
         await asyncio.wait({heart, body}, return_when=asyncio.FIRST_COMPLETED)
         if heart.done():
@@ -39,7 +40,8 @@ async def beating(kit: Kit, doing: Coroutine[Any, Any, T]) -> T:
     finally:
         heart.cancel()
         body.cancel()
-        await asyncio.gather(heart, body, return_exceptions=True)
+        alarms.cancel()
+        await asyncio.gather(heart, body, alarms, return_exceptions=True)
         tell(kit)
 
 

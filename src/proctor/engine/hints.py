@@ -20,8 +20,8 @@ named: ContextVar[Path | None] = ContextVar("named", default=None)
 """The proctor.toml that this command was told to use; None where the nearest is meant."""
 
 _COMMAND: Final = re.compile(
-    r"\bproctor (?=(?:cancel|doctor|dry-run|ensure|failures|list|pause|plan|prune|report|resume|"
-    r"rollback|run|status|tune|verify|watch)\b)"
+    r"\bproctor (?=(?:approve|cancel|doctor|dry-run|ensure|failures|list|pause|plan|prune|reject|"
+    r"report|resume|rollback|rollout|run|status|tune|verify|watch)\b)"
 )
 
 

@@ -81,7 +81,8 @@ async def verdicts(
     if spec.emits:
         page, answers = emitted_rows(page, answers, spec)
     rows: list[Case] = [case for case in cases(page, answers, spec.fills) if case is not None]
-    found = await asyncio.to_thread(judge, backfill.ready, rows, detect=detect)
+    each = [check for check in backfill.ready if not check.standing]
+    found = await asyncio.to_thread(judge, each, rows, detect=detect)
     return masked(found, spec)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from proctor.authoring import Backfill
 from proctor.core.checks import Detect
 from proctor.core.pace import Pace
+from proctor.engine.alarms import Alarms
 from proctor.engine.columns import WATCHED, Notes
 from proctor.engine.events import Events
 from proctor.engine.pacing import Pacing
@@ -72,6 +73,8 @@ class Kit:
     lease_for: timedelta
     asking: Asking | None = None
     """What functions ask providers through; None where none is configured."""
+    alarms: Alarms = field(default_factory=Alarms)
+    """What of the run's numbers people want to be told of."""
     reparse: Reparse = Reparse.NO
     """Whether replies that rows got in earlier runs are read anew."""
     detect: Detect | None = None

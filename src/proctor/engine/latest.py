@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from proctor.authoring import Backfill
-from proctor.core.checks import Case, Ready, judge
+from proctor.core.checks import Case, Ready, StandingCheck, judge
+from proctor.engine.allrows import Whole
+from proctor.engine.evidence import evidence
 from proctor.engine.judging import masked
 from proctor.engine.show import plural
 from proctor.engine.site import Site
@@ -42,34 +45,87 @@ class Examined:
 
 
 async def examine_latest(
-    site: Site, backfill: Backfill, params: Mapping[str, str], count: int
+    site: Site,
+    backfill: Backfill,
+    params: Mapping[str, str],
+    count: int,
+    *,
+    whole: bool = False,
+    files: Sequence[Path] = (),
 ) -> Examined:
     """Judge the `count` rows with the highest keys in which any fill is there.
 
-    With a stamp only those of the present version. Raises UsageError where there is no check.
+    With a stamp only those of the present version. With `whole` all rows are judged, by the
+    database, by those checks that have an SQL form, and by the others the latest. What only the
+    database can judge it always judges over all rows. `files` are of other tools, and stand
+    beside. Raises UsageError where there is neither check nor file.
     """
-    if not backfill.ready:
+    if not backfill.ready and not files:
         raise UsageError(
             f"{backfill.name} has no ready checks",
             found="no checks= of proctor.checks",
             fix='add some: checks=[checks.leaked_tags("mood"), …]; see docs/checks.md',
         )
     spec, _ = backfill.bind(params)
-    await site.store.inspect(spec)
-    page = await site.store.sample(filled(spec), count, span=Span(), latest=True)
-    rows = await cases_of(site, spec, page, backfill.ready)
-    found = await asyncio.to_thread(judge, backfill.ready, rows, detect=site.detect)
-    verdict, reason = overall(found, len(rows))
+    shape = await site.store.inspect(spec)
+    now = site.clock.now()
+    there = Whole(site=site, spec=filled(spec), shape=shape, now=now)
+    seen: dict[int, Checked] = {}
+    left: dict[str, list[int]] = {}
+    for place, check in enumerate(backfill.ready):
+        wanted = whole or isinstance(check, StandingCheck)
+        form = there.form(check) if wanted else None
+        if form is not None:
+            seen[place] = await there.judge(check, form)
+        elif isinstance(check, StandingCheck):
+            seen[place] = _without_column(check)
+        else:
+            left.setdefault(check.where, []).append(place)
+    for where, places in left.items():
+        some = tuple(backfill.ready[place] for place in places)
+        latest = await _latest(site, spec, some, where, count)
+        told = await asyncio.to_thread(
+            judge, some, latest, detect=site.detect, now=now, standing=True
+        )
+        over = f"the latest {plural(len(latest), 'row')}" if whole or seen else ""
+        seen |= {p: replace(one, over=over) for p, one in zip(places, told, strict=True)}
+    found = tuple(seen[place] for place in range(len(backfill.ready)))
+    found += await evidence(site, backfill, there.spec, files)
+    rows = max(one.samples + one.unsure for one in found)
+    verdict, reason = overall(found, rows)
     site.events.emit(
-        "rows.checked", backfill=backfill.name, verdict=verdict.value, why=reason, rows=len(rows)
+        "rows.checked", backfill=backfill.name, verdict=verdict.value, why=reason, rows=rows
     )
     return Examined(
         backfill=backfill.name,
         env=site.env,
-        rows=len(rows),
+        rows=rows,
         verdict=verdict,
         reason=reason,
         checks=masked(found, spec.written),
+    )
+
+
+async def _latest(
+    site: Site, spec: Spec, checks: tuple[Ready, ...], where: str, count: int
+) -> list[Case]:
+    """The latest filled rows, of those that a check's own condition takes in."""
+    plain = filled(spec)
+    if where:
+        plain = replace(plain, missing=f"({plain.missing}) AND ({where})")
+    page = await site.store.sample(plain, count, span=Span(), latest=True)
+    return await cases_of(site, spec, page, checks)
+
+
+def _without_column(check: Ready) -> Checked:
+    return Checked(
+        kind=check.kind,
+        field=check.field,
+        level=check.level,
+        verdict=Ruling.INCONCLUSIVE,
+        reason="the database can judge a column alone, and no path inside one",
+        samples=0,
+        failures=0,
     )
 
 

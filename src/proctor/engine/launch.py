@@ -17,6 +17,7 @@ from proctor.core.budget import is_spent
 from proctor.core.lifecycle import ACTIVE, OCCUPYING
 from proctor.core.sizing import fitted
 from proctor.engine.accounts import Books
+from proctor.engine.alarms import Alarms
 from proctor.engine.approval import (
     Approval,
     differences,
@@ -339,6 +340,7 @@ async def _kit(
         lease_for=settings.lease_for,
         detect=site.detect,
         redact=site.redact,
+        alarms=Alarms(site.alerts),
         lanes=request.lanes or settings.lanes,
         until=request.until,
         stop=request.stop,

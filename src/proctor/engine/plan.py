@@ -14,13 +14,14 @@ from proctor.engine.approval import Approval
 from proctor.engine.changed import facts_of
 from proctor.engine.counting import COUNTED, counted
 from proctor.engine.digest import digest_code, digest_of, digest_parts, identity
+from proctor.engine.pacing import Pacing
 from proctor.engine.part import Part, foreseen, resolve
 from proctor.engine.rehearse import Wanted, rehearse
 from proctor.engine.show import shown_span, source_of
 from proctor.engine.site import Site, may_ask
 from proctor.engine.snapshot import DryRun, Estimate, Plan
 from proctor.engine.touched import may_touch
-from proctor.model import Shape, Span, Spec, Survey
+from proctor.model import Key, Shape, Span, Spec, Survey
 
 SAMPLE = 5
 """Rows that a plan shows before and after; a dry run shows as many as asked for."""
@@ -59,16 +60,18 @@ async def make_plan(
     backfill: Backfill,
     *,
     params: Mapping[str, str],
-    part: Part,
+    part: Part | None = None,
+    keys: tuple[Key, ...] = (),
     paid_sample: int | None = None,
 ) -> tuple[Plan, Approval]:
     """Forecast a run: rows, chunks, time, log; a sample; warnings; and the digest to approve.
 
+    keys: of exactly these rows, as the store knows them.
     paid_sample: how many rows to ask providers for, and to forecast their answers by.
     """
     spec, bound = backfill.bind(params)
     shape = await site.store.inspect(spec)
-    span = await resolve(site, spec, part)
+    span = await resolve(site, spec, part or Part(), keys)
     survey = await counted(site, spec, span, upto=COUNTED)
     few = Wanted(span=span, count=SAMPLE, paid=paid_sample, eligible=survey.eligible)
     dry = await rehearse(site, backfill, spec, bound, few)
@@ -77,9 +80,7 @@ async def make_plan(
         eligible=survey.eligible,
         estimated=survey.estimated,
     )
-    # The very sources that the run would ask: what cannot be loaded is refused here as there.
-    pacing = site.pacing(backfill.signals)
-    await pacing.watch(await site.store.health())
+    pacing = await _watched(site, backfill)
     chunk_rows = spec.chunk_rows(site.settings.first_rows)
     ends = shown_span(Span(start=survey.first, stop=survey.last), spec)
     logged = site.dialect == "postgres"
@@ -114,6 +115,13 @@ async def make_plan(
     foresaw = on_record(dry.paid)
     site.events.emit("plan.made", backfill=backfill.name, digest=plan.digest, foreseen=foresaw)
     return plan, approval
+
+
+async def _watched(site: Site, backfill: Backfill) -> Pacing:
+    """The very sources that the run would ask: what cannot be loaded is refused here as there."""
+    pacing = site.pacing(backfill.signals)
+    await pacing.watch(await site.store.health())
+    return pacing
 
 
 def _time(site: Site, spec: Spec, survey: Survey, dry: DryRun) -> Estimate:

@@ -60,9 +60,11 @@ class Ended:
 async def execute(kit: Kit, work: Worker, *, sweeps: bool = True) -> Ended:
     """Work an opened run to whatever end it comes to; the run's row always says which."""
     try:
-        return await beating(kit, _work_through(kit, work, sweeps=sweeps))
+        ended = await beating(kit, _work_through(kit, work, sweeps=sweeps))
     except (AuthorError, OperatorError, EngineError) as error:
         return await _broken(kit, error)
+    await kit.alarms.look(kit, ended.run, ended=True)
+    return ended
 
 
 async def _work_through(kit: Kit, work: Worker, *, sweeps: bool) -> Ended:

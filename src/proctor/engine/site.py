@@ -18,10 +18,11 @@ from proctor.core.keeping import Keep
 from proctor.core.sizing import Sizing
 from proctor.core.windows import Window
 from proctor.engine.events import Events
+from proctor.engine.notices import Notices
 from proctor.engine.pacing import Pacing
 from proctor.engine.sampling import Sampler
 from proctor.errors import UsageError
-from proctor.model import Account, Holder, ProviderSeen, Run, RunState, Signal
+from proctor.model import Account, AlertRules, Holder, ProviderSeen, Run, RunState, Signal
 from proctor.ports import Asking, Clock, Purse, Store
 
 Source = Callable[[], Awaitable[Signal]]
@@ -122,6 +123,10 @@ class Site:
     """Looks at the providers of proctor.toml without asking them."""
     terms: Callable[[], Mapping[str, str]] = _no_terms
     """What an approval of a run that may ask covers of them, as their keys in proctor.toml."""
+    alerts: AlertRules = field(default_factory=AlertRules)
+    """From which of its numbers on a run raises an alert."""
+    notices: Notices | None = None
+    """What tells people; None where this process is a run's hand, and another one speaks."""
     detect: Detect | None = None
     """Tells the language of a text, for checks."""
     listen: Callable[[Sequence[Watch]], tuple[Told, ...]] = lambda _watches: ()
@@ -203,18 +208,18 @@ def dice() -> float:
 
 def holder(who: str) -> Holder:
     """This process, so that others can tell whether it lives."""
-    return Holder(host=socket.gethostname(), pid=os.getpid(), started=_birth(os.getpid()), user=who)
+    return Holder(host=socket.gethostname(), pid=os.getpid(), started=birth(os.getpid()), user=who)
 
 
 def is_dead(other: Holder) -> bool:
     """Whether the holder was a process of this very machine that is certainly gone."""
-    mine = _birth(os.getpid())
+    mine = birth(os.getpid())
     if other.host != socket.gethostname() or not other.started or not mine:
         return False
     if other.started.rpartition(":")[0] != mine.rpartition(":")[0]:
         # Another boot of this machine, or another container: only the lease can tell.
         return False
-    return _birth(other.pid) != other.started
+    return birth(other.pid) != other.started
 
 
 def as_it_is(run: Run) -> Run:
@@ -225,7 +230,7 @@ def as_it_is(run: Run) -> Run:
     return run
 
 
-def _birth(pid: int) -> str:
+def birth(pid: int) -> str:
     """Boot, process namespace and start of a process; empty where the system does not say."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

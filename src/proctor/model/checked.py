@@ -45,3 +45,5 @@ class Checked:
     failures: int
     unsure: int = 0
     keys: tuple[Key, ...] = ()
+    over: str = ""
+    """Which rows were looked at, or who says so; empty where the face says it of all."""

@@ -75,7 +75,10 @@ class PythonFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """`eligible`, `done`, `total` and `share` of a backfill; `exact` is 1 where it was counted."""
+    """`eligible` (still to do), `done`, `total` and `share` of a backfill's rows.
+
+    `exact` is 1 where all were counted. Of no rows there is no share: `total` is 0.
+    """
 
     backfill: str
 
@@ -84,8 +87,9 @@ class Coverage:
 class RunFigures:
     """Books and calls of a backfill's latest run, and what they grew by since the last look.
 
-    `read`, `written`, `failed` and the other buckets, `rate` in rows a second, `limited` (429s),
-    `fallbacks`, `calls`, `usd`; the same names with `_new` for the growth.
+    `read`, `written`, `failed` and the other buckets, `seconds` at work, `limited` (429s),
+    `fallbacks`, `calls`, `usd`; the same names with `_new` for the growth. `rate` is rows read a
+    second since then, 0 where nobody worked.
     """
 
     backfill: str
@@ -93,7 +97,12 @@ class RunFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedRows:
-    """A backfill's ready checks over its latest rows: `rows`, `failures`, `warnings`, `unsure`."""
+    """A backfill's ready checks over its latest rows.
+
+    `rows` looked at; `failures` of checks of level error and critical, `critical` those of the
+    last alone; `warnings` that failed; `unsure` where nothing could be told; `passed` is 1 for
+    the verdict pass. A row that fails two checks counts twice.
+    """
 
     backfill: str
     latest: int = 200
@@ -174,7 +183,7 @@ class Phase(enum.StrEnum):
     ERROR = "error"
     """The question failed: nothing is known of the number."""
     MISSED = "missed"
-    """Nobody looked: no process was there at that time."""
+    """Nobody looked in time: no process was there, or it was too slow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

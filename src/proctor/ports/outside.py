@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from proctor.model import (
     Chain,
     Event,
+    Figures,
 )
 
 
@@ -49,6 +50,26 @@ class Statistics(Protocol):
 
     def most_rows(self, failures: int, samples: int, of: int, confidence: float, /) -> int:
         """The same as a number of the `of` rows that the sample was drawn from."""
+
+    def share_bounds(self, events: int, total: int, confidence: float, /) -> tuple[float, float]:
+        """A lower and an upper bound of a rate, each with that confidence."""
+
+    def students(self, confidence: float, freedom: int, /) -> float:
+        """The quantile of Student's t."""
+
+    def harm(self, events: int, total: int, rate: float, /, *, above: bool) -> float:
+        """How strongly counts speak against "the rate is at least `rate`" (`above`: at most).
+
+        An e-value: where that is true, the chance that it ever reaches 20 is at most 1 in 20,
+        however often and whenever one looks.
+        """
+
+
+class Conditions(Protocol):
+    """Computes the conditions of metrics."""
+
+    def holds(self, expression: str, result: Figures, /) -> bool:
+        """Whether it holds of these figures. Raises Unmeasured where that cannot be computed."""
 
 
 class Clock(Protocol):

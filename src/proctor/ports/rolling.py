@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from proctor.model import Figures, FlagPowers, FlagState, Holder, LogEntry, Rollout, RolloutState
+from proctor.errors import ConfigError
+from proctor.model import (
+    Figures,
+    FlagPowers,
+    FlagState,
+    Holder,
+    LogEntry,
+    Rollout,
+    RolloutState,
+    Severity,
+)
 from proctor.model import SourceOfFigures as Source
 
 
@@ -80,25 +90,59 @@ class Flag(Protocol):
     async def set(self, percent: int, /, *, expect: FlagState, reason: str, once: str) -> FlagState:
         """Let that part of the readers in; the state that was written.
 
-        once: the same for every try at one step, for tools that know such keys. Raises FlagFault,
-        and FlagMoved where it is no longer as `expect`.
+        once: the same for every try at one step, for tools that know such keys. What an earlier
+        try has written is found, not written again. Raises FlagFault, and FlagMoved where it is
+        neither as `expect` nor as that try left it.
         """
 
     async def restore(self, state: FlagState, /, *, reason: str, once: str) -> FlagState:
-        """Put it back exactly as it was read once, whatever it is now. Raises FlagFault."""
+        """Put it back as it was read once, whatever it is now. Raises FlagFault."""
+
+    async def readers(self, most: int, /) -> list[str]:
+        """Whom to ask about: made-up readers, or real ones where only those can be let in."""
 
     async def observe(self, subjects: Sequence[str], /) -> list[bool]:
-        """Whether each of these readers sees the new data, asked as applications ask."""
+        """Whether each of these readers sees the new data, asked as applications ask.
+
+        Raises FlagFault where nobody can ask it so; `powers.observable` says it before.
+        """
 
     async def aclose(self) -> None:
         """Give connections back."""
 
 
+class Hand(Protocol):
+    """A worker in a process of its own."""
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+
+    def ended(self) -> int | None:
+        """Its exit code, None while it works; negative is the signal that ended it."""
+
+    def said(self) -> str:
+        """The last lines that it wrote."""
+
+    def ask_to_stop(self) -> None:
+        """Let it finish the chunk in hand and leave."""
+
+
+class Crew(Protocol):
+    """Starts workers that outlive us: whoever drives a rollout next finds them at work."""
+
+    def start(self, words: Sequence[str], /, *, log: str) -> Hand:
+        """Start `proctor` with these words; what it says is appended to a log of that name."""
+
+
 class Notifier(Protocol):
-    """Tells people."""
+    """Tells people, at one place."""
 
-    async def tell(self, title: str, text: str, /, *, severity: str) -> None:
-        """Send it everywhere that was asked for. Raises nothing that may stop a run."""
+    def fault(self) -> ConfigError | None:
+        """Why nothing can ever be sent there, found out without sending; None if nothing is."""
+
+    async def tell(self, title: str, text: str, /, *, severity: Severity) -> str:
+        """Send it, in limited time. Empty, or why it was not sent; raises nothing."""
 
 
-__all__ = ["Flag", "Meter", "Notifier", "RolloutLog"]
+__all__ = ["Crew", "Flag", "Hand", "Meter", "Notifier", "RolloutLog"]

@@ -17,6 +17,7 @@ from proctor.model import (
     Page,
     Run,
     RunState,
+    Scalar,
     Settled,
     Shape,
     Span,
@@ -92,6 +93,24 @@ class Surveying(Protocol):
         """The one number of a user's SELECT, in a short read-only transaction.
 
         Raises TargetError where it does not give exactly one number.
+        """
+
+    async def figures(
+        self,
+        sql: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        within: timedelta | None = None,
+        params: Sequence[tuple[str, Scalar]] = (),
+    ) -> Mapping[str, int]:
+        """One SELECT of one row of named whole numbers, in a short read-only transaction.
+
+        `:since` and `:until` stand for these moments: on Postgres timestamptz, on SQLite text in
+        UTC as its own functions write it, `2026-11-29 10:00:00.000000`. `params` are the values of
+        other names. TooSlow after `within`, or the statement time-out where that is left out.
+        Raises TargetError where it gives no row or several, or a column is null, no whole
+        number, unnamed or there twice; and where the statement could write.
         """
 
 

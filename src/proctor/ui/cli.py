@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from proctor.ui.commands import back, begin, check, foresee, keep, look, steer, work
+from proctor.ui.commands import (
+    back,
+    begin,
+    check,
+    foresee,
+    health,
+    keep,
+    look,
+    notify,
+    rollout,
+    steer,
+    work,
+)
 from proctor.ui.commands.teaching import Sections
 from proctor.ui.options import Wish, wishes
 
@@ -44,10 +56,14 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-cli.take("Begin", begin.init, begin.demo, begin.list_, begin.doctor, begin.completion)
+cli.take(
+    "Begin", begin.init, begin.demo, begin.list_, begin.doctor, notify.notify, begin.completion
+)
 cli.take("Look ahead", foresee.plan, foresee.dry_run)
 cli.take("Run", work.run, work.resume, work.ensure, work.failures)
-cli.take("Look", look.status, look.watch, look.verify, check.check, check.audit, look.report)
+cli.take("Look", look.status, look.watch, look.verify)
+cli.take("Look", check.coverage, check.check, check.audit, health.health, look.report)
+cli.take("Roll out", rollout.rollout, rollout.approve, rollout.reject)
 cli.take("Steer", steer.pause, steer.cancel, steer.tune)
 cli.take("Take back", back.rollback, back.prune, keep.answers)
 

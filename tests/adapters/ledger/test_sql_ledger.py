@@ -127,6 +127,7 @@ async def test_a_ledger_of_an_older_proctor_is_upgraded_with_its_events(url):
     async with opened(url) as ledger:
         await ledger.append([event(n=1)])
     tables = ("answers", "limits", "holds", "asked", "bills", "links", "batches")
+    tables += ("rollouts", "rollout_entries")
     execute(
         url,
         *(f"DROP TABLE proctor_ledger.proctor_ledger_{table}" for table in tables),

@@ -231,7 +231,7 @@ def older(url):
         *(("answers", name) for name in ("backfill", "sensitive")),
     ):
         execute(url, f"ALTER TABLE proctor_ledger.proctor_ledger_{table} DROP COLUMN {name}")
-    for table in ("asked", "bills", "links", "batches"):
+    for table in ("asked", "bills", "links", "batches", "rollouts", "rollout_entries"):
         execute(url, f"DROP TABLE proctor_ledger.proctor_ledger_{table}")
     execute(url, "UPDATE proctor_ledger.proctor_ledger_version SET version_num = '0002'")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 VERSION_TABLE: Final = "proctor_ledger_version"
-NEWEST: Final = "0007"
+NEWEST: Final = "0008"
 """The revision that this code reads and writes; a test compares it with the migrations."""
 
 __all__ = ["NEWEST", "VERSION_TABLE"]

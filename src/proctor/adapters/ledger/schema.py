@@ -117,6 +117,30 @@ BATCHES: Final = sa.Table(
     sa.Column("pid", sa.BigInteger, nullable=False),
     sa.Column("started", sa.Text, nullable=False),
 )
+ROLLOUTS: Final = sa.Table(
+    "proctor_ledger_rollouts",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("env", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("open", sa.Integer, nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("beat", sa.Text, nullable=False),
+    sa.Column("created", sa.Text, nullable=False),
+)
+ENTRIES: Final = sa.Table(
+    "proctor_ledger_rollout_entries",
+    metadata,
+    sa.Column("rollout", sa.Text, primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+)
 
 _ALEMBIC: Final = threading.Lock()
 """Alembic keeps what it works on in a global: one upgrade at a time in a process."""
@@ -189,12 +213,14 @@ __all__ = [
     "ASKED",
     "BATCHES",
     "BILLS",
+    "ENTRIES",
     "EVENTS",
     "HEAD",
     "HOLDS",
     "LIMITS",
     "LINKS",
     "NEWEST",
+    "ROLLOUTS",
     "SCHEMA",
     "STAND_IN",
     "VERSION_TABLE",

@@ -6,6 +6,7 @@ import dataclasses
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar, TypeAlias
 
 from proctor.core.checks.fields import texts
@@ -47,6 +48,10 @@ class Given:
 
     row: Row
     detect: Detect | None = None
+    at: datetime | None = None
+    """The time; None where nobody said it."""
+    standing: bool = False
+    """Whether the row stands in the database, and not what it is to be written over with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,13 @@ class Ready:
     level: Level = Level.ERROR
     min_samples: int = 1
     allowed: float = 0
+    where: str = ""
+    """An SQL condition: other rows are not looked at."""
+
+    @property
+    def standing(self) -> bool:
+        """Whether it says nothing of a row before that is written: a condition needs the row."""
+        return bool(self.where)
 
     @property
     def rejects(self) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from proctor.core.answer import Answered, Failure
 from proctor.core.checks.check import (
@@ -20,7 +21,7 @@ from proctor.core.checks.check import (
 from proctor.core.checks.fields import MISSING, look
 from proctor.core.settle import spelling
 from proctor.errors import DefinitionError
-from proctor.model import Checked, Page, Ruling
+from proctor.model import Checked, Key, Page, Ruling
 
 SHOWN_KEYS = 20
 
@@ -61,7 +62,7 @@ def review(
     detect: Detect | None = None,
 ) -> Reviewed:
     """Judge each row by itself, before it is written: the first check that rejects it is told."""
-    each = [check for check in checks if isinstance(check, RowCheck)]
+    each = [check for check in checks if isinstance(check, RowCheck) and not check.standing]
     seen = Reviewed(answers=list(answers))
     if not each:
         return seen
@@ -70,7 +71,7 @@ def review(
             continue
         warned, unsure = [], []
         for check in each:
-            said = _judge(check, case, detect)
+            said = _judge(check, case, Given(row=case.row, detect=detect))
             told = check.told(said.reason)
             if said.ruling is Ruling.FAIL and check.rejects:
                 cause = f"check {check.kind} of {check.field}"
@@ -87,37 +88,65 @@ def review(
 
 
 def judge(
-    checks: Sequence[Ready], rows: Sequence[Case], *, detect: Detect | None = None
+    checks: Sequence[Ready],
+    rows: Sequence[Case],
+    *,
+    detect: Detect | None = None,
+    now: datetime | None = None,
+    standing: bool = False,
 ) -> tuple[Checked, ...]:
     """A verdict of each check over these rows: such as the latest that were written.
+
+    now, standing: see `Given`.
 
     No data never passes: with fewer rows than its `min_samples` of which it can tell anything a
     check is inconclusive, also where all of them are well.
     """
-    return tuple(_over(check, rows, detect) for check in checks)
+    given = Given(row={}, detect=detect, at=now, standing=standing)
+    return tuple(_over(check, rows, given) for check in checks)
 
 
-def _over(check: Ready, rows: Sequence[Case], detect: Detect | None) -> Checked:
+def _over(check: Ready, rows: Sequence[Case], given: Given) -> Checked:
     match check:
         case RowCheck():
-            said = [_judge(check, row, detect) for row in rows]
+            said = [_judge(check, row, replace(given, row=row.row)) for row in rows]
         case RowsCheck():
             said = check.judge_all([_value(check, row) for row in rows])
         case _:
             raise TypeError(type(check).__name__)
     bad = [row.key for row, found in zip(rows, said, strict=True) if found.ruling is Ruling.FAIL]
-    samples = sum(found.ruling is not Ruling.INCONCLUSIVE for found in said)
-    verdict = _verdict(check, samples, len(bad))
+    return counted(
+        check,
+        Counter(f.reason for f in said if f.ruling is Ruling.FAIL),
+        Counter(f.reason for f in said if f.ruling is Ruling.INCONCLUSIVE),
+        looked_at=len(said),
+        keys=bad,
+    )
+
+
+def counted(
+    check: Ready,
+    reasons: Counter[str],
+    doubts: Counter[str],
+    *,
+    looked_at: int,
+    keys: Sequence[Key] = (),
+    over: str = "",
+) -> Checked:
+    """The verdict by counts alone, whoever counted: the same rules as for rows judged here."""
+    samples, failures = looked_at - doubts.total(), reasons.total()
+    verdict = _verdict(check, samples, failures)
     return Checked(
         kind=check.kind,
         field=check.field,
         level=check.level,
         verdict=verdict,
-        reason=_words(check, verdict, said, samples),
+        reason=_words(check, verdict, reasons, doubts, samples),
         samples=samples,
-        failures=len(bad),
-        unsure=len(said) - samples,
-        keys=tuple(bad[:SHOWN_KEYS]),
+        failures=failures,
+        unsure=doubts.total(),
+        keys=tuple(keys[:SHOWN_KEYS]),
+        over=over,
     )
 
 
@@ -134,10 +163,10 @@ def _least(check: Ready) -> int:
     return max(1, check.min_samples, int(check.allowed) + 1 if check.allowed >= 1 else 1)
 
 
-def _words(check: Ready, verdict: Ruling, said: Sequence[Finding], samples: int) -> str:
+def _words(
+    check: Ready, verdict: Ruling, reasons: Counter[str], doubts: Counter[str], samples: int
+) -> str:
     """The verdict in words and numbers."""
-    reasons = Counter(f.reason for f in said if f.ruling is Ruling.FAIL)
-    doubts = Counter(f.reason for f in said if f.ruling is Ruling.INCONCLUSIVE)
     failures = reasons.total()
     told = f"{failures:,} of {samples:,} rows failed"
     if failures:
@@ -157,8 +186,8 @@ def _listed(reasons: Counter[str]) -> str:
     return ", ".join(f"{count:,}: {reason}" for reason, count in reasons.most_common(3))
 
 
-def _judge(check: RowCheck, case: Case, detect: Detect | None) -> Finding:
-    return check.judge(_value(check, case), Given(row=case.row, detect=detect))
+def _judge(check: RowCheck, case: Case, given: Given) -> Finding:
+    return check.judge(_value(check, case), given)
 
 
 def _value(check: Ready, case: Case) -> object:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 from proctor.core.checks.check import PASS, Finding, Given, TextCheck, fail
 from proctor.core.checks.ends import sentences
 from proctor.core.checks.lazy import compiled
+from proctor.core.checks.values import shows_nothing
 
 _BULLET: Final = r"^[ \t]*[-*•‣◦▪·]\s+\S"
 _NUMBERED: Final = r"^[ \t]*\(?(?:\d{1,2}|[a-hA-H])[.)、]\s+\S"
@@ -76,7 +77,7 @@ class Empty(TextCheck):
 
     def text(self, text: str, given: Given) -> Finding:  # noqa: ARG002 - the seam of every check
         """Nothing but white space and invisible characters is nothing."""
-        return PASS if any(c.isprintable() and not c.isspace() for c in text) else fail("is empty")
+        return fail("is empty") if all(map(shows_nothing, text)) else PASS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,13 +57,14 @@ class Repeats(RowsCheck):
             if value is None:
                 found.append(NULL)
                 continue
-            same = _hashable(value)
+            same = hashable(value)
             found.append(fail("repeats another row") if same in seen else PASS)
             seen.add(same)
         return found
 
 
-def _hashable(value: Any) -> Any:
+def hashable(value: Any) -> Any:
+    """A value that stands for it in a set."""
     vector = numbers(value)
     if vector is not None:
         return tuple(vector)

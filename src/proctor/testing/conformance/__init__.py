@@ -20,23 +20,32 @@ pytest.register_assert_rewrite(
     ),
     *(
         f"proctor.testing.conformance.{name}"
-        for name in ("permitting", "surveying", "undoing", "watching")
+        for name in ("measuring", "permitting", "surveying", "undoing", "watching")
     ),
+    "proctor.testing.conformance.flags",
     "proctor.testing.conformance.holding",
     "proctor.testing.conformance.emitting",
     "proctor.testing.conformance.retracting",
     "proctor.testing.conformance.touching",
     "proctor.testing.conformance.ledger",
     "proctor.testing.conformance.purse",
+    "proctor.testing.conformance.rollouts",
     "proctor.testing.conformance.shelving",
 )
 
+from proctor.testing.conformance.flags import (  # noqa: E402 (after the registration)
+    FlagConformance,
+    LyingConformance,
+    RampConformance,
+    SwitchConformance,
+)
 from proctor.testing.conformance.harness import Harness  # noqa: E402 (after the registration)
 from proctor.testing.conformance.ledger import (  # noqa: E402
     DurableLedgerConformance,
     LedgerConformance,
 )
 from proctor.testing.conformance.purse import PurseConformance  # noqa: E402
+from proctor.testing.conformance.rollouts import RolloutLogConformance  # noqa: E402
 from proctor.testing.conformance.store import (  # noqa: E402
     GridConformance,
     StoreConformance,
@@ -45,10 +54,15 @@ from proctor.testing.conformance.store import (  # noqa: E402
 
 __all__ = [
     "DurableLedgerConformance",
+    "FlagConformance",
     "GridConformance",
     "Harness",
     "LedgerConformance",
+    "LyingConformance",
     "PurseConformance",
+    "RampConformance",
+    "RolloutLogConformance",
     "StoreConformance",
+    "SwitchConformance",
     "TouchConformance",
 ]

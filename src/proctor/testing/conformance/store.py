@@ -12,6 +12,7 @@ from proctor.testing.conformance.emitting import Emitting
 from proctor.testing.conformance.finishing import Finishing
 from proctor.testing.conformance.guarding import Guarding
 from proctor.testing.conformance.harness import Harness
+from proctor.testing.conformance.measuring import Measuring
 from proctor.testing.conformance.permitting import Permitting
 from proctor.testing.conformance.remembering import Remembering
 from proctor.testing.conformance.retracting import Retracting
@@ -46,6 +47,7 @@ class TouchConformance(Touching, _Given):
 
 class StoreConformance(
     Surveying,
+    Measuring,
     Controlling,
     Claiming,
     Applying,

@@ -57,7 +57,12 @@ def init(wish: Wish, directory: Path) -> None:
 @click.command(
     cls=Taught,
     writes="A project in a directory of its own, which it says and leaves for you to look at.",
-    examples=("proctor demo", "proctor demo wardrobe --dir wardrobe"),
+    examples=(
+        "proctor demo",
+        "proctor demo wardrobe --dir wardrobe",
+        "proctor demo wardrobe --rollout",
+        "proctor demo songs --overnight",
+    ),
 )
 @click.argument("name", metavar="[NAME]", required=False)
 @click.option(
@@ -67,13 +72,24 @@ def init(wish: Wish, directory: Path) -> None:
     metavar="DIR",
     help="Play it in this folder, which must be empty or new.  [default: a temporary one]",
 )
+@click.option(
+    "--overnight",
+    is_flag=True,
+    help="Of songs: the rollout of a night by a faster clock, up to the flag.",
+)
+@click.option("--leak", is_flag=True, help="In that night a tag leaks: the flag stays off.")
+@click.option(
+    "--rollout",
+    is_flag=True,
+    help="Of wardrobe: its rollout by a faster clock, harmed while it is watched.",
+)
 @wishes
 @click.pass_obj
-def demo(wish: Wish, name: str | None, *, folder: Path | None) -> int:
+def demo(wish: Wish, /, name: str | None, *, folder: Path | None, **told: bool) -> int:
     """Watch a scenario end to end: plan, run, a kill, resume, verify, rollback."""
     from proctor.ui.demo import main
 
-    return main(wish, name, folder)
+    return main(wish, name, folder, **told)
 
 
 @click.command(

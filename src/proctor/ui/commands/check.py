@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from proctor.ui.commands.teaching import Taught
@@ -21,6 +23,8 @@ from proctor.ui.options import (
     examples=(
         "proctor check song_moods",
         "proctor check song_moods --latest 1000 --env production",
+        "proctor check song_moods --all",
+        "proctor check song_moods --evidence target/run_results.json",
         "proctor check song_moods --json | jq .verdict",
     ),
 )
@@ -34,18 +38,70 @@ from proctor.ui.options import (
     metavar="N",
     help="How many filled rows to look at, those with the highest keys.",
 )
+@click.option(
+    "--all",
+    "whole",
+    is_flag=True,
+    help="Have the database judge every filled row, by the checks that it can.",
+)
+@click.option(
+    "--evidence",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Results of dbt, Great Expectations, pandera or Pointblank to judge by as well.",
+)
 @wishes
 @click.pass_obj
-def check(wish: Wish, name: str, *, params: tuple[str, ...], latest: int) -> int:
-    """Judge the latest filled rows by the ready checks; exit 0 only for the verdict pass."""
+def check(
+    wish: Wish,
+    name: str,
+    *,
+    params: tuple[str, ...],
+    latest: int,
+    whole: bool,
+    files: tuple[Path, ...],
+) -> int:
+    """Judge filled rows by the ready checks; exit 0 only for the verdict pass."""
     from proctor.ui.out import answer
     from proctor.ui.session import with_app
     from proctor.ui.text.checked import examined
 
     given = pairs(params, "--param")
-    seen = with_app(wish, lambda app: app.check(name, params=given, latest=latest))
+    seen = with_app(
+        wish,
+        lambda app: app.check(name, params=given, latest=latest, whole=whole, files=files),
+    )
     answer(wish, seen, *examined(seen))
     return 0 if seen.verdict.value == "pass" else 1
+
+
+@click.command(
+    cls=Taught,
+    writes="Nothing.",
+    examples=(
+        "proctor coverage song_moods",
+        "proctor coverage song_moods --exact --env production",
+        "proctor coverage song_moods --json | jq .share",
+    ),
+)
+@name_argument
+@params_option
+@click.option("--exact", is_flag=True, help="Count every row, however long that takes.")
+@wishes
+@click.pass_obj
+def coverage(wish: Wish, name: str, *, params: tuple[str, ...], exact: bool) -> int:
+    """Say how much of what a backfill is for is filled: counted, or as the server guesses."""
+    from proctor.app.auditing import coverage_of
+    from proctor.ui.out import answer
+    from proctor.ui.session import with_app
+    from proctor.ui.text.checked import covered
+
+    given = pairs(params, "--param")
+    seen = with_app(wish, lambda app: coverage_of(app, name, given, exact=exact))
+    answer(wish, seen, *covered(seen))
+    return 0
 
 
 @click.command(
@@ -97,4 +153,4 @@ def audit(wish: Wish, run: str, *, sample: int, milestone: str, by: str, confide
     return 0 if seen.verdict.value == "pass" else 1
 
 
-__all__ = ["audit", "check"]
+__all__ = ["audit", "check", "coverage"]

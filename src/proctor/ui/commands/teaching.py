@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-SECTIONS: Final = ("Begin", "Look ahead", "Run", "Look", "Steer", "Take back")
+SECTIONS: Final = ("Begin", "Look ahead", "Run", "Look", "Roll out", "Steer", "Take back")
 
 
 class Taught(click.Command):

@@ -21,16 +21,23 @@ from pathlib import Path
 from typing import Any, Final
 
 from proctor.model import Run, RunState
+from proctor.ui.demo import phases
+from proctor.ui.demo.phases import HELD, said_of
 from proctor.ui.demo.stage import Broken, Stage, latest, record, seen_half_way
 
 GROUPS: Final = ("pilot", "early", "late")
 KILLED: Final = "late"
 FORGOTTEN: Final = "s-011"
 """Its responses were lost: the application cannot score it."""
+PLANNED: Final = 39
+NEW: Final = 4
+"""Sessions that came after the plan was written."""
 KEY: Final = "service-key-of-the-demo"
 RPM: Final = 20
 FASTER: Final = 1200
 """Calls a minute here, or the demo would take minutes."""
+SPEED: Final = "14400"
+"""How many times as fast the clock of a rollout runs here: six hours are 1.5 seconds."""
 AT_ONCE: Final = 16
 """Calls in flight at most, of both functions: what a kill can cost."""
 TABLES: Final = ("fc_scores", "profiles")
@@ -40,17 +47,24 @@ def play(stage: Stage) -> dict[str, Any]:
     """The whole story; what it came to, for --json."""
     original = set_up(stage)
     foreseen(stage, original)
-    runs = [apply(stage, group) for group in GROUPS if group != KILLED]
-    runs.append(kill_and_resume(stage))
-    logs = files(stage, runs)
+    phases.too_short(stage)
+    rollout = kill_and_resume(stage)
+    runs, logs = files(stage)
+    by_hand(stage, runs, original)
     runs.append(mend(stage))
     scored = done(stage)
+    phases.review(stage, rollout)
+    was = phases.type_of(stage.folder / "app.db")
+    phases.go_or_no_go(stage, rollout, stage.folder / "app.db")
+    runs.append(what_is_left(stage, rollout))
+    verdicts = phases.soaks(stage, SPEED)
     spent = reckon(stage)
-    by_hand(stage, runs, original)
+    phases.put_back(stage, stage.folder / "app.db", was)
     restored = take_back(stage, runs, original)
     stage.end()
     return {
         "folder": stage.folder,
+        "rollout": rollout,
         "runs": [run.id for run in runs],
         "sessions": len(spent["worked"]) // 2,
         "calls": sum(spent["calls"].values()),
@@ -58,6 +72,7 @@ def play(stage: Stage) -> dict[str, Any]:
         "answered_429": spent["limited"],
         "logs": logs,
         "scored": scored,
+        "soaks": verdicts,
         "identical": restored == original,
         "seconds": round(stage.seconds, 1),
     }
@@ -88,71 +103,80 @@ def set_up(stage: Stage) -> str:
 
 
 def foreseen(stage: Stage, original: str) -> None:
-    """Prechecks, and a plan that calls nobody."""
-    stage.scene("What would happen?", "The key is there, and nobody is called before a run.")
-    stage.proctor("doctor")
+    """A plan that calls nobody, and what the rollout says before it begins."""
+    stage.scene("What would happen?", "Nobody is called, and nothing is written, before a run.")
     stage.proctor("plan", "score_pilot")
+    stage.proctor("rollout", "sessions", "--show")
     if sum(books(stage)["calls"].values()) or fingerprint(stage.folder / "app.db") != original:
         raise Broken("the plan called the application")
     stage.good("the application was not called, and its tables are as they were")
 
 
-def apply(stage: Stage, group: str) -> Run:
-    """One group."""
+def kill_and_resume(stage: Stage) -> str:
+    """Phase 1: three groups, and the worker of the last ended by SIGKILL half-way."""
     stage.scene(
-        f"The group {group}", "Each session's rows are looked at before and after its call."
+        "Phase 1: apply, and a kill",
+        f"Three groups, one worker each; that of {KILLED} gets a SIGKILL with calls in the "
+        "application's hands. The rollout starts it again with the same words, then halts. Its "
+        f"clock runs {SPEED} times as fast as ours.",
     )
-    stage.proctor("run", f"score_{group}")
-    return latest(stage, f"score_{group}")
-
-
-def kill_and_resume(stage: Stage) -> Run:
-    """The last group, ended by SIGKILL half-way; the same command goes on."""
-    stage.scene(
-        f"The group {KILLED}, and a kill", "SIGKILL, with calls in the application's hands."
-    )
-    with stage.begin("run", f"score_{KILLED}") as process:
-        seen = seen_half_way(stage, process)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+    stage.variables["PROCTOR_USER"] = "ann"
+    with stage.begin("rollout", "sessions", "--speed", SPEED) as process:
+        seen = seen_half_way(stage, process, f"score_{KILLED}")
+        holder = seen.run.holder
+        if holder is None or holder.pid == process.pid:
+            raise Broken("the run has no worker of its own")
+        os.kill(holder.pid, signal.SIGKILL)
+        stage.typed(f"kill -9 {holder.pid}   # the worker of score_{KILLED}")
+        code = process.wait()
     stage.curtain()
-    stage.typed(f"kill -9 {process.pid}")
-    stage.fact("the target", f"{seen.run.outcome.read} of {seen.run.expected} sessions settled")
-    stage.proctor("run", f"score_{KILLED}")
+    if code != HELD:
+        raise Broken("the rollout did not halt for review", found=f"exit {code}")
     run = record(stage, seen.run.id)
     stage.books(run.outcome)
     if run.state is not RunState.SUCCEEDED or not run.outcome.balances:
         raise Broken("the books do not balance", found=f"{run.state.value}, {run.outcome}")
-    return run
+    told = said_of(stage)
+    stage.good(f"it halts for {told['why'].removeprefix('halt for ')}: nothing goes on by itself")
+    return str(told["rollout"])
 
 
-def files(stage: Stage, runs: Sequence[Run]) -> list[str]:
-    """A log for each group, the summary, and SQL that takes the group back."""
-    stage.scene("The files of a rollout", "A log for each group, a summary, and SQL to undo it.")
-    logs = []
-    (stage.folder / "logs").mkdir()
-    for group, run in zip(GROUPS, runs, strict=True):
-        logs.append(f"logs/{group}.json")
-        keep(stage, f".proctor/reports/{run.id}/statistics.json", logs[-1])
-    keep(stage, f".proctor/reports/{runs[-1].id}/report.md", "backfill_summary.md")
-    stage.proctor("rollback", runs[-1].id, "--sql", script_name())
+def files(stage: Stage) -> tuple[list[Run], list[str]]:
+    """A log for each group, an execution log, the summary, and SQL that takes it all back."""
+    stage.scene("Its files", "What the rollout wrote for those who review it.")
+    logs = [f"logs/score_{group}.json" for group in GROUPS]
+    for name in (*logs, "logs/execution.log", "backfill_summary.md", script_name()):
+        stage.fact(f"{(stage.folder / name).stat().st_size:,} bytes", name)
+    stage.typed("cat backfill_summary.md")
+    stage.console.print((stage.folder / "backfill_summary.md").read_text(), soft_wrap=True)
     failed = json.loads((stage.folder / logs[1]).read_text())["units"]["listed"]
     (wrong,) = [unit for unit in failed if unit["state"] != "completed"]
     stage.fact(f"in {logs[1]}", f"{wrong['key'][0]}, {wrong['state']}: {wrong['reason'][:100]}")
     if wrong["key"] != [FORGOTTEN] or "422" not in wrong["reason"]:
         raise Broken("another session failed than the one without responses", found=str(wrong))
-    return logs
-
-
-def keep(stage: Stage, report: str, name: str) -> None:
-    """A report that the run has left, under the team's name for it."""
-    stage.typed(f"cp {report} {name}")
-    shutil.copy(stage.folder / report, stage.folder / name)
+    return [latest(stage, f"score_{group}") for group in GROUPS], logs
 
 
 def script_name() -> str:
-    """As the team calls it."""
+    """As the team calls it, with the day on which the rollout began."""
     return f"rollback_{datetime.now(UTC):%Y-%m-%d}.sql"
+
+
+def by_hand(stage: Stage, runs: Sequence[Run], original: str) -> None:
+    """The script of SQL takes all three groups back in a copy, without Proctor."""
+    script, copy = stage.folder / script_name(), stage.folder / "copy.db"
+    stage.scene("Without Proctor", "The script of the rollout, on a copy of the database.")
+    with closing(sqlite3.connect(stage.folder / "app.db")) as database:
+        database.execute("VACUUM INTO ?", (str(copy),))
+    there = _of_version(copy)
+    stage.typed(f"sqlite3 {copy.name} < {script.name}")
+    with closing(sqlite3.connect(copy)) as database:
+        database.executescript(script.read_text())
+    stage.fact("the copy", f"had {there} scores of version v1.2, and has {_of_version(copy)}")
+    if _of_version(copy) or fingerprint(copy) != original:
+        raise Broken("the script did not take back what the rollout had applied")
+    copy.unlink()
+    stage.good(f"{len(runs)} runs went back, row for row")
 
 
 def mend(stage: Stage) -> Run:
@@ -191,39 +215,36 @@ def done(stage: Stage) -> int:
     return int(scores)
 
 
+def what_is_left(stage: Stage, rollout: str) -> Run:
+    """Phase 3: sessions with responses and no profile; the mini plan scores them, and once."""
+    phases.look_for_more(stage, rollout, NEW)
+    stage.scene("The mini plan", "It names those sessions, and can be run again.")
+    stage.proctor("run", "score_new", "--plan", "mini_plan.json")
+    run, before = latest(stage, "score_new"), books(stage)["calls"]
+    stage.proctor("run", "score_new", "--plan", "mini_plan.json")
+    if run.outcome.read != NEW or books(stage)["calls"] != before:
+        raise Broken("the mini plan did not do its sessions, or did them twice")
+    stage.good(f"{NEW} sessions are scored, and the second time nobody is called")
+    return run
+
+
 def reckon(stage: Stage) -> dict[str, Any]:
     """What the application counted itself."""
     spent = books(stage)
     stage.scene("The application's own books", "They know nothing of Proctor's.")
     for name, count in spent["calls"].items():
         stage.fact(name, f"{count} calls")
-    stage.fact("worked", f"{len(spent['worked'])} times, twice for none")
+    stage.fact("worked", f"{len(spent['worked'])} times, none twice")
     stage.fact("answered 429", f"{spent['limited']} calls")
-    if set(spent["worked"].values()) != {1} or len(spent["worked"]) != 78:
+    if set(spent["worked"].values()) != {1} or len(spent["worked"]) != 2 * (PLANNED + NEW):
         raise Broken("a session was worked on twice, or never", found=str(spent["worked"]))
-    if sum(spent["calls"].values()) - 79 > AT_ONCE:  # and one that failed
+    if sum(spent["calls"].values()) - 2 * (PLANNED + NEW) - 1 > AT_ONCE:  # one failed
         raise Broken("more calls were made again than were in flight", found=str(spent["calls"]))
     first = {what.split()[1]: at for at, what in enumerate(spent["order"]) if "fc" in what}
     if any(first[what.split()[1]] > at for at, what in enumerate(spent["order"])):
         raise Broken("a profile was made before its scores")
     stage.good("each session was scored once, then profiled once")
     return spent
-
-
-def by_hand(stage: Stage, runs: Sequence[Run], original: str) -> None:
-    """The script of SQL takes its group back in a copy of the database, without Proctor."""
-    script, copy = stage.folder / script_name(), stage.folder / "copy.db"
-    stage.scene("Without Proctor", "The script of the last group, on a copy of the database.")
-    with closing(sqlite3.connect(stage.folder / "app.db")) as database:
-        database.execute("VACUUM INTO ?", (str(copy),))
-    stage.typed(f"sqlite3 {copy.name} < {script.name}")
-    with closing(sqlite3.connect(copy)) as database:
-        database.executescript(script.read_text())
-    left = _of_version(copy)
-    stage.fact("the copy", f"{left} scores of version v1.2 are left, of 39")
-    if left != 39 - runs[2].outcome.read or fingerprint(copy) == original:
-        raise Broken("the script took back other rows than those of its group")
-    stage.good(f"{runs[2].outcome.read} sessions went back, and no other")
 
 
 def take_back(stage: Stage, runs: Sequence[Run], original: str) -> str:

@@ -126,10 +126,49 @@ class Stage:
         """Type a command and see it succeed."""
         self._finish(self.begin(*words), words)
 
+    def ends(self, code: int, *words: str, who: str = "") -> None:
+        """Type a command, as somebody else if need be, and see it end with this exit code."""
+        by = f"PROCTOR_USER={who} " if who else ""
+        self.typed(f"{by}{' '.join(('proctor', *map(_shown, words)))}")
+        before = dict(self.variables)
+        self.variables |= {"PROCTOR_USER": who} if who else {}
+        try:
+            with self._start("-m", "proctor", *words) as process:
+                left = process.wait()
+        finally:
+            self.variables = before
+        self.fact("exit code", str(left))
+        if left != code:
+            raise Broken(
+                f"`{' '.join(words)}` ended with another code", found=f"exit {left}, not {code}"
+            )
+
     def tomorrow(self, *words: str) -> None:
         """Type a command by tomorrow's quotas."""
         self.typed(f"{' '.join(('proctor', *words))}   # tomorrow")
         self._finish(self._start("-m", "proctor.ui.demo.tomorrow", *words), words)
+
+    def command(self, *words: str) -> None:
+        """Type a command that is not Proctor's and see it succeed; its words are kept back."""
+        self.typed(shlex.join(words))
+        try:
+            told = subprocess.run(  # noqa: S603 - the words are those of the story
+                words,
+                cwd=self.folder,
+                env=os.environ | self.variables,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+            )
+        except OSError as error:
+            raise Broken(
+                f"{words[0]} cannot be called",
+                found=error.strerror or "it is not there",
+                fix=f"install {words[0]}, and play it again",
+            ) from None
+        if told.returncode:
+            raise Broken(f"the step `{shlex.join(words)}` failed", found=told.stderr.strip())
 
     def begin(self, *words: str) -> subprocess.Popen[bytes]:
         """Type a command that goes on while something else happens."""
@@ -140,8 +179,18 @@ class Stage:
         """Start one of Proctor's own servers in a process; the address that it says."""
         if find_spec(module) is None:
             raise Broken(f"{module} is not there", fix="install Proctor again")
-        server = subprocess.Popen(  # noqa: S603 - a module of ours
-            [sys.executable, "-m", module],
+        return self._served(("-m", module), told)
+
+    def application(self, script: str) -> str:
+        """Start a script of the scenario that serves until its stdin ends; the address it says."""
+        self.typed(f"python {script} &")
+        return self._served((script,), None)
+
+    def _served(self, words: tuple[str, ...], told: object) -> str:
+        server = subprocess.Popen(  # noqa: S603 - a module of ours, or the scenario's script
+            [sys.executable, *words],
+            cwd=self.folder,
+            env=os.environ | self.variables,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -158,7 +207,7 @@ class Stage:
         if not address:
             said = server.stderr.read().strip().splitlines() or ["nothing"]
             raise Broken(
-                f"the demo's server {module} did not start",
+                f"the demo's server {words[-1]} did not start",
                 found=said[-1],
                 fix="pip install 'proctor[demo]', which brings the servers, and play it again",
             )
@@ -189,6 +238,10 @@ class Stage:
             code = process.wait()
         if code:
             raise Broken(f"the step `{' '.join(words)}` failed", found=f"exit {code}")
+
+
+def _shown(word: str) -> str:
+    return f'"{word}"' if " " in word else word
 
 
 def command() -> str:
@@ -229,30 +282,32 @@ def seen(stage: Stage, run: str | None = None) -> list[Snapshot]:
 async def _seen(stage: Stage, run: str | None) -> list[Snapshot]:
     from proctor import app
 
-    async with app.open(_config(stage)) as opened:
+    async with app.open(configured(stage)) as opened:
         return await opened.status(run)
 
 
-def _config(stage: Stage) -> Config:
+def configured(stage: Stage) -> Config:
+    """The scenario's proctor.toml, as its commands read it."""
     from proctor.config import load
 
     return load(stage.folder / "proctor.toml", environ=os.environ | stage.variables)
 
 
-def seen_half_way(stage: Stage, process: subprocess.Popen[bytes]) -> Snapshot:
+def seen_half_way(stage: Stage, process: subprocess.Popen[bytes], backfill: str = "") -> Snapshot:
     """Watch the target, as any other process may, until the run has come far enough."""
-    return asyncio.run(_seen_half_way(stage, process))
+    return asyncio.run(_seen_half_way(stage, process, backfill))
 
 
-async def _seen_half_way(stage: Stage, process: subprocess.Popen[bytes]) -> Snapshot:
+async def _seen_half_way(stage: Stage, process: subprocess.Popen[bytes], backfill: str) -> Snapshot:
     from proctor import app
 
     until = monotonic() + PATIENCE
-    async with app.open(_config(stage)) as opened:
+    async with app.open(configured(stage)) as opened:
         while process.poll() is None and monotonic() < until:
             for seen in await opened.status():
                 far = seen.run.outcome.read >= KILL_AT * (seen.run.expected or sys.maxsize)
-                if far and seen.run.state is RunState.RUNNING:
+                mine = backfill in ("", seen.run.backfill)
+                if far and mine and seen.run.state is RunState.RUNNING:
                     return seen
             await asyncio.sleep(LOOK_EVERY)
     process.kill()

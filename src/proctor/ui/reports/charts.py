@@ -54,6 +54,16 @@ def rates(
     points: Sequence[tuple[datetime, float]], waits: Sequence[tuple[datetime, str]]
 ) -> Markup | None:
     """Rows a second over time, with a mark wherever the run waited; None below two points."""
+    return over_time(points, "rows/s", "Rows a second", waits)
+
+
+def over_time(
+    points: Sequence[tuple[datetime, float]],
+    unit: str,
+    label: str,
+    waits: Sequence[tuple[datetime, str]] = (),
+) -> Markup | None:
+    """A number over time, with marks for what happened meanwhile; None below two points."""
     if len(points) < 2:
         return None
     begin = points[0][0]
@@ -63,7 +73,7 @@ def rates(
     path = " L".join(f"{x:.1f},{y:.1f}" for x, y in where)
     area = f"M{where[0][0]:.1f},{frame.floor} L{path} L{where[-1][0]:.1f},{frame.floor} Z"
     parts = [
-        _grid(frame, "rows/s"),
+        _grid(frame, unit),
         f'<path class="area" d="{area}"/><path class="line" d="M{path}"/>',
         *(
             f'<text class="tick" x="{frame.x(part):.1f}" y="{HEIGHT - 10}" '
@@ -78,7 +88,7 @@ def rates(
             f'<path class="wait" d="M{x:.1f},{frame.floor - 7} l4,7 l-8,0 Z">'
             f"<title>{words.moment(at)}: {escape(why)}</title></path>"
         )
-    return _svg(parts, f"Rows a second over {words.duration(timedelta(seconds=whole))}")
+    return _svg(parts, f"{label} over {words.duration(timedelta(seconds=whole))}")
 
 
 def chunk_times(chunks: Sequence[ChunkRecord]) -> Markup | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from proctor.engine.snapshot import Report
@@ -24,16 +24,7 @@ LONG: Final = 240
 
 def render(report: Report) -> str:
     """The whole page as text."""
-    environment = Environment(
-        autoescape=True,
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["prose"] = prose
-    environment.filters["visible"] = lambda text: words.visible(str(text), LONG)
-    return environment.get_template("report.html").render(
+    return template("report.html").render(
         report=report,
         run=report.run,
         books=report.run.outcome,
@@ -49,6 +40,20 @@ def render(report: Report) -> str:
         bills=bills,
         units=units,
     )
+
+
+def template(name: str) -> Template:
+    """One of our pages: every value in it is escaped, and an unknown name is an error."""
+    environment = Environment(
+        autoescape=True,
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["prose"] = prose
+    environment.filters["visible"] = lambda text: words.visible(str(text), LONG)
+    return environment.get_template(name)
 
 
 def prose(sentence: str) -> Markup:

@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from proctor.engine.audit import Audit
+from proctor.engine.coverage import Covered
 from proctor.engine.latest import Examined
 from proctor.model import Checked, Ruling
 from proctor.ui import words
@@ -27,7 +28,7 @@ def verdicts(found: Sequence[Checked], of: str = "of the rows shown") -> list[Re
             one.level.value,
             one.kind,
             words.visible(one.field),
-            words.visible(one.reason),
+            words.visible(f"{one.reason}; of {one.over}" if one.over else one.reason),
         )
         for one in found
     ]
@@ -86,11 +87,34 @@ def looked_at(checks: Sequence[Checked]) -> list[RenderableType]:
     return [Text(), heading("Rows to look at", "by key"), listing(map(words.visible, keys))]
 
 
+def covered(seen: Covered) -> list[RenderableType]:
+    """How much is done, and whether that was counted."""
+    guessed = not seen.exact
+    done = words.count(seen.done, estimated=guessed)
+    part = "no row to fill" if seen.share is None else words.share(seen.done, seen.total)
+    return [
+        heading(f"Coverage: {seen.backfill} in {seen.env}", "nothing was written"),
+        facts(
+            (
+                ("done", f"{done} of {words.count(seen.total, estimated=guessed)}"),
+                ("share", part),
+                ("eligible", f"{words.count(seen.eligible, estimated=guessed)} still to do"),
+                ("counted", "every row" if seen.exact else "no: the server's guess; see --exact"),
+            )
+        ),
+    ]
+
+
 def examined(seen: Examined) -> list[RenderableType]:
     """The verdict over all, each check's, and the keys of rows to look at."""
     return [
         heading(f"Check: {seen.backfill} in {seen.env}", "nothing was written"),
         facts((("verdict", seen.verdict.value), ("why", seen.reason))),
-        *verdicts(seen.checks, "of the latest rows that are filled in"),
+        *verdicts(
+            seen.checks,
+            "of rows that are filled in"
+            if any(one.over for one in seen.checks)
+            else "of the latest rows that are filled in",
+        ),
         *looked_at(seen.checks),
     ]

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -167,6 +167,10 @@ class AwayStore(NoTouching):
     async def measure(self, sql: str) -> float:
         """The one number of a user's SELECT."""
         return await self._data.rows.measure(sql)
+
+    async def figures(self, sql: str, **told: Any) -> Mapping[str, int]:
+        """One row of named whole numbers."""
+        return await self._data.rows.figures(sql, **told)
 
     # Working
 

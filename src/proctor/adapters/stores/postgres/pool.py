@@ -81,6 +81,24 @@ class Transaction:
             await cursor.execute(f"{self._note} {sql}", arrays, prepare=False)
             return codecs.rows_of(cursor)
 
+    async def answer(self, sql: str, *, within: timedelta | None = None) -> tuple[list[str], Rows]:
+        """Names and rows of one statement: with a second one behind it the server refuses it.
+
+        within: instead of the usual time-out.
+        """
+        limit = within or self.longest
+        told = text(_milliseconds(limit))
+        await self._message(f"SELECT pg_catalog.set_config('statement_timeout', {told}, true)", "")
+        async with (
+            asyncio.timeout((limit + MARGIN).total_seconds()),
+            AsyncRawCursor(self.connection) as cursor,
+        ):
+            # Nothing asks for this value: with one the statement is sent by the protocol that
+            # takes a single statement, so that none can end the read-only transaction.
+            await cursor.execute(f"{self._note} {sql}", [True], prepare=False)
+            names = [column.name for column in cursor.description or ()]
+            return names, codecs.rows_of(cursor)
+
     async def describe(self, sql: str) -> list[tuple[str, int, int]]:
         """Name, type and modifier of each column of a SELECT, without keeping its rows."""
         if not self.begun:

@@ -13,6 +13,7 @@ from typing import Final
 import psycopg
 
 from proctor.adapters.stores import records
+from proctor.adapters.stores.counts import moments
 from proctor.adapters.stores.numbers import one_number
 from proctor.adapters.stores.postgres import (
     applying,
@@ -24,6 +25,7 @@ from proctor.adapters.stores.postgres import (
     keys,
     lacking,
     leftover,
+    measuring,
     reading,
     rollback,
     runs,
@@ -50,6 +52,7 @@ from proctor.model import (
     Page,
     Run,
     RunState,
+    Scalar,
     Settled,
     Shape,
     Span,
@@ -167,6 +170,19 @@ class PostgresStore(touches.Touches):
         """The one number of a user's SELECT."""
         async with self._pool.read(control=True) as work:
             return one_number(await work.fetch(sql))
+
+    async def figures(
+        self,
+        sql: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        within: timedelta | None = None,
+        params: Sequence[tuple[str, Scalar]] = (),
+    ) -> Mapping[str, int]:
+        """One row of named whole numbers."""
+        told = dict(params) | moments(since, until)
+        return await measuring.figures(self._pool, sql, told, within)
 
     # Working
 

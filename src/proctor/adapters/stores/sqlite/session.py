@@ -16,6 +16,7 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeAlias, TypeV
 
 from proctor.adapters.stores.records import span_from_json
 from proctor.adapters.stores.sqlite.faults import translate
+from proctor.adapters.stores.sqlite.judging import teach
 from proctor.errors import TargetError, Unreachable
 from proctor.model import Key, Spec
 from proctor.ports import Manners
@@ -84,10 +85,9 @@ class Session:
         if self._quiet is None:
             connection = self._connect()
             connection.execute("PRAGMA query_only = ON")
+            teach(connection)
             self.is_wal = connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-            if self.is_wal:
-                # Reading holds nobody up there: a count may take as long as the table is big.
-                connection.set_progress_handler(None, 0)
+            self.leave_time(connection)
             self._quiet = connection
         return self._quiet
 
@@ -119,10 +119,19 @@ class Session:
         except BaseException:
             connection.close()
             raise
-        connection.set_progress_handler(self._late, STEPS_BETWEEN_LOOKS)
+        connection.set_progress_handler(self.late, STEPS_BETWEEN_LOOKS)
         return connection
 
-    def _late(self) -> int:
+    def leave_time(self, connection: sqlite3.Connection) -> None:
+        """How long questions on `quiet` may take, when nothing else is said."""
+        if self.is_wal:
+            # Reading holds nobody up there: a count may take as long as the table is big.
+            connection.set_progress_handler(None, 0)
+        else:
+            connection.set_progress_handler(self.late, STEPS_BETWEEN_LOOKS)
+
+    def late(self) -> int:
+        """Whether the question under way has had its time."""
         return int(time.monotonic() > self.deadline)
 
     def fetch(

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
 
+from proctor.adapters.stores.counts import moments
 from proctor.adapters.stores.records import unpack_issues
 from proctor.adapters.stores.sqlite import (
     aggregate,
@@ -18,6 +19,7 @@ from proctor.adapters.stores.sqlite import (
     emitting,
     expressions,
     inspecting,
+    measuring,
     pruning,
     remembering,
     rows,
@@ -43,6 +45,7 @@ from proctor.model import (
     Page,
     Run,
     RunState,
+    Scalar,
     Settled,
     Shape,
     Span,
@@ -148,6 +151,19 @@ class SqliteStore(touches.Touches):
     async def measure(self, sql: str) -> float:
         """See the port."""
         return await self.desk.ask(surveying.measure, sql)
+
+    async def figures(
+        self,
+        sql: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        within: timedelta | None = None,
+        params: Sequence[tuple[str, Scalar]] = (),
+    ) -> Mapping[str, int]:
+        """See the port."""
+        told = dict(params) | moments(since, until)
+        return await self.desk.ask(measuring.figures, sql, told, within)
 
     # Run
 

@@ -1,0 +1,106 @@
+"""What `approve` and `reject` do: a person's word, bound to what it is about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proctor.app.facade import App
+from proctor.app.rolling import clock_of
+from proctor.app.rollouts import opened_log, plan_of
+from proctor.core.rolling import approved, refuse_approval
+from proctor.core.rolling.approvals import GENERAL
+from proctor.engine.rolling.evidence import digest_of
+from proctor.engine.rolling.holding import terms_of
+from proctor.engine.rolling.journal import Journal
+from proctor.errors import Fenced, NotApproved
+from proctor.model import LogEntry, Rollout
+from proctor.ports import RolloutLog
+
+TRIES = 10
+"""How often a word is written again where somebody else wrote at the same time."""
+
+
+async def approve(app: App, rollout: str, *, reason: str, forced: bool) -> tuple[Rollout, str]:
+    """Approve what a rollout is held for; the rollout, and what is still wanting in words."""
+    async with opened_log(app) as log, app.site.events.flushing():
+        seen: int | None = None
+        for left in reversed(range(TRIES)):
+            journal = await _read(app, log, rollout)
+            stages = plan_of(app, journal.rollout.name).stages
+            halt = terms_of(stages, journal.standing) if journal.standing.held else GENERAL
+            digest = await digest_of(journal, app.site)
+            refuse_approval(
+                journal.standing,
+                halt,
+                who=app.site.who,
+                digest=digest,
+                forced=forced,
+                reason=reason,
+                now=journal.clock.now(),
+            )
+            asked = journal.standing.held
+            if seen is not None and asked is not None and asked.number != seen:
+                raise NotApproved(
+                    "it is held for another reason now than when you approved it",
+                    found=asked.why,
+                    fix="look at that, then approve it",
+                )
+            seen = asked.number if asked is not None else None
+            data = {"digest": digest, "reason": reason, "forced": forced}
+            if not await _word(app, journal, "approval.given", data, last=not left):
+                continue
+            held = journal.standing.held
+            assert held is not None  # noqa: S101 - refused above
+            found = approved(held, journal.standing.approvals, halt, now=journal.clock.now())
+            return journal.rollout, found.why
+        raise NotApproved("the rollout does not come to rest", fix="try again")
+
+
+async def reject(app: App, rollout: str, *, reason: str) -> Rollout:
+    """Give a rollout up: whoever drives it steps back and ends it."""
+    async with opened_log(app) as log, app.site.events.flushing():
+        for left in reversed(range(TRIES)):
+            journal = await _read(app, log, rollout)
+            if journal.standing.ended is not None:
+                raise NotApproved(
+                    f"rollout {journal.rollout.id} has ended",
+                    found=journal.standing.ended.value,
+                    fix="undo its runs with proctor rollback RUN",
+                )
+            if not reason.strip():
+                raise NotApproved("a rejection has a reason", found="none", fix='--reason "…"')
+            if await _word(app, journal, "rollout.rejected", {"reason": reason}, last=not left):
+                return journal.rollout
+        raise NotApproved("the rollout does not come to rest", fix="try again")
+
+
+async def _read(app: App, log: RolloutLog, rollout: str) -> Journal:
+    found = await log.rollout(rollout)
+    if found.env != app.env:
+        raise NotApproved(
+            f"rollout {found.id} belongs to environment {found.env}",
+            found=f"this is environment {app.env}",
+            fix=f"say --env {found.env}",
+        )
+    site = app.site
+    journal = Journal(log=log, rollout=found, clock=site.clock, who=site.who, events=site.events)
+    await journal.read()
+    journal.clock = clock_of(journal, site.clock)
+    return journal
+
+
+async def _word(app: App, journal: Journal, kind: str, data: dict[str, Any], *, last: bool) -> bool:
+    """Append it, if nothing was appended meanwhile: two people may approve at the same time."""
+    entry = LogEntry(kind=kind, at=journal.clock.now(), who=app.site.who, data=data)
+    try:
+        journal.rollout = await journal.log.add(journal.rollout, [entry], driving=False)
+    except Fenced:
+        if last:
+            raise
+        return False
+    await journal.read()
+    journal.tell(journal.entries[-1])
+    return True
+
+
+__all__ = ["approve", "reject"]

@@ -1,0 +1,249 @@
+"""What the commands of rollouts do: open all that a rollout is driven with, and drive it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from proctor.app.facade import App
+from proctor.app.flagging import open_flag
+from proctor.app.rollouts import (
+    OF_ROWS,
+    foreseen,
+    measure_of,
+    opened_log,
+    params_of,
+    plan_of,
+)
+from proctor.engine.kit import Stop
+from proctor.engine.rolling.begin import begin, origin_of, same_stages, take, unended
+from proctor.engine.rolling.driver import Left, drive
+from proctor.engine.rolling.journal import Journal
+from proctor.engine.rolling.outline import files_of
+from proctor.engine.rolling.reaching import refuse_unreachable
+from proctor.engine.rolling.rig import Answered, Rig
+from proctor.engine.rolling.stepback import begin_at
+from proctor.errors import (
+    NotApproved,
+    NotConfirmed,
+    ProctorError,
+    UsageError,
+)
+from proctor.model import (
+    Probe,
+    Rollout,
+    RolloutPlan,
+    RolloutState,
+)
+from proctor.ports import Clock, Flag, RolloutLog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutOptions:
+    """What `rollout` was asked to do, as typed."""
+
+    speed: float = 1.0
+    patient: bool = False
+    retry: str = ""
+    """Why the stage that is held is to be begun anew; empty where it is not."""
+    accept: bool = False
+    again: bool = False
+    """Whether a new one begins although the latest was given up."""
+    stop: Stop = field(default_factory=Stop)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rolled:
+    """How a rollout was left, with all of its log."""
+
+    rollout: Rollout
+    plan: RolloutPlan
+    left: Left
+    journal: Journal
+    error: ProctorError | None = None
+    """What ended it where it could not go on; nothing that is written is lost by that."""
+
+
+async def roll_out(
+    app: App, name: str, options: RolloutOptions, on: Callable[[Rig], None]
+) -> Rolled:
+    """Begin a rollout, or go on with the one that has not ended; until it ends or is held."""
+    plan = plan_of(app, name)
+    files = files_of(plan, app.config.root)
+    async with opened_log(app) as log, app.site.events.flushing():
+        found = await unended(log, app.env, name)
+        resumed = found is not None
+        if found is None:
+            # Before anything is begun: what can never pass is not worth a night.
+            await _refuse_again(app, log, name, options)
+            refuse_unreachable(plan, await foreseen(app, plan))
+            facts = {"backfills": _codes(app, plan)}
+            found = await begin(app.site, log, plan, files, speed=_speed(app, options), facts=facts)
+        journal = await take(app.site, log, found, app.site.clock)
+        try:
+            journal.clock = clock_of(journal, app.site.clock)
+            known = len(journal.entries) if resumed else 0
+            if options.retry:
+                refuse_retry(journal)
+            await same_stages(journal, plan, files, accept=options.accept)
+            async with _rig(app, plan, journal, options) as rig:
+                rig.carry["known"] = known
+                if options.retry and journal.standing.held is not None:
+                    await retry(rig, options.retry)
+                left, error = await _driven(rig, on)
+        finally:
+            await log.release(journal.rollout)
+        return Rolled(rollout=journal.rollout, plan=plan, left=left, journal=journal, error=error)
+
+
+async def _driven(rig: Rig, on: Callable[[Rig], None]) -> tuple[Left, ProctorError | None]:
+    """Drive it; also an error that ends it is told in a report."""
+    try:
+        return await drive(rig, on), None
+    except ProctorError as error:
+        return Left(state=rig.journal.rollout.state, why=str(error)), error
+
+
+async def _refuse_again(app: App, log: RolloutLog, name: str, options: RolloutOptions) -> None:
+    """The same words typed once more do not begin what somebody gave up."""
+    last = next((one for one in await log.rollouts(app.env) if one.name == name), None)
+    if last is not None and last.state is RolloutState.ROLLED_BACK and not options.again:
+        raise NotConfirmed(
+            f"the latest rollout of {name} was given up",
+            found=f"{last.id} is {last.state.value}",
+            fix=f"look at its report; to begin a new one: proctor rollout {name} --again",
+        )
+
+
+def refuse_retry(journal: Journal) -> None:
+    """UsageError where there is nothing to try again; asked before anything is written."""
+    if journal.standing.held is None:
+        raise UsageError(
+            "there is nothing to try again",
+            found=f"rollout {journal.rollout.id} is not held",
+            fix="leave --retry out",
+        )
+
+
+async def retry(rig: Rig, reason: str) -> None:
+    """Begin the stage that is held anew; what it found until now stays on record."""
+    held = rig.journal.standing.held
+    assert held is not None  # noqa: S101 - the caller has looked
+    changed = [e for e in rig.journal.entries[held.number :] if e.kind == "rollout.changed"]
+    if held.verdict == "fail" and changed:
+        raise NotApproved(
+            "what failed is not measured again by other rules",
+            found=f"changed since: {', '.join(changed[-1].data['changed'])}",
+            fix="let somebody else look: proctor approve --force --reason …, or reject it",
+        )
+    stage = begin_at(rig, held.stage)
+    await rig.journal.add("stage.retried", stage=stage, why=reason, was=held.why)
+
+
+def _speed(app: App, options: RolloutOptions) -> float:
+    if options.speed != 1.0 and app.site.protected:
+        raise UsageError(
+            f"the clock of a rollout is real time in {app.env}",
+            found=f"--speed {options.speed:g}, and the environment is protected",
+            fix="leave --speed out",
+        )
+    return options.speed
+
+
+def clock_of(journal: Journal, real: Clock) -> Clock:
+    """The rollout's own clock: faster where it was begun so, for whoever takes it over too."""
+    from proctor.adapters.clock import FastClock
+
+    origin, speed = origin_of(journal.entries)
+    return real if speed == 1.0 else FastClock(origin, speed)
+
+
+def _codes(app: App, plan: RolloutPlan) -> dict[str, str]:
+    names = {s.backfill for s in plan.stages if isinstance(s, OF_ROWS)}
+    return {name: app.code_of(app.backfill(name)) for name in sorted(names)}
+
+
+@contextlib.asynccontextmanager
+async def _rig(
+    app: App, plan: RolloutPlan, journal: Journal, options: RolloutOptions
+) -> AsyncIterator[Rig]:
+    """All that it is driven with, given back at the end."""
+    from proctor.adapters.conditions import SimpleConditions
+    from proctor.adapters.crew import ChildCrew
+    from proctor.adapters.probes import ask_outside
+    from proctor.adapters.statistics import ExactStatistics
+
+    config, env = app.config, app.config.env(app.env)
+    folder = env.reports / journal.rollout.id
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    crew = ChildCrew(config.root, folder, ["--config", str(config.path), "--env", app.env])
+
+    async def outside(probe: Probe) -> Answered:
+        ok, told, answer = await ask_outside(probe, config.root)
+        return Answered(ok=ok, told=told, answer=answer)
+
+    async def flag(name: str) -> Flag:
+        return open_flag(config, name, rollout=journal.rollout.id)
+
+    async def run_plan(name: str, given: Mapping[str, str], path: Path) -> tuple[str, str]:
+        return await _planned(app, crew, name, given, path)
+
+    rig = Rig(
+        site=app.site,
+        plan=plan,
+        backfills=app.backfills,
+        journal=journal,
+        clock=journal.clock,
+        measure=measure_of(app, plan),
+        condition=SimpleConditions().holds,
+        outside=outside,
+        statistics=ExactStatistics(),
+        flag=flag,
+        crew=crew,
+        folder=folder,
+        run_plan=run_plan,
+        undo=app.rollback_script,
+        stop=options.stop,
+        params=params_of(plan),
+        patient=options.patient,
+    )
+    try:
+        yield rig
+    finally:
+        for opened in rig.flags.values():
+            await opened.aclose()
+
+
+async def _planned(
+    app: App, crew: Any, name: str, params: Mapping[str, str], path: Path
+) -> tuple[str, str]:
+    """The plan of a run, by the command that a person would type."""
+    words = ["plan", name, "--out", str(path)]
+    for key, value in params.items():
+        words += ["--param", f"{key}={value}"]
+    hand = crew.start(words, log=f"plan-{name}.log")
+    while hand.ended() is None:
+        await app.site.clock.sleep(0.1)
+    if hand.ended():
+        raise UsageError(
+            f"the plan of {name} could not be made", found=hand.said()[-400:], fix="mend that"
+        )
+    found = json.loads(await asyncio.to_thread(path.read_text, encoding="utf-8"))
+    rows = found["survey"]["eligible"]
+    return str(found["digest"]), f"{rows:,} rows, digest {found['digest'][:12]}"
+
+
+__all__ = [
+    "Rolled",
+    "RolloutOptions",
+    "clock_of",
+    "refuse_retry",
+    "retry",
+    "roll_out",
+]

@@ -1,0 +1,212 @@
+"""The rollouts that are defined: what each would do, what it can prove, and where it stands."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from proctor.app.facade import App
+from proctor.app.flagging import open_flag
+from proctor.authoring import load_rollouts
+from proctor.config.environ import fill
+from proctor.engine.measuring import Gauge
+from proctor.engine.rolling.begin import unended
+from proctor.engine.rolling.outline import outline
+from proctor.engine.rolling.reaching import Foreseen, foresee
+from proctor.engine.rolling.rig import Measure
+from proctor.engine.rolling.trying import Tried, rehearsed
+from proctor.errors import (
+    ConfigError,
+    UsageError,
+)
+from proctor.model import (
+    Activate,
+    Apply,
+    AuditStage,
+    Figures,
+    HealthStage,
+    Metric,
+    Precheck,
+    ProbeKind,
+    RolloutPlan,
+    Soak,
+)
+from proctor.ports import RolloutLog
+
+OF_ROWS = Apply | AuditStage | HealthStage
+"""Stages that are about a backfill."""
+
+
+def plans(app: App) -> Mapping[str, RolloutPlan]:
+    """Every rollout by name. Raises ConfigError where one names what there is not."""
+    config = app.config
+    found = load_rollouts(config.rollouts or config.backfills, config.root)
+    for plan in found.values():
+        for stage in plan.stages:
+            if isinstance(stage, OF_ROWS) and stage.backfill not in app.backfills:
+                raise ConfigError(
+                    f"rollout {plan.name} names a backfill that there is none of",
+                    found=f"{stage.backfill}; defined: {', '.join(sorted(app.backfills))}",
+                    fix="name one of those, or define it in a module of proctor.toml",
+                )
+            for flag in _flags_of(stage):
+                if flag not in config.flags:
+                    raise ConfigError(
+                        f"rollout {plan.name} writes a flag that proctor.toml does not name",
+                        found=f"{flag}; there are {', '.join(config.flags) or 'none'}",
+                        fix=f'[flags.{flag}] kind = "sql", …; see docs/flags.md',
+                    )
+    return found
+
+
+def _flags_of(stage: Any) -> list[str]:
+    flags = [stage.flag] if isinstance(stage, Activate) else []
+    if isinstance(stage, Precheck | Activate):
+        flags += [p.of[0] for p in stage.probes if p.kind is ProbeKind.FLAG]
+    return flags
+
+
+def plan_of(app: App, name: str) -> RolloutPlan:
+    """The rollout of that name; UsageError lists those there are."""
+    found = plans(app)
+    if name not in found:
+        raise UsageError(
+            f"there is no rollout named {name}",
+            found=f"defined: {', '.join(found) or 'none'}",
+            fix='define one with proctor.rollout, in a module of rollouts = ["…"] in proctor.toml',
+        )
+    return found[name]
+
+
+@contextlib.asynccontextmanager
+async def opened_log(app: App) -> AsyncIterator[RolloutLog]:
+    """The log of rollouts in the environment's ledger."""
+    from proctor.adapters.ledger.rollouts import SqlRolloutLog
+
+    url = app.config.env(app.env).ledger.reveal()
+    if url.startswith("memory:"):
+        raise ConfigError(
+            "a rollout needs a ledger that outlives its process",
+            found="memory://",
+            fix='ledger = "sqlite:///.proctor/ledger.db" in proctor.toml',
+        )
+    log = await SqlRolloutLog.open(url, redact=app.config.redact)
+    try:
+        yield log
+    finally:
+        await log.aclose()
+
+
+async def known(app: App) -> list[dict[str, Any]]:
+    """Every rollout that is defined, and where its latest one stands."""
+    found = plans(app)
+    async with opened_log(app) as log:
+        latest = {one.name: one for one in reversed(await log.rollouts(app.env))}
+    return [
+        {
+            "name": name,
+            "doc": plan.doc,
+            "stages": len(plan.stages),
+            "latest": latest[name].id if name in latest else "",
+            "state": latest[name].state.value if name in latest else "",
+        }
+        for name, plan in found.items()
+    ]
+
+
+async def shown_plan(app: App, name: str) -> dict[str, Any]:
+    """What a rollout would do, what there is to know before it begins, and where it stands."""
+    plan = plan_of(app, name)
+    async with opened_log(app) as log:
+        found = await unended(log, app.env, name)
+    return {
+        "name": plan.name,
+        "doc": plan.doc,
+        "stages": outline(plan),
+        "warnings": await warnings_of(app, plan),
+        "reach": await foreseen(app, plan),
+        "under_way": found.id if found else "",
+        "state": found.state.value if found else "",
+    }
+
+
+async def foreseen(app: App, plan: RolloutPlan) -> list[Foreseen]:
+    """Of each soak that compares with a baseline, what it will be able to prove."""
+    if not any(isinstance(stage, Soak) for stage in plan.stages):
+        return []
+    from proctor.adapters.statistics import ExactStatistics
+
+    return await foresee(plan, measure_of(app, plan), ExactStatistics(), now=app.site.clock.now())
+
+
+async def rehearse(app: App, name: str) -> list[Tried]:
+    """How the soaks of a rollout would have ruled at times before; writes nothing."""
+    from proctor.adapters.conditions import SimpleConditions
+    from proctor.adapters.statistics import ExactStatistics
+
+    return await rehearsed(
+        plan_of(app, name),
+        measure_of(app, plan_of(app, name)),
+        ExactStatistics(),
+        SimpleConditions().holds,
+        now=app.site.clock.now(),
+    )
+
+
+def measure_of(app: App, plan: RolloutPlan) -> Measure:
+    """Whoever answers what a metric asks."""
+    from proctor.adapters.metrics import OutsideMeter
+
+    meter = OutsideMeter(lambda text: fill(text, os.environ, "a metric"))
+    gauge = Gauge(site=app.site, meter=meter, backfills=app.backfills, params=params_of(plan))
+
+    async def measure(metric: Metric, since: Any, until: Any, before: Figures | None) -> Figures:
+        return await gauge.measure(metric, since=since, until=until, before=before)
+
+    return measure
+
+
+def params_of(plan: RolloutPlan) -> dict[str, dict[str, str]]:
+    """The parameters of the backfills that it applies, by their names."""
+    return {s.backfill: dict(s.params) for s in plan.stages if isinstance(s, Apply)}
+
+
+async def warnings_of(app: App, plan: RolloutPlan) -> list[str]:
+    """What its flags cannot do, in words."""
+    said = []
+    for stage in plan.stages:
+        if not isinstance(stage, Activate):
+            continue
+        flag = open_flag(app.config, stage.flag)
+        try:
+            powers = flag.powers
+        finally:
+            await flag.aclose()
+        if powers.needs_redeploy:
+            said.append(
+                f"{stage.flag} takes effect when the application is deployed again: to step back "
+                "takes as long as a deploy"
+            )
+        if not powers.percent and stage.steps != (100,):
+            said.append(f"{stage.flag} is on or off: its steps cannot be {stage.steps}")
+        if not powers.observable:
+            said.append(f"{stage.flag} cannot be read as readers see it: no step is observed")
+    return said
+
+
+__all__ = [
+    "OF_ROWS",
+    "foreseen",
+    "known",
+    "measure_of",
+    "opened_log",
+    "params_of",
+    "plan_of",
+    "plans",
+    "rehearse",
+    "shown_plan",
+    "warnings_of",
+]

@@ -1,0 +1,16 @@
+"""Where a rollout stands and what may follow: read from its log, decided without asking anybody."""
+
+from proctor.core.rolling.approvals import Approved, approved, refuse_approval
+from proctor.core.rolling.moves import MOVES, state_of
+from proctor.core.rolling.standing import Held, Standing, fold
+
+__all__ = [
+    "MOVES",
+    "Approved",
+    "Held",
+    "Standing",
+    "approved",
+    "fold",
+    "refuse_approval",
+    "state_of",
+]

@@ -1,0 +1,98 @@
+"""Who may approve what, and whether enough have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from proctor.core.rolling.standing import Held, Standing
+from proctor.errors import NotApproved
+from proctor.model import Halt, LogEntry
+
+GENERAL = Halt(name="a person must decide")
+"""The terms where a rollout is held and no halt of its author says others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approved:
+    """Whether enough approvals stand, and what is wanting."""
+
+    enough: bool
+    why: str
+    by: tuple[str, ...] = ()
+    expired: tuple[str, ...] = ()
+
+
+def refuse_approval(
+    standing: Standing,
+    halt: Halt,
+    *,
+    who: str,
+    digest: str,
+    forced: bool,
+    reason: str,
+    now: datetime,
+) -> None:
+    """Raise NotApproved unless this person may approve this, now.
+
+    digest: of the evidence as it is now, looked up by the caller.
+    """
+    held = standing.held
+    if held is None:
+        raise NotApproved(
+            "there is nothing to approve",
+            found=f"it has ended: {standing.ended.value}" if standing.ended else "it is not held",
+            fix="see where it stands: proctor rollout NAME --show",
+        )
+    if not reason.strip():
+        raise NotApproved(
+            "an approval has a reason", found="none", fix='say --reason "what you looked at"'
+        )
+    if digest != held.digest:
+        raise NotApproved(
+            "what is to be approved has changed since the rollout was held",
+            found=f"the evidence was {held.digest[:12]} then and is {digest[:12]} now",
+            fix="let the rollout look again (proctor rollout NAME), then approve what it says",
+        )
+    if held.verdict == "fail" and not forced:
+        raise NotApproved(
+            "an approval does not override a fail",
+            found=held.why,
+            fix="mend it and begin anew; or go on all the same with --force --reason, on record",
+        )
+    if who == standing.by and not halt.self_review:
+        raise NotApproved(
+            "who started a rollout does not approve it",
+            found=f"{who} started it",
+            fix="let somebody else approve; or allow it in the rollout: self_review=True",
+        )
+    stands = approved(held, standing.approvals, halt, now=now)
+    if who in stands.by:  # one that has expired, or was not forced where that is asked, does not
+        raise NotApproved(
+            f"{who} has approved this already",
+            found=f"{len(standing.approvals)} of {halt.approvals} approvals",
+            fix="another person has to approve it",
+        )
+
+
+def approved(held: Held, approvals: Sequence[LogEntry], halt: Halt, *, now: datetime) -> Approved:
+    """Whether enough people approved this very evidence, and lately enough."""
+    mine = [one for one in approvals if one.data["digest"] == held.digest]
+    late = [one for one in mine if now - one.at > halt.expires]
+    good = [one for one in mine if one not in late]
+    if held.verdict == "fail":  # each of them has to know that it is one
+        good = [one for one in good if one.data["forced"]]
+    people = tuple(dict.fromkeys(one.who for one in good))
+    gone = tuple(dict.fromkeys(one.who for one in late if one.who not in people))
+    why = f"{len(people)} of {halt.approvals} approvals"
+    if gone:
+        why += f"; expired after {_hours(halt.expires)}: {', '.join(gone)}"
+    return Approved(enough=len(people) >= halt.approvals, why=why, by=people, expired=gone)
+
+
+def _hours(length: timedelta) -> str:
+    return f"{length.total_seconds() / 3600:g} h"
+
+
+__all__ = ["GENERAL", "Approved", "approved", "refuse_approval"]

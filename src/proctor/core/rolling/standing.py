@@ -1,0 +1,282 @@
+"""From the log of a rollout to where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from proctor.model import LogEntry, Measurement, Phase, RolloutState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Why a person must decide, what to look at, and what an approval would be of."""
+
+    stage: int
+    why: str
+    verdict: str
+    """`halt`, `inconclusive` or `fail`."""
+    digest: str
+    """Of the evidence: an approval is of exactly this."""
+    at: datetime
+    look: tuple[str, ...] = ()
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a rollout stands. `stage` is the index of the one in hand; `passed` counts those done.
+
+    `entered` is when it was entered, None before that. `here` are the entries since then.
+    """
+
+    by: str = ""
+    """Who started it."""
+    began: datetime | None = None
+    definition: str = ""
+    """Digest of the stages as they were when it began, or were accepted since."""
+    speed: float = 1.0
+    origin: datetime | None = None
+    """By the machine's own clock, where the rollout's clock runs faster."""
+    stage: int = 0
+    entered: datetime | None = None
+    here: tuple[LogEntry, ...] = ()
+    passed: tuple[int, ...] = ()
+    held: Held | None = None
+    approvals: tuple[LogEntry, ...] = ()
+    """Of what it is held for; voided ones are not among them."""
+    accepted: tuple[LogEntry, ...] = ()
+    """Verdicts that people went on past, with who and why."""
+    stepping_back: LogEntry | None = None
+    """What made it step back, until it has."""
+    rejected: LogEntry | None = None
+    ended: RolloutState | None = None
+    why: str = ""
+    last: datetime | None = None
+    """Of the latest entry of whoever drives it."""
+    runs: Mapping[str, str] = field(default_factory=dict)
+    """The run of each backfill that it applied."""
+    flags: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By flag what was there `before` this rollout, and while it is open the latest `percent`."""
+
+    def measured(self, after: int = 0) -> dict[str, list[Measurement]]:
+        """The looks at each metric in this stage, in order, behind the entry of that number."""
+        looks: dict[str, list[Measurement]] = {}
+        for entry in self.here:
+            if entry.number <= after:
+                continue
+            if entry.kind == "metric.measured":
+                one = measurement(entry)
+                looks.setdefault(one.metric, []).append(one)
+            elif entry.kind == "metric.missed":
+                looks.setdefault(entry.data["metric"], []).extend(missed(entry))
+        return looks
+
+    def told(self, kind: str) -> list[LogEntry]:
+        """The entries of that kind in this stage."""
+        return [entry for entry in self.here if entry.kind == kind]
+
+
+def measurement(entry: LogEntry) -> Measurement:
+    """A look as the log has it."""
+    data = entry.data
+    return Measurement(
+        metric=data["metric"],
+        slot=data["slot"],
+        at=datetime.fromisoformat(data["due"]),
+        phase=Phase(data["phase"]),
+        figures={name: float(value) for name, value in data["figures"].items()},
+        told=data["told"],
+    )
+
+
+def missed(entry: LogEntry) -> list[Measurement]:
+    """The looks that nobody took, as the log has them together."""
+    return [
+        Measurement(
+            metric=entry.data["metric"],
+            slot=slot,
+            at=entry.at,
+            phase=Phase.MISSED,
+            told="nobody looked in time",
+        )
+        for slot in range(entry.data["first"], entry.data["last"] + 1)
+    ]
+
+
+def fold(entries: Iterable[LogEntry], before: Standing | None = None) -> Standing:
+    """Where a rollout stands after these entries, in order; `before` is where it stood until then.
+
+    Looks are most of a long log: they are put behind each other at once, not one by one.
+    """
+    standing, here = before or Standing(), list[LogEntry]()
+    last = standing.last
+    for entry in entries:
+        here.append(entry)
+        if not entry.kind.startswith("approval."):  # those come by the clocks of other machines
+            last = entry.at
+        change = _CHANGES.get(entry.kind)
+        if change is not None:
+            standing = change(replace(standing, here=(*standing.here, *here), last=last), entry)
+            here = []
+    return replace(standing, here=(*standing.here, *here), last=last)
+
+
+def _began(s: Standing, e: LogEntry) -> Standing:
+    origin = e.data.get("origin")
+    return replace(
+        s,
+        by=e.who,
+        began=e.at,
+        definition=e.data["digest"],
+        speed=float(e.data.get("speed", 1.0)),
+        origin=datetime.fromisoformat(origin) if origin else None,
+    )
+
+
+def _accepted_change(s: Standing, e: LogEntry) -> Standing:
+    return replace(s, definition=e.data["digest"])
+
+
+def _entered(s: Standing, e: LogEntry) -> Standing:
+    stage = e.data["stage"]
+    # A stage that begins anew after a step back takes those behind it along.
+    before = tuple(one for one in s.passed if one < stage)
+    return replace(s, stage=stage, passed=before, entered=e.at, here=(e,))
+
+
+def _passed(s: Standing, e: LogEntry) -> Standing:
+    stage = e.data["stage"]
+    return replace(
+        s,
+        passed=(*s.passed, stage),
+        stage=stage + 1,
+        entered=None,
+        held=None,
+        approvals=(),
+        here=(e,),
+    )
+
+
+def _held(s: Standing, e: LogEntry) -> Standing:
+    held = Held(
+        stage=e.data["stage"],
+        why=e.data["why"],
+        verdict=e.data["verdict"],
+        digest=e.data["digest"],
+        at=e.at,
+        look=tuple(e.data.get("look", ())),
+        number=e.number,
+    )
+    # What was approved of another digest is of no use here, nor what was said to another question.
+    same = s.held is not None and s.held.why == held.why
+    kept = tuple(a for a in s.approvals if same and a.data["digest"] == held.digest)
+    return replace(s, held=held, approvals=kept)
+
+
+def _given(s: Standing, e: LogEntry) -> Standing:
+    return replace(s, approvals=(*s.approvals, e))
+
+
+def _voided(s: Standing, _e: LogEntry) -> Standing:
+    return replace(s, approvals=(), held=None)
+
+
+def _went_on(s: Standing, e: LogEntry) -> Standing:
+    return replace(s, held=None, accepted=(*s.accepted, e))
+
+
+def _retried(s: Standing, e: LogEntry) -> Standing:
+    """The stage is entered anew: what was measured in it does not count any more."""
+    return replace(
+        s,
+        stage=e.data["stage"],
+        entered=None,
+        held=None,
+        approvals=(),
+        stepping_back=None,
+        here=(e,),
+    )
+
+
+def _stepping(s: Standing, e: LogEntry) -> Standing:
+    return replace(s, stepping_back=e, held=None)
+
+
+def _stepped(s: Standing, _e: LogEntry) -> Standing:
+    return replace(s, stepping_back=None)
+
+
+def _rejected(s: Standing, e: LogEntry) -> Standing:
+    return replace(s, rejected=e)
+
+
+def _ended(s: Standing, e: LogEntry) -> Standing:
+    return replace(s, ended=RolloutState(e.data["to"]), why=e.data["why"])
+
+
+def _ran(s: Standing, e: LogEntry) -> Standing:
+    return replace(s, runs={**s.runs, e.data["backfill"]: e.data["run"]})
+
+
+def _flag_read(s: Standing, e: LogEntry) -> Standing:
+    name = e.data["flag"]
+    if "percent" in s.flags.get(name, {}):
+        return s  # what is there now is ours: a step back goes to what was there before it
+    return replace(s, flags={**s.flags, name: {"before": e.data["before"]}})
+
+
+def _flag_open(s: Standing, e: LogEntry) -> Standing:
+    """As soon as it was intended: nobody knows whether a write that was not told was made."""
+    name, percent = e.data["flag"], e.data["percent"]
+    return replace(s, flags={**s.flags, name: {**s.flags[name], "percent": percent}})
+
+
+def _rows_back(s: Standing, e: LogEntry) -> Standing:
+    """What was written is gone: another run has to write it, if it is to be written."""
+    return replace(s, runs={k: run for k, run in s.runs.items() if run != e.data["run"]})
+
+
+def _flag_shut(s: Standing, e: LogEntry) -> Standing:
+    name = e.data["flag"]
+    return replace(s, flags={**s.flags, name: {"before": s.flags[name]["before"]}})
+
+
+_CHANGES = {
+    "rollout.began": _began,
+    "rollout.changed": _accepted_change,
+    "rollout.held": _held,
+    "rollout.went_on": _went_on,
+    "rollout.ended": _ended,
+    "stage.entered": _entered,
+    "stage.passed": _passed,
+    "stage.retried": _retried,
+    "approval.given": _given,
+    "approval.voided": _voided,
+    "step_back.begun": _stepping,
+    "step_back.rows_restored": _rows_back,
+    "flag.reopened": _flag_open,
+    "step_back.ended": _stepped,
+    "rollout.rejected": _rejected,
+    "run.found": _ran,
+    "flag.read": _flag_read,
+    "flag.intended": _flag_open,
+    "flag.set": _flag_open,
+    "flag.reset": _flag_open,
+    "step_back.flag_restored": _flag_shut,
+}
+
+
+_EVIDENCE = frozenset(
+    {"stage.judged", "audit.made", "health.examined", "probe.answered", "flag.observed"}
+)
+
+
+def evidence(entries: Sequence[LogEntry]) -> list[Mapping[str, Any]]:
+    """What a person would be approving: every verdict, audit and answer so far, without times."""
+    return [{"kind": entry.kind, **entry.data} for entry in entries if entry.kind in _EVIDENCE]
+
+
+__all__ = ["Held", "Standing", "evidence", "fold", "measurement"]

@@ -1,0 +1,147 @@
+"""Looks at a metric: asks whoever knows its figures, and says of every failure that it is one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from proctor.authoring import Backfill
+from proctor.engine.coverage import coverage
+from proctor.engine.latest import examine_latest
+from proctor.engine.site import Site, as_it_is
+from proctor.engine.worked import time_worked
+from proctor.errors import ProctorError, Unmeasured
+from proctor.model import (
+    Bill,
+    CheckedRows,
+    Coverage,
+    Figures,
+    Level,
+    Metric,
+    Ruling,
+    RunFigures,
+    SqlCounts,
+)
+from proctor.ports import Meter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gauge:
+    """Whoever can be asked for figures: the site's store and ledger, and the world outside.
+
+    `params` are those of backfills that take some, by the backfill's name.
+    """
+
+    site: Site
+    meter: Meter
+    backfills: Mapping[str, Backfill]
+    params: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    async def measure(
+        self, metric: Metric, *, since: datetime, until: datetime, before: Figures | None = None
+    ) -> Figures:
+        """One look. `before` is what the look before gave, for what has grown since.
+
+        Raises Unmeasured whatever the source fails with, also where it gives no answer within
+        the metric's time-out; an error of the question is never a number.
+        """
+        try:
+            async with asyncio.timeout(metric.timeout.total_seconds()):
+                return await self._asked(metric, since, until, before or {})
+        except Unmeasured:
+            raise
+        except ProctorError as error:
+            raise Unmeasured(error.what, found=error.found, fix=error.fix) from None
+        except TimeoutError:
+            raise Unmeasured(
+                f"metric {metric.name} gave no answer in time",
+                found=f"none within {metric.timeout.total_seconds():g} s",
+                fix="make the question cheaper, or raise timeout=",
+            ) from None
+        except Exception as error:  # noqa: BLE001 - also an author's check that raises
+            # By its class alone: its text may hold what stands in a row.
+            raise Unmeasured(
+                f"metric {metric.name} could not be measured", found=type(error).__name__
+            ) from None
+
+    async def _asked(
+        self, metric: Metric, since: datetime, until: datetime, before: Figures
+    ) -> Figures:
+        source, within = metric.source, metric.timeout
+        match source:
+            case SqlCounts():
+                return await self.site.store.figures(
+                    source.sql, since=since, until=until, within=within
+                )
+            case Coverage():
+                return await self._covered(source)
+            case RunFigures():
+                return await self._of_run(source, before)
+            case CheckedRows():
+                return await self._checked(source)
+            case _:
+                return await self.meter.measure(source, since=since, until=until, within=within)
+
+    async def _covered(self, source: Coverage) -> Figures:
+        seen = await coverage(self.site, *self._named(source.backfill))
+        told: dict[str, float] = {
+            "eligible": seen.eligible,
+            "done": seen.done,
+            "total": seen.total,
+            "exact": int(seen.exact),
+        }
+        return told if seen.share is None else told | {"share": seen.share}
+
+    async def _of_run(self, source: RunFigures, before: Figures) -> Figures:
+        self._named(source.backfill)
+        runs = await self.site.store.runs(backfill=source.backfill)
+        if not runs:
+            raise Unmeasured(f"{source.backfill} has no run in {self.site.env} yet")
+        run = as_it_is(runs[0])
+        accounts = (await self.site.accounts([run.id])).get(run.id, ())
+        whole = sum((one.bill for one in accounts), Bill(run=run.id, provider=""))
+        at_work = (await time_worked(self.site, run, self.site.clock.now())).total_seconds()
+        now: dict[str, float] = {
+            **run.outcome.as_dict(),
+            "seconds": at_work,
+            "calls": whole.calls,
+            "limited": whole.limited,
+            "fallbacks": whole.fallbacks,
+            "usd": float(whole.most_usd),
+        }
+        grown = {f"{name}_new": _grown(value, before.get(name)) for name, value in now.items()}
+        seconds = grown["seconds_new"]
+        rate = grown["read_new"] / seconds if seconds > 0 else 0.0
+        return now | grown | {"rate": rate}
+
+    async def _checked(self, source: CheckedRows) -> Figures:
+        seen = await examine_latest(self.site, *self._named(source.backfill), source.latest)
+        grave = [one for one in seen.checks if one.level is not Level.WARNING]
+        return {
+            "rows": seen.rows,
+            "failures": sum(one.failures for one in grave),
+            "critical": sum(one.failures for one in grave if one.level is Level.CRITICAL),
+            "warnings": sum(one.failures for one in seen.checks if one.level is Level.WARNING),
+            "unsure": sum(one.unsure for one in grave),
+            "passed": int(seen.verdict is Ruling.PASS),
+        }
+
+    def _named(self, name: str) -> tuple[Backfill, Mapping[str, str]]:
+        if name not in self.backfills:
+            raise Unmeasured(
+                f"there is no backfill named {name}",
+                found=f"defined: {', '.join(sorted(self.backfills)) or 'none'}",
+            )
+        return self.backfills[name], self.params.get(name, {})
+
+
+def _grown(now: float, then: Any) -> float:
+    """What came since the look before; where it is less by now another run has begun."""
+    return now - then if then is not None and then <= now else now
+
+
+__all__ = ["Gauge"]

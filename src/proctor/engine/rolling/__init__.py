@@ -1,0 +1,1 @@
+"""Rollouts: the stages in order, each step written down before the next."""

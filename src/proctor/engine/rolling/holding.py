@@ -1,0 +1,141 @@
+"""Held: why a person must decide, what to look at and what to type; and how it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from proctor.core.rolling import Standing, approved
+from proctor.core.rolling.approvals import GENERAL
+from proctor.engine.rolling.evidence import Told, digest_of
+from proctor.engine.rolling.rig import Rig
+from proctor.model import Halt, RolloutState, Stage
+
+ANEW: Final = 60.0
+"""Seconds between two looks at whether what is to be approved is as it was."""
+CHANGED: Final = "; what was to be approved has changed since, so it has to be looked at again"
+
+
+def terms_of(stages: Sequence[Stage], standing: Standing) -> Halt:
+    """The terms of the halt that a rollout is held at; general ones elsewhere."""
+    held = standing.held
+    if held is not None and held.stage < len(stages):
+        stage = stages[held.stage]
+        if isinstance(stage, Halt):
+            return stage
+    # The strictest that its author asks for anywhere: what nobody foresaw wants no fewer eyes.
+    halts = [one for one in stages if isinstance(one, Halt)]
+    if not halts:
+        return GENERAL
+    return Halt(
+        name=GENERAL.name,
+        approvals=max(one.approvals for one in halts),
+        self_review=all(one.self_review for one in halts),
+        expires=min(one.expires for one in halts),
+    )
+
+
+async def hold(
+    rig: Rig,
+    why: str,
+    *,
+    verdict: str,
+    then: str = "pass",
+    look: Sequence[str] = (),
+    about: Sequence[Told] = (),
+    question: str = "",
+    at: int | None = None,
+) -> None:
+    """Write down that a person must decide, with what that is about.
+
+    question: by which `went_past` knows the answer again; an answer to another one is none.
+
+    verdict: halt, inconclusive or fail. then: what follows an approval: the stage is passed
+    (`pass`), goes on where it was (`go_on`), or begins anew (`restart`), where `at` says
+    another stage that one.
+    """
+    standing = rig.journal.standing
+    ident = rig.journal.rollout.id
+    force = " --force" if verdict == "fail" else ""
+    # What can be mended is tried again; past it goes only who has looked.
+    again = [f'proctor rollout {rig.plan.name} --retry "…"'] if verdict != "halt" else []
+    held: dict[str, Any] = {
+        "stage": standing.stage if at is None else at,
+        "why": why,
+        "verdict": verdict,
+        "then": then,
+        "question": question,
+        "digest": await digest_of(rig.journal, rig.site, about),
+        "look": list(look),
+        "type": [
+            *again,
+            f'proctor approve {ident}{force} --reason "…"',
+            f'proctor reject {ident} --reason "…"',
+        ],
+    }
+    await rig.journal.add_all([*about, ("rollout.held", held)], state=RolloutState.HELD)
+
+
+async def decide(rig: Rig) -> bool:
+    """Whether what holds the rollout was settled by people: then it may go on.
+
+    An approval counts only for the evidence as it is now: where that has changed it is void,
+    and the rollout is held anew.
+    """
+    journal = rig.journal
+    held = journal.standing.held
+    assert held is not None  # noqa: S101 - the caller has looked
+    halt = terms_of(rig.plan.stages, journal.standing)
+    # Now and then also before anybody approved: what is held is to be what stands there now.
+    real = rig.site.clock.monotonic()
+    number, looked = rig.carry.get("looked at hold", (0, 0.0))
+    if not journal.standing.approvals and number == held.number and real - looked < ANEW:
+        return False
+    rig.carry["looked at hold"] = held.number, real
+    found = approved(held, journal.standing.approvals, halt, now=rig.clock.now())
+    now = await digest_of(rig.journal, rig.site)
+    if now != held.digest:
+        entry = journal.entries[held.number - 1]
+        voided = {
+            "why": "what was approved has changed since",
+            "was": held.digest,
+            "digest": now,
+            "by": list(found.by),
+        }
+        await hold(
+            rig,
+            f"{held.why.partition(CHANGED)[0]}{CHANGED}",
+            verdict=held.verdict,
+            then=entry.data["then"],
+            look=held.look,
+            question=entry.data.get("question", ""),
+            about=[("approval.voided", voided)] if journal.standing.approvals else [],
+        )
+        return False
+    if not found.enough:
+        return False
+    reasons = {a.who: a.data["reason"] for a in journal.standing.approvals}
+    asked = journal.entries[held.number - 1].data
+    await journal.add(
+        "rollout.went_on",
+        stage=held.stage,
+        verdict=held.verdict,
+        digest=held.digest,
+        why=held.why,
+        by=list(found.by),
+        reasons=reasons,
+        then=asked["then"],
+        question=asked.get("question", ""),
+    )
+    return True
+
+
+def went_past(rig: Rig, question: str, *, after: int = 0) -> bool:
+    """Whether people went on past this very question, behind the entry of that number."""
+    return any(
+        e.kind == "rollout.went_on" and e.data.get("question", "") == question and e.number > after
+        for e in rig.journal.entries
+    )
+
+
+__all__ = ["decide", "hold", "terms_of", "went_past"]

@@ -1,0 +1,256 @@
+"""The step back: the flag first, then the run, then the rows if asked for; each with its time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from proctor.core.lifecycle import ACTIVE
+from proctor.core.rolling import Standing
+from proctor.engine.control import pause
+from proctor.engine.rolling.evidence import Told
+from proctor.engine.rolling.holding import hold
+from proctor.engine.rolling.rig import Rig, Turn, rest, wait
+from proctor.engine.rolling.workers import unborn
+from proctor.errors import IllegalMove, ProctorError
+from proctor.model import (
+    Activate,
+    Apply,
+    FlagState,
+    LogEntry,
+    OnFail,
+    RolloutState,
+    RunState,
+    Undone,
+)
+
+AGAIN = 1.0
+"""Seconds between two looks at a run that is coming to rest."""
+
+
+async def fail(
+    rig: Rig, why: str, *, then: str, about: Sequence[Told] = (), question: str = ""
+) -> None:
+    """Something failed that must not go on: written down, and taken back from here on.
+
+    then: what a forced approval leads to: `pass`, `go_on` or `restart` of the stage. about: what
+    it was found by; a crash between the two would leave a fail that nobody acts on.
+    """
+    begun = {
+        "stage": rig.journal.standing.stage,
+        "why": why,
+        "then": then,
+        "question": question,
+        "ladder": rig.plan.on_fail.value,
+    }
+    await rig.journal.add_all([*about, ("step_back.begun", begun)])
+
+
+async def step_back(rig: Rig) -> Turn:
+    """One rung a turn, each written down; at the end the rollout is held, or has ended."""
+    standing = rig.journal.standing
+    begun = standing.stepping_back
+    assert begun is not None  # noqa: S101 - the caller has looked
+    done = [e for e in rig.journal.entries if e.number > begun.number]
+    for flag, told in standing.flags.items():
+        taken = any(e.kind == "step_back.flag_restored" and e.data["flag"] == flag for e in done)
+        if "percent" in told and not taken:
+            return await _flag_back(rig, flag, told)
+    if rig.plan.on_fail is not OnFail.FLAG or standing.rejected is not None:
+        if await unborn(rig):
+            return rest(rig, AGAIN)
+        standing = rig.journal.standing
+        for name, run in standing.runs.items():
+            rested = [e for e in done if e.kind == "step_back.run_paused" and e.data["run"] == run]
+            if not rested:
+                return await _pause(rig, name, run)
+    if rig.plan.on_fail is OnFail.ROWS:
+        for name, run in reversed(list(standing.runs.items())):
+            back = [e for e in done if e.kind == "step_back.rows_restored" and e.data["run"] == run]
+            if not back:
+                return await _rows_back(rig, name, run)
+    await _end(rig, done)
+    return Turn(until=rig.clock.now())
+
+
+async def _flag_back(rig: Rig, name: str, told: Any) -> Turn:
+    """The flag as it was before the rollout; a tool that fails is asked again until it does."""
+    began = rig.site.clock.monotonic()
+    before = told["before"]
+    state = FlagState(percent=before["percent"], version=before["version"], raw=before["raw"])
+    begun = rig.journal.standing.stepping_back
+    once = f"{rig.journal.rollout.id}/back/{begun.number if begun else 0}"
+    try:
+        flag = await rig.opened(name)
+        now = await flag.restore(state, reason="step back", once=once)
+    except ProctorError as error:
+        tries = rig.carry.setdefault(f"flag back {name}", [0])
+        tries[0] += 1
+        if tries[0] in (1, 10, 100):
+            await rig.journal.add("step_back.stumbled", flag=name, why=str(error), tries=tries[0])
+        return wait(rig.clock.now(), min(60.0, 2.0 ** min(tries[0], 6)))
+    await rig.journal.add(
+        "step_back.flag_restored",
+        flag=name,
+        percent=now.percent,
+        seconds=round(rig.site.clock.monotonic() - began, 3),
+        needs_redeploy=flag.powers.needs_redeploy,
+    )
+    return Turn(until=rig.clock.now())
+
+
+async def _pause(rig: Rig, backfill: str, run_id: str) -> Turn:
+    """The run comes to rest: nothing more is written."""
+    run = await rig.site.store.run(run_id)
+    hand = rig.hands.get(backfill)
+    began = rig.carry.setdefault(f"pausing {run_id}", rig.site.clock.monotonic())
+    if run.state is RunState.RUNNING:
+        try:
+            await pause(rig.site, run)
+        except IllegalMove:  # it came to an end meanwhile; the next look sees which
+            return wait(rig.clock.now(), AGAIN)
+    if run.state in ACTIVE or (hand is not None and hand.ended() is None):
+        return wait(rig.clock.now(), AGAIN)
+    rig.hands.pop(backfill, None)
+    await rig.journal.add(
+        "step_back.run_paused",
+        backfill=backfill,
+        run=run_id,
+        to=run.state.value,
+        seconds=round(rig.site.clock.monotonic() - began, 3),
+    )
+    return Turn(until=rig.clock.now())
+
+
+async def _rows_back(rig: Rig, backfill: str, run_id: str) -> Turn:
+    """The rows, by the same rollback that a person would type, in a process of its own."""
+    run = await rig.site.store.run(run_id)
+    key = f"rows {run_id}"
+    hand = rig.hands.get(key)
+    if hand is not None and hand.ended() is None:
+        return wait(rig.clock.now(), AGAIN)
+    if run.state is RunState.ROLLED_BACK:
+        began = rig.carry.get(key)
+        rig.hands.pop(key, None)
+        back = sum((c.taken_back for c in await rig.site.store.chunks(run_id)), Undone())
+        await rig.journal.add(
+            "step_back.rows_restored",
+            backfill=backfill,
+            run=run_id,
+            written=run.outcome.written,
+            restored=back.restored,
+            left=back.changed + back.gone + back.blocked,
+            seconds=round(rig.site.clock.monotonic() - began, 3) if began is not None else None,
+        )
+        return Turn(until=rig.clock.now())
+    if hand is not None and hand.ended() != 0:
+        rig.hands.pop(key)
+        await rig.journal.add("step_back.stumbled", run=run_id, why=hand.said()[-300:], tries=1)
+        return wait(rig.clock.now(), 30.0)
+    words: Sequence[str] = ("rollback", run_id, "--yes")
+    spec = await rig.site.store.spec_of(run_id)
+    if spec.touches:
+        words = (*words, "--touched")
+    rig.carry[key] = rig.site.clock.monotonic()
+    rig.hands[key] = rig.crew.start(words, log=f"rollback-{run_id}.log")
+    return wait(rig.clock.now(), AGAIN)
+
+
+async def _end(rig: Rig, done: Sequence[Any]) -> None:
+    """What was taken back, in words; held for a person, or at its end where one rejected it."""
+    standing = rig.journal.standing
+    begun = standing.stepping_back
+    assert begun is not None  # noqa: S101 - the caller has looked
+    told = [
+        f"flag {e.data['flag']} is back at {e.data['percent']}% after {e.data['seconds']:g} s"
+        for e in done
+        if e.kind == "step_back.flag_restored"
+    ]
+    told += [
+        f"run {e.data['run']} is {e.data['to']}" for e in done if e.kind == "step_back.run_paused"
+    ]
+    told += [
+        f"run {e.data['run']} was rolled back: {e.data['restored']:,} rows restored"
+        + (f", {e.data['left']:,} left alone, for others changed them" if e.data["left"] else "")
+        for e in done
+        if e.kind == "step_back.rows_restored"
+    ]
+    why = begun.data["why"]
+    then, at = begun.data["then"], None
+    if any(e.kind == "step_back.rows_restored" for e in done):
+        then, at = "restart", begin_at(rig, standing.stage)
+    ended = ("step_back.ended", {"told": told, "why": why})
+    if standing.rejected is not None:
+        last = {"to": RolloutState.ROLLED_BACK.value, "why": "; ".join([why, *told])}
+        await rig.journal.add_all([ended, ("rollout.ended", last)], state=RolloutState.ROLLED_BACK)
+        return
+    await hold(
+        rig,
+        "; ".join([why, *told]),
+        verdict="fail",
+        then=then,
+        at=at,
+        look=["the report", *(f"proctor status {run}" for run in _runs(done, standing))],
+        about=[ended],
+        question=begun.data.get("question", ""),
+    )
+
+
+def _runs(done: Sequence[LogEntry], standing: Standing) -> list[str]:
+    """Those that it stopped or took back."""
+    back = [e.data["run"] for e in done if e.kind == "step_back.rows_restored"]
+    return list(dict.fromkeys([*standing.runs.values(), *back]))
+
+
+def taken_back(rig: Rig) -> list[LogEntry]:
+    """What the latest step back took back, and nobody has opened again since."""
+    begun = [e.number for e in rig.journal.entries if e.kind == "step_back.begun"]
+    since = [e for e in rig.journal.entries if begun and e.number > begun[-1]]
+    opened = {e.data["flag"] for e in since if e.kind in ("flag.reopened", "flag.read")}
+    return [
+        e
+        for e in since
+        if e.kind == "step_back.rows_restored"
+        or (e.kind == "step_back.flag_restored" and e.data["flag"] not in opened)
+    ]
+
+
+def begin_at(rig: Rig, stage: int) -> int:
+    """Where a rollout begins anew: not behind what the step back took back."""
+    back = taken_back(rig)
+    flags = {e.data["flag"] for e in back if e.kind == "step_back.flag_restored"}
+    filled = {e.data["backfill"] for e in back if e.kind == "step_back.rows_restored"}
+    places = [
+        place
+        for place, one in enumerate(rig.plan.stages[: stage + 1])
+        if (isinstance(one, Activate) and one.flag in flags)
+        or (isinstance(one, Apply) and one.backfill in filled)
+    ]
+    return min([stage, *places])
+
+
+async def reopened(rig: Rig) -> bool:
+    """Whether a flag that a step back closed was opened again, by the word of people.
+
+    They went past a fail: readers are let in as far as they were, and the next stage follows.
+    """
+    for entry in taken_back(rig):
+        if entry.kind != "step_back.flag_restored":
+            continue
+        name = entry.data["flag"]
+        steps = [
+            e
+            for e in rig.journal.entries
+            if e.kind == "flag.set" and e.data["flag"] == name and e.number < entry.number
+        ]
+        if not steps:
+            continue
+        percent, flag = steps[-1].data["percent"], await rig.opened(name)
+        once = f"{rig.journal.rollout.id}/again/{entry.number}"
+        now = await flag.set(percent, expect=await flag.read(), reason="went on", once=once)
+        await rig.journal.add("flag.reopened", flag=name, percent=now.percent)
+        return True
+    return False
+
+
+__all__ = ["begin_at", "fail", "reopened", "step_back"]

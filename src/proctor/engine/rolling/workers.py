@@ -1,0 +1,68 @@
+"""Which worker is at a stage, also one of a process before us, and which run is its."""
+
+from __future__ import annotations
+
+from proctor.engine.rolling.rig import Rig, latest
+from proctor.engine.site import birth
+from proctor.model import Apply, LogEntry, Run
+
+
+def told(rig: Rig, stage: Apply, kind: str) -> list[LogEntry]:
+    """The entries of that kind about workers of this backfill."""
+    mine = [e for e in rig.journal.entries if e.data.get("backfill") == stage.backfill]
+    # Those of a run that was rolled back since have nothing to do with the one that follows.
+    gone = [e.number for e in mine if e.kind == "step_back.rows_restored"]
+    return [e for e in mine if e.kind == kind and e.number > max(gone, default=0)]
+
+
+async def found(rig: Rig, stage: Apply) -> Run | None:
+    """The run of this stage, once there is one: written down when it is first seen."""
+    standing = rig.journal.standing
+    known = standing.runs.get(stage.backfill)
+    if known is not None:
+        return await rig.site.store.run(known)
+    begun = told(rig, stage, "worker.starting")
+    if not begun:
+        return None
+    before = begun[0].data["before"]
+    newest = await latest(rig, stage.backfill)
+    if newest is None or newest.id == before:
+        return None
+    await rig.journal.add("run.found", stage=standing.stage, backfill=stage.backfill, run=newest.id)
+    return newest
+
+
+def left_behind(rig: Rig, stage: Apply) -> bool:
+    """Whether the worker that a process before us started lives: it may not have a run yet."""
+    started = told(rig, stage, "worker.started")
+    if not started:
+        return False
+    last = started[-1].data
+    ended = any(
+        e.kind == "worker.ended" and e.data["pid"] == last["pid"] for e in rig.journal.entries
+    )
+    here = last["host"] == rig.site.host and bool(last["born"])
+    return not ended and here and birth(last["pid"]) == last["born"]
+
+
+async def unborn(rig: Rig) -> bool:
+    """Whether a worker was started that has no run yet: it is to leave, or to be waited for.
+
+    Nothing may be called at rest before: it would begin to write when nobody looks any more.
+    """
+    for stage in rig.plan.stages:
+        if not isinstance(stage, Apply) or stage.backfill in rig.journal.standing.runs:
+            continue
+        hand = rig.hands.get(stage.backfill)
+        over = hand is None or hand.ended() is not None  # asked before its run is looked for
+        if await found(rig, stage) is not None:
+            continue
+        if hand is not None and not over and not rig.carry.get(f"asked {hand.pid}"):
+            rig.carry[f"asked {hand.pid}"] = True  # once: a second time would be impatience
+            hand.ask_to_stop()
+        if not over or left_behind(rig, stage):
+            return True
+    return False
+
+
+__all__ = ["found", "left_behind", "told", "unborn"]

@@ -1,0 +1,271 @@
+"""The report of a rollout, in Markdown, HTML and JSON: one document in every ending."""
+
+from __future__ import annotations
+
+import json
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from proctor.engine.hints import pasteable
+from proctor.engine.rolling.story import MetricTold, Story
+from proctor.model import LogEntry
+from proctor.ui import documents, words
+from proctor.ui.reports.markdown import cell, table
+
+NAMES: Final = {"md": "rollout.md", "html": "rollout.html", "json": "rollout.json"}
+SHOWN: Final = 300
+"""Characters of a reason in a table."""
+
+
+def keep(story: Story, folder: Path) -> dict[str, Path]:
+    """Write every form to the folder; the paths by form. Raises OSError where that fails."""
+    from proctor.ui.reports.rollout_page import page
+
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    texts = {"md": render(story), "html": page(story), "json": dump(story)}
+    written = {}
+    for form, text in texts.items():
+        path = folder / NAMES[form]
+        path.write_text(text, encoding="utf-8")
+        written[form] = path
+    return written
+
+
+def dump(story: Story) -> str:
+    """All of it, for other programs; the log word for word."""
+    rollout = story.rollout
+    document = {
+        "rollout": rollout.id,
+        "name": rollout.name,
+        "env": rollout.env,
+        "state": rollout.state.value,
+        "why": story.why,
+        "by": story.by,
+        "began": story.began,
+        "at": story.at,
+        "speed": story.speed,
+        "stages": [{**documents.plain(one), "state": one.state} for one in story.stages],
+        "metrics": story.metrics,
+        "runs": [documents.run(seen.run) for seen in story.runs],
+        "log": [
+            {"number": e.number, "kind": e.kind, "at": e.at, "who": e.who, "data": e.data}
+            for e in story.timeline
+        ],
+    }
+    return documents.dump(document)
+
+
+def render(story: Story) -> str:
+    """The whole as Markdown, a heading for each part that has something to say."""
+    parts = [
+        _head(story),
+        _held(story),
+        _part("Stages", _stages(story)),
+        _part("Runs", _runs(story)),
+        _part("Metrics", _metrics(story.metrics)),
+        _part("Audits", _audits(story.audits)),
+        _part("Probes", _probes(story)),
+        _part("The flag", _flags(story.flags)),
+        _part("What people said", _words(story.words)),
+        _part("What was taken back", _back(story.back)),
+        _part("Workers", _workers(story.workers)),
+        _part("Timeline", _timeline(story.timeline)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _part(title: str, body: str) -> str:
+    return f"## {title}\n\n{body}" if body else ""
+
+
+def _head(story: Story) -> str:
+    rollout = story.rollout
+    lasted = story.at - story.began if story.began else timedelta(0)
+    facts = [
+        ("Rollout", f"`{rollout.id}`"),
+        ("State", f"**{rollout.state.value}**: {cell(story.why, SHOWN)}"),
+        ("Environment", cell(rollout.env)),
+        ("Started", f"{words.moment(story.began)} by {cell(story.by)}"),
+        ("Last entry", f"{words.moment(story.at)}, after {words.duration(lasted)}"),
+    ]
+    if story.speed != 1:
+        said = f"ran {story.speed:g} times as fast as real time: this was a trial, not a soak"
+        facts.append(("Clock", said))
+    lead = f"\n\n{cell(story.doc, SHOWN)}" if story.doc else ""
+    return f"# Rollout {cell(rollout.name)}{lead}\n\n{table(('', ''), facts)}"
+
+
+def _held(story: Story) -> str:
+    held = story.standing.held
+    if held is None:
+        return ""
+    ident, env = story.rollout.id, story.rollout.env
+    force = " --force" if held.verdict == "fail" else ""
+    lines = [f"It is held ({held.verdict}): {cell(held.why, SHOWN)}", ""]
+    lines += [f"- Look at: {cell(one, SHOWN)}" for one in held.look]
+    approve = pasteable(f"proctor approve {ident}{force}", env)
+    again = pasteable(f"proctor rollout {story.rollout.name}", env)
+    reject = pasteable(f"proctor reject {ident}", env)
+    lines += [
+        f'- To go on: `{approve} --reason "…"`, then `{again}`',
+        f'- To give it up: `{reject} --reason "…"`',
+        f"- What would be approved: `{held.digest}`",
+    ]
+    return _part("A person must decide", "\n".join(lines))
+
+
+def _stages(story: Story) -> str:
+    rows = []
+    for number, one in enumerate(story.stages, 1):
+        took = words.duration(one.passed - one.entered) if one.passed and one.entered else ""
+        said = one.why or (one.verdicts[-1][2] if one.verdicts else "")
+        state = one.state + (f" (try {one.tries})" if one.tries > 1 else "")
+        rows.append((str(number), cell(one.name), one.what, state, took, cell(said, SHOWN)))
+    return table(("", "Stage", "Kind", "State", "Took", "Why"), rows)
+
+
+def _runs(story: Story) -> str:
+    rows = [
+        (
+            f"`{seen.run.id}`",
+            cell(seen.run.backfill),
+            seen.run.state.value,
+            cell(words.buckets(seen.run.outcome), SHOWN),
+            ", ".join(f"{one.bill.calls:,} calls, ${one.bill.usd:.4f}" for one in seen.paid),
+        )
+        for seen in story.runs
+    ]
+    return table(("Run", "Backfill", "State", "Rows", "Paid"), rows) if rows else ""
+
+
+def _metrics(metrics: Sequence[MetricTold]) -> str:
+    rows = [
+        (
+            cell(one.stage),
+            cell(one.name),
+            ", ".join(f"{count:,} {phase}" for phase, count in one.looks.items()),
+            cell(one.told, SHOWN),
+        )
+        for one in metrics
+    ]
+    return table(("Stage", "Metric", "Looks", "Last"), rows) if rows else ""
+
+
+def _audits(audits: Sequence[LogEntry]) -> str:
+    parts = []
+    for entry in audits:
+        data = entry.data
+        head = (
+            f"**{cell(data['backfill'])} at {cell(data['milestone'])}: {data['verdict']}.** "
+            f"{data['rows']:,} of {data['population']:,} rows, drawn by the smallest SHA-256 of "
+            f"RUN/MILESTONE/KEY (keys: `{data['drawn'][:12]}`). {cell(data['why'], SHOWN)}"
+        )
+        lines = [head, ""]
+        lines += [
+            f"- {cell(c['check'])} of {cell(c['of'])}"
+            f"{' in ' + cell(c['where']) if c['where'] else ''}: {cell(c['told'], SHOWN)}"
+            for c in data["claims"]
+        ]
+        if data["shown"]:
+            rows = [
+                (
+                    cell(", ".join(map(str, one["key"]))),
+                    cell("; ".join(f"{k}: {v}" for k, v in one["row"].items()), SHOWN),
+                )
+                for one in data["shown"]
+            ]
+            lines += ["", table(("Key", "Row"), rows)]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _probes(story: Story) -> str:
+    rows = [
+        (cell(name), _answer(before), _answer(after), cell(said, SHOWN))
+        for name, before, after, said in story.probes
+    ]
+    return table(("Probe", "Before", "After", "Said"), rows) if rows else ""
+
+
+def _answer(answer: Any) -> str:
+    return "" if answer is None else cell(json.dumps(answer, ensure_ascii=False), SHOWN)
+
+
+def _flags(entries: Sequence[LogEntry]) -> str:
+    rows = []
+    for entry in entries:
+        data = entry.data
+        if entry.kind == "step_back.flag_restored":
+            said = f"stepped back: at {data['percent']}% again"
+        elif entry.kind == "flag.read":
+            said = f"was at {data['before']['percent']}% before"
+        elif entry.kind == "flag.reopened":
+            said = f"opened again to {data['percent']}%, by the word of people"
+        elif entry.kind == "flag.set":
+            said = f"set to {data['percent']}%"
+        elif entry.kind == "flag.reset":
+            said = f"put back to {data['percent']}%: its stage was begun anew"
+        elif data["share"] is None:
+            said = f"{data['percent']}%: it cannot be read as readers see it"
+        else:
+            said = f"{data['share']:.1%} of {data['of']:,} synthetic readers are let in"
+            said += f", {data['lost']:,} of those before are out" if data["lost"] else ""
+        rows.append((words.moment(entry.at), cell(data["flag"]), said))
+    return table(("When", "Flag", "What"), rows) if rows else ""
+
+
+def _words(entries: Sequence[LogEntry]) -> str:
+    rows = []
+    for entry in entries:
+        data = entry.data
+        said = data.get("reason") or data.get("why", "")
+        about = data.get("digest", "")
+        forced = " (forced)" if data.get("forced") else ""
+        what = entry.kind.replace(".", " ").replace("_", " ") + forced
+        rows.append(
+            (words.moment(entry.at), cell(entry.who), what, cell(said, SHOWN), f"`{about[:12]}`")
+        )
+    return table(("When", "Who", "What", "Reason", "Of"), rows) if rows else ""
+
+
+def _back(entries: Sequence[LogEntry]) -> str:
+    lines = []
+    for entry in entries:
+        data = entry.data
+        what = entry.kind.partition(".")[2].replace("_", " ")
+        parts = [str(data[k]) for k in ("flag", "run", "why") if data.get(k)]
+        if "restored" in data:
+            parts.append(f"{data['restored']:,} rows restored, {data['left']:,} left alone")
+        took = f" ({data['seconds']:g} s)" if data.get("seconds") is not None else ""
+        lines.append(f"- {words.moment(entry.at)} {what}: {cell(', '.join(parts), SHOWN)}{took}")
+    return "\n".join(lines)
+
+
+def _workers(entries: Sequence[LogEntry]) -> str:
+    rows = []
+    for entry in entries:
+        data = entry.data
+        said = {
+            "worker.started": f"started, process {data.get('pid')}",
+            "worker.ended": f"left with exit code {data.get('code')}",
+            "run.found": f"works on run {data.get('run')}",
+            "worker.finished": str(data.get("why", "")),
+        }[entry.kind]
+        rows.append((words.moment(entry.at), cell(data["backfill"]), cell(said, SHOWN)))
+    return table(("When", "Backfill", "What"), rows) if rows else ""
+
+
+def _timeline(entries: Sequence[LogEntry]) -> str:
+    lines = [f"- {words.moment(e.at)} `{e.kind}`{_brief(e)}" for e in entries]
+    return "\n".join(lines)
+
+
+def _brief(entry: LogEntry) -> str:
+    said = [str(entry.data[k]) for k in ("name", "why", "told") if entry.data.get(k)]
+    return f": {cell(': '.join(said), SHOWN)}" if said else ""
+
+
+__all__ = ["NAMES", "dump", "keep", "render"]

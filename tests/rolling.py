@@ -1,0 +1,135 @@
+"""A project with a backfill, a flag and rollouts, and a way to drive them in this process."""
+
+import contextlib
+import json
+import sqlite3
+import textwrap
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from proctor import app as apps
+from proctor.adapters.ledger.rollouts import SqlRolloutLog
+from proctor.app.approving import approve, reject
+from proctor.app.rolling import RolloutOptions, roll_out
+from proctor.config import load
+
+TOML = """
+backfills = ["backfills"]
+rollouts = ["rolls"]
+ledger = "sqlite:///ledger.db"
+
+[env.local]
+store = "sqlite:///shop.db"
+
+[env.production]
+store = "sqlite:///shop.db"
+protected = true
+
+[flags.NEW]
+kind = "flagd"
+path = "flags.json"
+"""
+BACKFILLS = """
+from proctor import backfill, checks, table
+
+@backfill(
+    table("items", key="id"), fills="low", version="1",
+    checks=[checks.length("low", least=1, most=40)],
+)
+def lower(row):
+    return {"low": row["name"].lower()}
+"""
+HEAD = """
+from datetime import timedelta
+
+from proctor import metrics, probes, rollout, stages
+
+def minutes(n):
+    return timedelta(minutes=n)
+
+def filled(**words):
+    return metrics.sql(
+        "filled", "SELECT count(low) AS value FROM items",
+        **{"interval": minutes(5), "success_condition": "result.value >= 200"} | words,
+    )
+"""
+FLAGS = {
+    "flags": {
+        "NEW": {
+            "state": "ENABLED",
+            "variants": {"on": True, "off": False},
+            "defaultVariant": "off",
+        }
+    }
+}
+
+
+@dataclass(slots=True)
+class Project:
+    """Where rollouts are driven."""
+
+    root: Path
+
+    def rolls(self, source: str) -> None:
+        """Write the module of rollouts."""
+        (self.root / "rolls.py").write_text(HEAD + textwrap.dedent(source))
+
+    def sql(self, statement, *values):
+        """One statement on the shop, without Proctor."""
+        with contextlib.closing(sqlite3.connect(self.root / "shop.db", timeout=30)) as shop, shop:
+            return shop.execute(statement, values).fetchall()
+
+    async def drive(self, name="small", *, who="ann", env="local", on=lambda _rig: None, **words):
+        """Drive a rollout as `proctor rollout` does; how it was left."""
+        words = {"speed": 3600.0} | words
+        async with apps.open(load(self.root / "proctor.toml"), env, who=who) as app:
+            return await roll_out(app, name, RolloutOptions(**words), on)
+
+    async def approve(self, rollout, who, *, reason="looked at it", forced=False):
+        """As `proctor approve` does."""
+        async with apps.open(load(self.root / "proctor.toml"), "local", who=who) as app:
+            return await approve(app, rollout, reason=reason, forced=forced)
+
+    async def reject(self, rollout, who="bo"):
+        """As `proctor reject` does."""
+        async with apps.open(load(self.root / "proctor.toml"), "local", who=who) as app:
+            return await reject(app, rollout, reason="no")
+
+    async def entries(self, rollout):
+        """The log, read by itself."""
+        log = await SqlRolloutLog.open(f"sqlite:///{self.root / 'ledger.db'}")
+        try:
+            return await log.entries(rollout)
+        finally:
+            await log.aclose()
+
+    @property
+    def flag(self):
+        """What the flag's file says: percent of readers."""
+        told = json.loads((self.root / "flags.json").read_text())["flags"]["NEW"]
+        shares = told.get("targeting", {}).get("fractional")
+        return next((share for name, share in shares if name == "on"), 0) if shares else 0
+
+
+def make(root):
+    """200 rows to fill."""
+    (root / "proctor.toml").write_text(TOML)
+    (root / "backfills.py").write_text(BACKFILLS)
+    (root / "flags.json").write_text(json.dumps(FLAGS))
+    made = Project(root=root)
+    made.sql("CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT NOT NULL, low TEXT)")
+    with contextlib.closing(sqlite3.connect(root / "shop.db")) as shop, shop:
+        rows = [(n, f"Name {n}") for n in range(1, 201)]
+        shop.executemany("INSERT INTO items VALUES (?, ?, NULL)", rows)
+    return made
+
+
+def kinds(entries):
+    """What happened, in order."""
+    return [entry.kind for entry in entries]
+
+
+def passed(entries):
+    """The names of the stages that were passed, in order."""
+    return [entry.data["name"] for entry in entries if entry.kind == "stage.passed"]

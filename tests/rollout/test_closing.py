@@ -1,0 +1,74 @@
+"""What was opened is closed, whatever came between: a crash, a word, a stage begun anew."""
+
+from proctor.model import RolloutState
+from rolling import kinds
+
+RAMP = """
+rollout("small", stages.activate("NEW", steps=(25, 100), hold=minutes(1), subjects=2000,
+    tolerance=0.05))
+"""
+OPEN = """
+rollout("small", stages.activate("NEW", steps=(25, 100), hold=minutes(30), subjects=2000,
+    tolerance=0.05, metrics=[metrics.sql("few", "SELECT 5 AS value, 1 AS total",
+    interval=minutes(5), min_samples=10, success_condition="result.value == 0")]))
+"""
+TWICE = """
+rollout("small",
+    stages.activate("NEW", name="some", steps=(25,), hold=minutes(1), subjects=2000,
+        tolerance=0.05),
+    stages.halt("go"),
+    stages.activate("NEW", name="all", steps=(50, 100), hold=minutes(1), subjects=2000,
+        tolerance=0.05, confirm=True))
+"""
+
+
+async def test_a_flag_that_was_written_before_that_was_written_down_is_closed(project):
+    """A word of rejection comes while the tool writes: the step back knows what was intended."""
+    project.rolls(RAMP)
+    held = []
+
+    def word(rig):
+        if held or "flag.read" not in kinds(rig.journal.entries):
+            return
+        held.append(rig)
+        flag = rig.flags["NEW"]
+        write = flag.set
+
+        async def meanwhile(*given, **words):
+            done = await write(*given, **words)
+            await project.reject(rig.journal.rollout.id)
+            return done
+
+        flag.set = meanwhile
+
+    done = await project.drive(on=word)
+    assert done.left.state is RolloutState.ROLLED_BACK
+    assert "flag.set" not in kinds(done.journal.entries)
+    assert project.flag == 0
+
+
+async def test_a_stage_that_is_begun_anew_still_knows_what_was_there_before_it(project):
+    """Tried again at 25%, and given up: the flag is as it was before the rollout."""
+    project.rolls(OPEN)
+    held = await project.drive()
+    assert held.left.state is RolloutState.HELD
+    assert project.flag == 25
+    held = await project.drive(retry="more readers now")
+    assert held.left.state is RolloutState.HELD
+    told = kinds(held.journal.entries)
+    assert told.index("flag.reset") > told.index("stage.retried")
+    await project.reject(held.rollout.id)
+    assert (await project.drive()).left.state is RolloutState.ROLLED_BACK
+    assert project.flag == 0
+
+
+async def test_two_stages_of_one_flag_are_closed_together(project):
+    """The second began where the first had left it; neither is what was there before."""
+    project.rolls(TWICE)
+    held = await project.drive()
+    await project.approve(held.rollout.id, "bo")
+    held = await project.drive()
+    assert project.flag == 50
+    await project.reject(held.rollout.id)
+    assert (await project.drive()).left.state is RolloutState.ROLLED_BACK
+    assert project.flag == 0

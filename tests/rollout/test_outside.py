@@ -1,0 +1,70 @@
+"""What a rollout asks of the outside, and what its monitor says of its run."""
+
+import threading
+
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from proctor.model import RolloutState
+
+GATE = """
+rollout("small", stages.gate("up", within=minutes(10), metrics=[metrics.http(
+    "health", "${SHOP_HEALTH}/health", pick={"ok": "$.ok"},
+    success_condition="result.ok == 1", failure_limit=-1, interval=minutes(5))]))
+"""
+WATCHED = """
+rollout("small", stages.apply("lower"), monitor=stages.monitor("watch.md", every=minutes(5)))
+"""
+
+
+class Healthy(BaseHTTPRequestHandler):
+    """Says that all is well."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.end_headers()
+        self.wfile.write(b'{"ok": true}')
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def healthy():
+    """The address of a server whose health is good."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+async def test_the_address_of_a_metric_is_filled_in_from_the_environment(
+    project, healthy, monkeypatch
+):
+    """As that of a probe is: `${SHOP_HEALTH}` is known where the rollout is driven."""
+    monkeypatch.setenv("SHOP_HEALTH", healthy)
+    project.rolls(GATE)
+    done = await project.drive()
+    assert done.left.state is RolloutState.ACTIVE
+    assert any("health: ok 1" in entry.data.get("why", "") for entry in done.journal.entries)
+
+
+async def test_a_variable_that_is_not_set_is_an_error_of_the_metric(project, monkeypatch):
+    """It is said by its name, and the gate does not pass."""
+    monkeypatch.delenv("SHOP_HEALTH", raising=False)
+    project.rolls(GATE)
+    held = await project.drive()
+    assert held.left.state is RolloutState.HELD
+    assert "SHOP_HEALTH" in held.left.why
+
+
+async def test_a_snapshot_says_what_went_wrong_since_the_last(project):
+    """Also that nothing did: a figure that is left out could not be told from a 0."""
+    project.rolls(WATCHED)
+    done = await project.drive()
+    assert done.left.state is RolloutState.ACTIVE
+    said = (project.root / "watch.md").read_text()
+    assert "Run of lower: read 200, written 200" in said
+    assert "0 429s, 0 fallbacks, 0 failed" in said

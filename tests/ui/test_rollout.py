@@ -1,0 +1,120 @@
+"""The commands of rollouts and their reports, as a person and a script meet them."""
+
+import json
+import re
+
+from pathlib import Path
+
+import pytest
+
+from rolling import make
+
+HOSTILE = "<script>alert('x')</script> | `tick` [a](http://b)"
+ROLL = """
+rollout("small", stages.apply("lower"),
+    stages.soak("half an hour", duration=minutes(30), metrics=[filled(interval=minutes(10))]),
+    stages.halt("go or no-go", look=["the report"]))
+rollout("other", stages.halt("never begun"))
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """This process stands in a project with rollouts."""
+    made = make(tmp_path)
+    made.rolls(ROLL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PROCTOR_USER", "mira")
+    return made
+
+
+def held(proctor):
+    """A rollout that is held; its document."""
+    ended = proctor("rollout", "small", "--speed", "3600", "--json")
+    assert ended.code == 3
+    return ended.json
+
+
+def test_a_held_rollout_says_what_to_look_at_and_what_to_type(project, proctor):
+    """Exit code 3, one document on stdout, progress on stderr."""
+    ended = proctor("rollout", "small", "--speed", "3600", "--json")
+    told = ended.json
+    assert (ended.code, told["state"], told["verdict"]) == (3, "held", "halt")
+    assert told["look"] == ["the report"]
+    assert told["type"][0].startswith("proctor approve r")
+    assert re.fullmatch("[0-9a-f]{64}", told["digest"])
+    assert "stage.passed" in ended.err
+    shown = proctor("rollout", "small").out
+    assert "look at  the report" in shown
+    assert f"proctor approve {told['rollout']}" in shown
+
+
+def test_a_word_is_refused_or_taken_by_command(project, proctor, monkeypatch):
+    """Not by the one who started it; another one's opens the way; exit codes say which."""
+    ident = held(proctor)["rollout"]
+    own = proctor("approve", ident, "--reason", "fine")
+    assert (own.code, "who started" in own.err) == (3, True)
+    assert proctor("approve", ident).code == 2  # no reason
+    monkeypatch.setenv("PROCTOR_USER", "bo")
+    assert (
+        proctor("approve", ident, "--reason", "read the report", "--json").json["rollout"] == ident
+    )
+    done = proctor("rollout", "small", "--json")
+    assert (done.code, done.json["state"]) == (0, "active")
+
+
+def test_a_rejected_rollout_ends_with_1(project, proctor):
+    """It stepped back; what it wrote is kept or taken back as its author said."""
+    ident = held(proctor)["rollout"]
+    assert proctor("reject", ident, "--reason", "no").code == 0
+    done = proctor("rollout", "small", "--json")
+    assert (done.code, done.json["state"]) == (1, "rolled_back")
+
+
+def test_without_a_name_those_that_are_defined_are_shown(project, proctor):
+    """With where the latest of each stands."""
+    ident = held(proctor)["rollout"]
+    shown = proctor("rollout").out
+    assert re.search(rf"small\s+3\s+{ident} is held", shown)
+    assert re.search(r"other\s+1\s+never begun", shown)
+    both = {one["name"]: one for one in proctor("rollout", "--json").json["rollouts"]}
+    assert (both["small"]["state"], both["other"]["state"]) == ("held", "")
+
+
+def test_show_says_what_it_would_do_and_does_nothing(project, proctor):
+    """The stages in order; no rollout begins by that."""
+    told = proctor("rollout", "small", "--show", "--json").json
+    assert [one["name"] for one in told["stages"]] == ["apply lower", "half an hour", "go or no-go"]
+    assert proctor("rollout", "--json").json["rollouts"][1]["latest"] == ""
+    assert project.sql("SELECT count(low) FROM items") == [(0,)]
+
+
+def test_reports_tell_the_same_in_every_form(project, proctor):
+    """Stages, run, metrics and what would be approved; the clock that was sped up is said."""
+    told = held(proctor)
+    texts = {form: Path(path).read_text(encoding="utf-8") for form, path in told["reports"].items()}
+    for form in ("md", "html"):
+        for word in ("apply lower", "half an hour", "filled", "3600", "go or no-go"):
+            assert word in texts[form], (form, word)
+    document = json.loads(texts["json"])
+    assert document["rollout"] == told["rollout"]
+    assert [one["name"] for one in document["stages"]][-1] == "go or no-go"
+    assert {e["kind"] for e in document["log"]} >= {"stage.passed", "run.found", "rollout.held"}
+    assert "default-src 'none'" in texts["html"]
+    assert "<svg" in texts["html"]
+
+
+def test_hostile_texts_become_no_markup(project, proctor, monkeypatch):
+    """What people and rows say is shown, and never runs."""
+    project.rolls(f'rollout("small", stages.halt({HOSTILE!r}, look=[{HOSTILE!r}]))')
+    told = held(proctor)
+    waiting = Path(told["reports"]["md"]).read_text(encoding="utf-8")
+    assert "<script>" not in waiting
+    assert "[a](http" not in waiting
+    monkeypatch.setenv("PROCTOR_USER", "bo")
+    assert proctor("reject", told["rollout"], "--reason", HOSTILE).code == 0
+    ended = proctor("rollout", "small", "--json").json
+    page = Path(ended["reports"]["html"]).read_text(encoding="utf-8")
+    text = Path(ended["reports"]["md"]).read_text(encoding="utf-8")
+    assert "<script>" not in page
+    assert "<script>" not in text
