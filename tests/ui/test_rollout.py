@@ -118,3 +118,30 @@ def test_hostile_texts_become_no_markup(project, proctor, monkeypatch):
     text = Path(ended["reports"]["md"]).read_text(encoding="utf-8")
     assert "<script>" not in page
     assert "<script>" not in text
+
+
+def test_show_tells_each_stage_and_why_it_is_held(project, proctor):
+    """Metrics with their rules, halts with what to look at; and what to type."""
+    held(proctor)
+    shown = proctor("rollout", "small", "--show").out
+    assert "metric filled every 10 min: succeeds where result.value >= 200" in shown
+    assert "duration 30 min" in shown
+    assert "look at the report" in shown
+    assert "held: halt for go or no-go" in shown
+    assert "proctor approve r" in shown
+
+
+def test_a_clock_keeps_the_speed_that_it_was_begun_with(project, proctor):
+    """A speed that would not hold is refused, not ignored."""
+    held(proctor)
+    again = proctor("rollout", "small", "--speed", "20")
+    assert (again.code, "keeps the speed" in again.err) == (2, True)
+
+
+def test_doctor_reads_the_rollouts(project, proctor):
+    """A file that every rollout would refuse is found before a night begins."""
+    assert "other, small" in proctor("doctor").out
+    project.rolls('rollout("small", stages.apply("nobody"))')
+    wrong = proctor("doctor")
+    assert wrong.code == 1
+    assert "nobody" in wrong.out

@@ -388,10 +388,11 @@ class App:
     async def doctor(self) -> list[Finding]:
         """What is configured, reachable and permitted."""
         from proctor.app.flagging import flag_findings
+        from proctor.app.rollouts import findings
         from proctor.engine.doctor import examine
 
         found = await examine(self.site, self.backfills)
-        return [*found, *await flag_findings(self.config)]
+        return [*found, *await flag_findings(self.config), *findings(self)]
 
     async def record(self, run: str | None = None) -> list[Event]:
         """The ledger's events, oldest first."""

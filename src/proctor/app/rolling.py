@@ -88,6 +88,8 @@ async def roll_out(
         journal = await take(app.site, log, found, app.site.clock)
         try:
             journal.clock = clock_of(journal, app.site.clock)
+            if resumed:
+                refuse_speed(journal, options)
             known = len(journal.entries) if resumed else 0
             if options.retry:
                 refuse_retry(journal)
@@ -118,6 +120,17 @@ async def _refuse_again(app: App, log: RolloutLog, name: str, options: RolloutOp
             f"the latest rollout of {name} was given up",
             found=f"{last.id} is {last.state.value}",
             fix=f"look at its report; to begin a new one: proctor rollout {name} --again",
+        )
+
+
+def refuse_speed(journal: Journal, options: RolloutOptions) -> None:
+    """UsageError where another speed is asked for than a rollout was begun with."""
+    _, speed = origin_of(journal.entries)
+    if options.speed not in (1.0, speed):
+        raise UsageError(
+            "the clock of a rollout keeps the speed that it was begun with",
+            found=f"--speed {options.speed:g}, and {journal.rollout.id} runs at {speed:g}",
+            fix="leave --speed out",
         )
 
 

@@ -12,14 +12,17 @@ from proctor.app.facade import App
 from proctor.app.flagging import open_flag
 from proctor.authoring import load_rollouts
 from proctor.config.environ import fill
+from proctor.core.rolling import fold
 from proctor.engine.measuring import Gauge
 from proctor.engine.rolling.begin import unended
 from proctor.engine.rolling.outline import outline
 from proctor.engine.rolling.reaching import Foreseen, foresee
 from proctor.engine.rolling.rig import Measure
 from proctor.engine.rolling.trying import Tried, rehearsed
+from proctor.engine.snapshot import Finding
 from proctor.errors import (
     ConfigError,
+    ProctorError,
     UsageError,
 )
 from proctor.model import (
@@ -67,6 +70,17 @@ def _flags_of(stage: Any) -> list[str]:
     if isinstance(stage, Precheck | Activate):
         flags += [p.of[0] for p in stage.probes if p.kind is ProbeKind.FLAG]
     return flags
+
+
+def findings(app: App) -> list[Finding]:
+    """Whether the rollouts of the project can be read, and name what there is."""
+    try:
+        found = plans(app)
+    except ProctorError as error:
+        detail = f"{error.what}: {error.found}" if error.found else error.what
+        return [Finding(subject="rollouts", ok=False, detail=detail, fix=error.fix)]
+    names = ", ".join(found)
+    return [Finding(subject="rollouts", ok=True, detail=names)] if found else []
 
 
 def plan_of(app: App, name: str) -> RolloutPlan:
@@ -122,10 +136,17 @@ async def shown_plan(app: App, name: str) -> dict[str, Any]:
     plan = plan_of(app, name)
     async with opened_log(app) as log:
         found = await unended(log, app.env, name)
+        entries = await log.entries(found.id) if found else []
+    standing = fold(entries)
+    held, place = standing.held, standing.stage
     return {
         "name": plan.name,
         "doc": plan.doc,
         "stages": outline(plan),
+        "on_fail": plan.on_fail.value,
+        "stage": plan.stages[place].name if found and place < len(plan.stages) else "",
+        "held": held.why if held else "",
+        "type": entries[held.number - 1].data["type"] if held else [],
         "warnings": await warnings_of(app, plan),
         "reach": await foreseen(app, plan),
         "under_way": found.id if found else "",
@@ -199,6 +220,7 @@ async def warnings_of(app: App, plan: RolloutPlan) -> list[str]:
 
 __all__ = [
     "OF_ROWS",
+    "findings",
     "foreseen",
     "known",
     "measure_of",

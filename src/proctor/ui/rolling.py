@@ -148,17 +148,22 @@ def listed(wish: Wish) -> int:
 def shown(wish: Wish, name: str) -> int:
     """What it would do, and where the one that has not ended stands."""
     from proctor.app.rollouts import shown_plan
+    from proctor.ui.text.rollouts import stage
 
     found = with_app(wish, lambda app: shown_plan(app, name))
     said = [f"{found['name']}: {found['doc']}" if found["doc"] else found["name"]]
-    said += [f"  {n}. {one['name']} ({one['what']})" for n, one in enumerate(found["stages"], 1)]
+    for number, one in enumerate(found["stages"], 1):
+        said += stage(number, one)
+    said.append(f"  where it fails it takes back: {found['on_fail']}")
     said += [f"  ! {warning}" for warning in found["warnings"]]
     for one in found["reach"]:
         mark = {True: "enough", False: "not enough", None: "not known"}[one.enough]
         least = f" (at least {one.needed:,} to be counted)" if one.needed else ""
         said.append(f"  {one.metric} of {one.stage}: {mark}: {words.visible(one.told, 400)}{least}")
     if found["under_way"]:
-        said.append(f"  under way: {found['under_way']} is {found['state']}")
+        said.append(f"  under way: {found['under_way']} is {found['state']} in {found['stage']}")
+        said += [f"  held: {words.visible(found['held'], 400)}"] if found["held"] else []
+        said += [f"  type  {pasteable(one, wish.env)}" for one in found["type"]]
     out.answer(wish, found, "\n".join(said))
     return 0
 

@@ -17,7 +17,7 @@ SECRET = frozenset({"headers", "url"})
 
 
 def outline(plan: RolloutPlan) -> list[dict[str, Any]]:
-    """Its stages as JSON, with what differs from the default."""
+    """Its stages as JSON, each with all that it was told."""
     return [{"what": kind_of(stage), **_told(stage)} for stage in plan.stages]
 
 
