@@ -131,6 +131,17 @@ def test_show_tells_each_stage_and_why_it_is_held(project, proctor):
     assert "proctor approve r" in shown
 
 
+def test_show_asks_each_metric_once(project, proctor):
+    """A wrong table is found before a soak is spent on it."""
+    project.rolls("""
+rollout("small", stages.soak("s", duration=minutes(30), metrics=[filled(), metrics.sql(
+    "typo", "SELECT count(*) AS value FROM itemz", success_condition="result.value > 0")]))
+""")
+    shown = proctor("rollout", "small", "--show").out
+    assert "filled gives now: value 0" in shown
+    assert re.search(r"typo cannot be measured now: .*itemz", shown)
+
+
 def test_a_clock_keeps_the_speed_that_it_was_begun_with(project, proctor):
     """A speed that would not hold is refused, not ignored."""
     held(proctor)

@@ -23,6 +23,7 @@ from proctor.engine.snapshot import Finding
 from proctor.errors import (
     ConfigError,
     ProctorError,
+    Unmeasured,
     UsageError,
 )
 from proctor.model import (
@@ -149,9 +150,26 @@ async def shown_plan(app: App, name: str) -> dict[str, Any]:
         "type": entries[held.number - 1].data["type"] if held else [],
         "warnings": await warnings_of(app, plan),
         "reach": await foreseen(app, plan),
+        "asked": await _asked_once(app, plan),
         "under_way": found.id if found else "",
         "state": found.state.value if found else "",
     }
+
+
+async def _asked_once(app: App, plan: RolloutPlan) -> list[dict[str, str]]:
+    """Each metric asked now: a typing error is found before a night is spent on it."""
+    measure, now = measure_of(app, plan), app.site.clock.now()
+    told = []
+    for stage in plan.stages:
+        for metric in getattr(stage, "metrics", ()):
+            try:
+                figures = await measure(metric, now - metric.interval, now, None)
+            except Unmeasured as error:
+                said, ok = str(error), ""
+            else:
+                said, ok = ", ".join(f"{k} {v:g}" for k, v in figures.items()), "yes"
+            told.append({"stage": stage.name, "metric": metric.name, "ok": ok, "told": said})
+    return told
 
 
 async def foreseen(app: App, plan: RolloutPlan) -> list[Foreseen]:

@@ -154,6 +154,9 @@ def shown(wish: Wish, name: str) -> int:
     said = [f"{found['name']}: {found['doc']}" if found["doc"] else found["name"]]
     for number, one in enumerate(found["stages"], 1):
         said += stage(number, one)
+    for one in found["asked"]:
+        how = "gives now" if one["ok"] else "cannot be measured now"
+        said.append(f"  {one['metric']} {how}: {words.visible(one['told'], 300)}")
     said.append(f"  where it fails it takes back: {found['on_fail']}")
     said += [f"  ! {warning}" for warning in found["warnings"]]
     for one in found["reach"]:
