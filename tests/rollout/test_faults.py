@@ -278,3 +278,21 @@ async def test_an_answer_that_cannot_be_kept_needs_a_person(project, stage):
     held = await project.drive()
     assert held.left.state is RolloutState.HELD
     assert "TypeError" in held.left.why
+
+
+async def test_a_milestone_that_says_nothing_needs_a_person(project):
+    """P8: an audit on too few samples is not taken for a pass on the way either."""
+    source = (project.root / "backfills.py").read_text()
+    wanted = source.replace("least=1, most=40", "least=1, most=40, min_samples=100")
+    (project.root / "backfills.py").write_text(wanted)
+    project.rolls("""
+rollout("small", stages.apply("lower", milestones=[stages.milestone(rows=50, sample=20)]))
+""")
+    held = await project.drive()
+    assert held.left.state is RolloutState.HELD
+    assert held.journal.standing.held.verdict == "inconclusive"
+    assert "at 50 rows" in held.left.why
+    await project.approve(held.rollout.id, "bo")
+    done = await project.drive()
+    assert done.left.state is RolloutState.ACTIVE
+    assert kinds(done.journal.entries).count("audit.made") == 1

@@ -93,7 +93,7 @@ async def test_an_approval_expires(project):
     project.rolls('rollout("small", stages.halt("go", expires=minutes(1)))')
     held = await project.drive(speed=100_000.0)
     await project.approve(held.rollout.id, "bo")
-    again = await project.drive()
+    again = await project.drive(speed=100_000.0)
     assert again.left.state is RolloutState.HELD
     await project.approve(held.rollout.id, "bo", reason="looked at it again")
     given = [e for e in await project.entries(held.rollout.id) if e.kind == "approval.given"]
