@@ -107,7 +107,7 @@ def test_the_soak_passes_against_the_same_hours_of_eight_weeks(played):
     (judged,) = [e["data"] for e in story["log"] if e["kind"] == "stage.judged"]
     assert judged["verdict"] == "pass"
     assert "in 8 earlier windows: between" in judged["why"]
-    assert story["speed"] == 14400.0
+    assert story["speed"] == 3600.0
     metrics = {m["name"] for m in story["metrics"]}
     assert metrics == {"conversion", "version overrides", "tokenised access", "fc_kind"}
 
