@@ -110,7 +110,7 @@ async def test_time_that_passed_without_a_look_is_missed_and_never_counts(projec
     """A machine that slept: the looks are recorded as missed, and pass nothing."""
     project.sql("UPDATE items SET low = lower(name)")
     project.rolls("""
-rollout("small", stages.soak("hour", duration=minutes(60), metrics=[filled(count=10)]))
+rollout("small", stages.soak("hour", duration=minutes(60), metrics=[filled()]))
 """)
     clock = Jumping()
 
@@ -123,6 +123,8 @@ rollout("small", stages.soak("hour", duration=minutes(60), metrics=[filled(count
             roll_out(app, "small", RolloutOptions(), lambda rig: sleeps(rig) or ends(rig, clock))
         )
         held = await task
+    assert held.left.state is RolloutState.HELD  # what was seen was good, and it was too little
+    assert "nobody looked for too long" in held.left.why
     missed = [e for e in held.journal.entries if e.kind == "metric.missed"]
     assert missed
     assert missed[0].data["last"] - missed[0].data["first"] >= 8
