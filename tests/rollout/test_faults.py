@@ -298,3 +298,17 @@ rollout("small", stages.apply("lower", milestones=[stages.milestone(rows=50, sam
     done = await project.drive()
     assert done.left.state is RolloutState.ACTIVE
     assert kinds(done.journal.entries).count("audit.made") == 1
+
+
+@pytest.mark.parametrize(("probe", "state"), [("rows", "active"), ("nobody", "held")])
+async def test_a_gate_can_ask_a_probe_of_its_rollout(project, probe, state):
+    """As its stage asks it; a name that there is none of is an error of the metric, no yes."""
+    project.rolls(f"""
+rollout("small",
+    stages.precheck(probes.sql("rows", "SELECT count(*) FROM items")),
+    stages.gate("still there", within=minutes(20), metrics=[metrics.probe(
+        "there", "{probe}", interval=minutes(5), success_condition="result.ok == 1")]))
+""")
+    left = (await project.drive()).left
+    assert left.state.value == state
+    assert probe == "rows" or "there is none of" in left.why
