@@ -66,7 +66,12 @@ def main(url):
             f"INSERT INTO song_aboutness VALUES ({', '.join(['%s'] * 10)}, '2026-01-02T03:04:05Z')",
             map(stands, done),
         )
-    print(f"songs: {SONGS:,}, of which {len(done):,} have been described before")
+    real = sum(not placeholder for *_, placeholder in made)
+    ready = sum(stands(number)[-1] == 2 for number in done)
+    print(
+        f"songs: {SONGS:,}, of which {SONGS - real:,} are placeholders; of the other {real:,} "
+        f"{ready:,} are described by this version already, {len(done) - ready:,} by the one before"
+    )
 
 
 if __name__ == "__main__":

@@ -142,14 +142,14 @@ async def _survey(site: Site, spec: Spec, since: Since | None) -> Survey:
 
 
 def _verdict(lacking: int | None, guess: int, since: Since | None) -> tuple[Ruling, str]:
-    of = f" since {since.column} = {since.value}" if since else ""
+    of = f" of those since {since.value} by {since.column}" if since else ""
     if lacking is None:
         why = f"the rows cannot be counted in time; the server guesses {guess:,}"
         return Ruling.INCONCLUSIVE, why
     if not lacking:
         return Ruling.PASS, f"nothing lacks its fill{of}"
     verb = "lacks" if lacking == 1 else "lack"
-    return Ruling.FAIL, f"{plural(lacking, 'row')} {verb} what should be there{of}"
+    return Ruling.FAIL, f"{plural(lacking, 'row')}{of} {verb} what should be there"
 
 
 async def _since(site: Site, spec: Spec, shape: Shape, since: Since) -> Spec:

@@ -10,7 +10,7 @@ from proctor.core.lifecycle import ACTIVE
 from proctor.engine.rolling.auditing import milestones
 from proctor.engine.rolling.holding import hold, went_past
 from proctor.engine.rolling.rig import Rig, Turn, latest, rest
-from proctor.engine.rolling.workers import found, left_behind, told
+from proctor.engine.rolling.workers import ended_as, found, left_behind, told
 from proctor.engine.site import as_it_is, birth
 from proctor.errors import Unmeasured
 from proctor.model import Apply, Coverage, Metric, Run, RunState
@@ -194,8 +194,8 @@ async def _ended(rig: Rig, stage: Apply, run: Run) -> Turn:
     """The run is through: clean, or for a person to look at."""
     books = run.outcome
     told = (
-        f"run {run.id} succeeded: {books.written:,} written of {books.read:,} read, "
-        f"{books.failed:,} failed"
+        f"run {run.id} succeeded: {books.read:,} read, "
+        f"{', '.join(f'{n:,} {bucket}' for bucket, n in ended_as(run)) or 'none to fill'}"
     )
     budget = rig.of(stage.backfill).budget
     over = books.failed > (budget.count if budget.count is not None else books.failed)

@@ -9,6 +9,7 @@ from typing import Final
 
 from proctor.engine.rolling.holding import hold
 from proctor.engine.rolling.rig import Rig, Turn, wait
+from proctor.engine.rolling.workers import ended_as
 from proctor.engine.rolling.writing import listed, replace_file
 from proctor.model import Files, LogEntry, Ruling, Run, Soak
 
@@ -116,7 +117,7 @@ def summary(rig: Rig, runs: Sequence[Run], files: Sequence[str] | dict[str, str]
             run.id,
             run.state.value,
             f"{run.outcome.read:,}",
-            ", ".join(f"{n:,} {name}" for name, n in _buckets(run)),
+            ", ".join(f"{n:,} {name}" for name, n in ended_as(run)),
         )
         for run in runs
     ]
@@ -141,10 +142,6 @@ def summary(rig: Rig, runs: Sequence[Run], files: Sequence[str] | dict[str, str]
             listed(("When", "Backfill", "Exit code"), said),
         ]
     return "\n\n".join(parts) + "\n"
-
-
-def _buckets(run: Run) -> list[tuple[str, int]]:
-    return [(k, n) for k, n in run.outcome.as_dict().items() if n and k != "read"]
 
 
 def _fast(rig: Rig) -> str:

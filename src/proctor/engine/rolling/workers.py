@@ -32,6 +32,11 @@ async def found(rig: Rig, stage: Apply) -> Run | None:
     return newest
 
 
+def ended_as(run: Run) -> list[tuple[str, int]]:
+    """The buckets that have rows, and how many."""
+    return [(k, n) for k, n in run.outcome.as_dict().items() if n and k != "read"]
+
+
 def left_behind(rig: Rig, stage: Apply) -> bool:
     """Whether the worker that a process before us started lives: it may not have a run yet."""
     started = told(rig, stage, "worker.started")
@@ -65,4 +70,4 @@ async def unborn(rig: Rig) -> bool:
     return False
 
 
-__all__ = ["found", "left_behind", "told", "unborn"]
+__all__ = ["ended_as", "found", "left_behind", "told", "unborn"]

@@ -253,7 +253,9 @@ def kept_alive(stage: Stage, night: Night) -> None:
     stage.fact("workers", f"{first.data['pid']}, killed; then {second.data['pid']}, the same run")
     spent = paid(stage)
     stage.fact(
-        "paid again", f"{spent.paid_again:,} songs; {AT_ONCE * OF_A_CALL:,} could be in the air"
+        "paid again",
+        f"{spent.paid_again:,} songs, whose answers were on their way at the kill: at most "
+        f"{AT_ONCE:,} calls of {OF_A_CALL:,} songs",
     )
     if spent.paid_again > AT_ONCE * OF_A_CALL:
         raise Broken("answers were paid twice", found=f"{spent.paid_again:,} songs")

@@ -73,8 +73,7 @@ def go_or_no_go(stage: Stage, rollout: str, database: Path) -> None:
     stage.ends(HELD, "rollout", "sessions")
     page = (stage.folder / "staging_observability.md").read_text().splitlines()
     stage.typed("head -5 staging_observability.md")
-    for line in page[:5]:
-        stage.fact("", line)
+    stage.console.print("\n".join(page[:5]), soft_wrap=True)
     if not page[2].startswith("**pass**") or not said_of(stage)["why"].startswith("halt"):
         raise Broken("a soak in which nothing was wrong did not pass", found=page[2])
     stage.good("it passes, and halts again")

@@ -153,7 +153,11 @@ def reckon(stage: Stage, sampled: Paid, flying: int) -> Paid:
     stage.scene("The vendor's own books", "They know nothing of Proctor's.")
     stage.fact("calls", f"{spent.calls:,}, of which {sampled.calls:,} for the plan's sample")
     stage.fact("money", f"${spent.usd:.4f} of a budget of $1.00")
-    stage.fact("paid again", f"{spent.paid_again:,} songs; {flying:,} could be in the air")
+    stage.fact(
+        "paid again",
+        f"{spent.paid_again:,} songs, whose answers were on their way at the kill: at most "
+        f"{flying:,}",
+    )
     stage.fact("answered 429", f"{spent.limited:,} calls")
     if spent.paid_again > flying:
         raise Broken("answers were paid twice", found=f"{spent.paid_again:,} songs")
