@@ -167,7 +167,10 @@ async def _end(rig: Rig, done: Sequence[Any]) -> None:
         if e.kind == "step_back.flag_restored"
     ]
     told += [
-        f"run {e.data['run']} is {e.data['to']}" for e in done if e.kind == "step_back.run_paused"
+        f"run {e.data['run']} "
+        + ("had succeeded before" if e.data["to"] == RunState.SUCCEEDED else f"is {e.data['to']}")
+        for e in done
+        if e.kind == "step_back.run_paused"
     ]
     told += [
         f"run {e.data['run']} was rolled back: {e.data['restored']:,} rows restored"
