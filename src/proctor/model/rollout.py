@@ -26,6 +26,11 @@ class RolloutState(enum.StrEnum):
     """A person must decide."""
     ROLLED_BACK = "rolled_back"
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing follows any more."""
+        return self in (RolloutState.ACTIVE, RolloutState.ROLLED_BACK)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:

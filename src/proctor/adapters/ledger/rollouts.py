@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -16,9 +16,6 @@ from proctor.adapters.ledger.record import encode
 from proctor.adapters.ledger.schema import ENTRIES, ROLLOUTS
 from proctor.errors import Fenced, RunActive, UsageError
 from proctor.model import Event, Holder, LogEntry, Rollout, RolloutState
-
-ENDED: Final = frozenset({RolloutState.ACTIVE, RolloutState.ROLLED_BACK})
-"""States in which a rollout of the same name may begin anew."""
 
 
 class SqlRolloutLog(Connected):
@@ -137,7 +134,7 @@ class SqlRolloutLog(Connected):
         move = (
             sa.update(ROLLOUTS)
             .where(*guard)
-            .values(number=added.number, state=then.value, open=int(then not in ENDED))
+            .values(number=added.number, state=then.value, open=int(not then.ended))
         )
 
         def write() -> None:
@@ -229,7 +226,7 @@ def _row(rollout: Rollout) -> dict[str, Any]:
         "name": rollout.name,
         "env": rollout.env,
         "state": rollout.state.value,
-        "open": int(rollout.state not in ENDED),
+        "open": int(not rollout.state.ended),
         "number": rollout.number,
         "epoch": rollout.epoch,
         "holder": json.dumps(asdict(rollout.holder)) if rollout.holder else "",
@@ -266,4 +263,4 @@ def _text(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-__all__ = ["ENDED", "SqlRolloutLog"]
+__all__ = ["SqlRolloutLog"]

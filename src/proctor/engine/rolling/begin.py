@@ -15,13 +15,11 @@ from proctor.errors import PlanVoid
 from proctor.model import LogEntry, Rollout, RolloutPlan, RolloutState
 from proctor.ports import Clock, RolloutLog
 
-OPEN = frozenset(RolloutState) - {RolloutState.ACTIVE, RolloutState.ROLLED_BACK}
-
 
 async def unended(log: RolloutLog, env: str, name: str) -> Rollout | None:
     """The one of that name that has not ended."""
     return next(
-        (one for one in await log.rollouts(env) if one.name == name and one.state in OPEN), None
+        (one for one in await log.rollouts(env) if one.name == name and not one.state.ended), None
     )
 
 
@@ -147,4 +145,4 @@ def origin_of(entries: Sequence[LogEntry]) -> tuple[datetime, float]:
     return datetime.fromisoformat(data["origin"]), float(data["speed"])
 
 
-__all__ = ["OPEN", "begin", "origin_of", "same_stages", "stages_of", "take", "unended"]
+__all__ = ["begin", "origin_of", "same_stages", "stages_of", "take", "unended"]
