@@ -171,13 +171,16 @@ def main():
         for ratio in (1.0, 0.85, 0.6):
             for samples in (480, 2_400, 12_000):
                 told = replace(kind, ratio=ratio, samples=samples)
-                row(kind.mode.value, ratio, samples, simulate(told, soaks))
+                many = kind.mode is Mode.MATCHED_WINDOWS
+                mode = f"{kind.windows} windows" if many else kind.mode.value
+                row(mode, ratio, samples, simulate(told, soaks))
 
 
 KINDS = (
     Soak(ratio=1.0),
     Soak(ratio=1.0, mode=Mode.CONCURRENT),
     Soak(ratio=1.0, mode=Mode.MATCHED_WINDOWS, drift=0.08),
+    Soak(ratio=1.0, mode=Mode.MATCHED_WINDOWS, drift=0.08, windows=12),
 )
 
 
