@@ -4,8 +4,7 @@ import sqlite3
 
 from contextlib import asynccontextmanager, closing
 
-from proctor.app import Stop
-from proctor.app.facade import RunOptions
+from proctor.app import RunOptions, Stop
 from proctor.app.wiring import open_app
 from proctor.config import load
 from proctor.ui import documents

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from proctor.adapters.ledger import MemoryLedger
-from proctor.app.facade import RunOptions
+from proctor.app import RunOptions
 from proctor.app.wiring import open_app
 from proctor.config import load
 from proctor.engine.events import Events

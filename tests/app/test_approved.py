@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from proctor.app import Part
-from proctor.app.facade import RunOptions
+from proctor.app import Part, RunOptions
 from proctor.app.slices import SliceNames, run_slice
 from proctor.errors import PlanVoid
 from shop import BACKFILLS, CONFIG, Shop

@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from proctor.app import Forgetting, Part
-from proctor.app.facade import RollbackOptions, RunOptions
+from proctor.app import Forgetting, Part, RollbackOptions, RunOptions
 from shop import BACKFILLS, CONFIG, Shop
 
 TIMED = BACKFILLS.replace('version="1"', 'version="1", undo_for=timedelta(days=7)').replace(

@@ -7,8 +7,7 @@ import sys
 
 import pytest
 
-from proctor.app import RunOptions
-from proctor.app.facade import RollbackOptions
+from proctor.app import RollbackOptions, RunOptions
 from proctor.engine.part import Part
 from proctor.errors import AnswerError, DefinitionError, UsageError
 from proctor.model import UnitState

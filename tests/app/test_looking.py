@@ -8,8 +8,7 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from proctor.app import Forgetting, Part
-from proctor.app.facade import RollbackOptions, RunOptions
+from proctor.app import Forgetting, Part, RollbackOptions, RunOptions
 from shop import CONFIG, Shop
 
 

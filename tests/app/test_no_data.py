@@ -1,6 +1,6 @@
 """P8: no data never passes: a run that read nothing has nothing to be proud of."""
 
-from proctor.app.facade import RunOptions
+from proctor.app import RunOptions
 from proctor.ui.reports import html, markdown
 from proctor.ui.reports import json as statistics
 from shop import Shop

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proctor.app.facade import RunOptions
+from proctor.app import RunOptions
 from proctor.ui.reports import html, markdown
 from proctor.ui.reports import json as statistics
 from shop import Shop

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from proctor.app.facade import RunOptions
+from proctor.app import RunOptions
 from proctor.engine import notices
 from receiver import receiving
 from shop import BACKFILLS, CONFIG, Shop

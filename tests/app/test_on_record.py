@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from proctor.app import Forgetting, Part
-from proctor.app.facade import RollbackOptions, RunOptions
+from proctor.app import Forgetting, Part, RollbackOptions, RunOptions
 from proctor.errors import PlanVoid, ProctorError
 from proctor.model import RunState
 from shop import BACKFILLS, Shop

@@ -6,7 +6,7 @@ import sys
 
 import psycopg
 
-from proctor.app.facade import RunOptions
+from proctor.app import RunOptions
 from proctor.app.wiring import open_app
 from proctor.config import load
 

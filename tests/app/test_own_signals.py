@@ -1,6 +1,6 @@
 """A signal that a backfill watches for itself holds its run and its rollback alike."""
 
-from proctor.app.facade import RollbackOptions, RunOptions
+from proctor.app import RollbackOptions, RunOptions
 from shop import BACKFILLS, Shop
 
 WATCHING = BACKFILLS.replace("backfill, table", "Watch, backfill, table", 1).replace(

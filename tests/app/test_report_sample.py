@@ -1,6 +1,6 @@
 """The report's sample of rows: as many as it shows, however unequal the chunks were."""
 
-from proctor.app.facade import RunOptions
+from proctor.app import RunOptions
 from shop import CONFIG, Shop
 
 

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from proctor.app.facade import RunOptions
+from proctor.app import RunOptions
 from proctor.app.wiring import open_app
 from proctor.config import load
 

@@ -7,7 +7,7 @@ import sqlite3
 import psycopg
 import pytest
 
-from proctor.app.facade import RollbackOptions, RunOptions
+from proctor.app import RollbackOptions, RunOptions
 from proctor.app.wiring import open_app
 from proctor.config import load
 from proctor.model import RunState

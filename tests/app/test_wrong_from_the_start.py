@@ -4,7 +4,7 @@ import sqlite3
 
 from contextlib import closing
 
-from proctor.app.facade import RunOptions
+from proctor.app import RunOptions
 from proctor.app.wiring import open_app
 from proctor.config import load
 from proctor.errors import AnswerError

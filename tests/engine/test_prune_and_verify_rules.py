@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from proctor.app.facade import RunOptions
+from proctor.app import RunOptions
 from proctor.app.wiring import open_app
 from proctor.config import load
 from proctor.core.lifecycle import ACTIVE, OCCUPYING

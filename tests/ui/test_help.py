@@ -33,6 +33,23 @@ def test_help_imports_nothing_heavy():
     assert loaded & HEAVY == set()
 
 
+def test_a_look_waits_for_no_engine_of_runs(shop):
+    """What runs, asks providers or rolls out is imported by the commands that do so."""
+    code = (
+        "import sys; from proctor.ui.cli import main; main(['status']); "
+        "print(*(m for m in sys.modules if m.startswith('proctor.')))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=shop
+    )
+    loaded = set(ended.stdout.splitlines()[-1].split())
+    assert "proctor.app.facade" in loaded
+    heavy = {"launch", "process", "rehearse", "guarded", "answers", "desk", "undo", "notices"}
+    assert loaded & {f"proctor.engine.{one}" for one in heavy} == set()
+    later = {"model.stage", "model.metric", "core.gates", "config.flagdraft", "authoring.stages"}
+    assert loaded & {f"proctor.{one}" for one in later} == set()
+
+
 def test_no_words_show_the_help(proctor):
     ended = proctor()
     assert ended.code == 0

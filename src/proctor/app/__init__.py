@@ -1,14 +1,22 @@
-"""The one room that knows engine and adapters: configuration in, wired commands out."""
+"""The one room that knows engine and adapters: configuration in, wired commands out.
 
-from proctor.app.facade import App
-from proctor.app.options import RollbackOptions, RunOptions
-from proctor.app.wiring import open_app as open  # noqa: A004 - reads `app.open(config)`
-from proctor.engine.ensure import Ensured
-from proctor.engine.kit import Stop
-from proctor.engine.part import Part
-from proctor.engine.prune import Forgetting
-from proctor.engine.run import Ended
-from proctor.ports import Clock
+Each name is imported when it is first used: a command waits for no other's engine.
+"""
+
+import importlib
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from proctor.app.facade import App
+    from proctor.app.options import RollbackOptions, RunOptions
+    from proctor.app.wiring import open_app as open  # noqa: A004 - reads `app.open(config)`
+    from proctor.engine.ensure import Ensured
+    from proctor.engine.kit import Stop
+    from proctor.engine.part import Part
+    from proctor.engine.prune import Forgetting
+    from proctor.engine.run import Ended
+    from proctor.ports import Clock
 
 __all__ = [
     "App",
@@ -22,3 +30,25 @@ __all__ = [
     "Stop",
     "open",
 ]
+_HOMES: Final = {
+    "App": "app.facade",
+    "Clock": "ports",
+    "Ended": "engine.run",
+    "Ensured": "engine.ensure",
+    "Forgetting": "engine.prune",
+    "Part": "engine.part",
+    "RollbackOptions": "app.options",
+    "RunOptions": "app.options",
+    "Stop": "engine.kit",
+    "open": "app.wiring",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import the module that has a public name when the name is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = importlib.import_module(f"proctor.{_HOMES[name]}")
+    value: object = getattr(home, "open_app" if name == "open" else name)
+    globals()[name] = value
+    return value

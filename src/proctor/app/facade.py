@@ -5,24 +5,16 @@ What `run` does not need is imported by the command that does: its first row nee
 
 from __future__ import annotations
 
-import contextlib
-
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from proctor.app.options import RollbackOptions, RunOptions
 from proctor.authoring import Backfill
 from proctor.config import Config
-from proctor.core.windows import deadline
 from proctor.engine.control import change_knobs, pause, refuse_ended
 from proctor.engine.digest import digest_code
-from proctor.engine.launch import Request, give_up, launch, params_of, read_plan
 from proctor.engine.part import Part, resolve
-from proctor.engine.plan import approve, make_plan
-from proctor.engine.rehearse import Wanted, rehearse
-from proctor.engine.run import Ended, Worker
 from proctor.engine.show import in_key_order, shown_key, shown_run, shown_span, shown_undone
 from proctor.engine.site import Site, as_it_is, dice, own
 from proctor.engine.snapshot import (
@@ -37,15 +29,16 @@ from proctor.engine.snapshot import (
     Verification,
 )
 from proctor.engine.units import detailed
-from proctor.engine.worker import work
 from proctor.errors import NotConfirmed, UsageError
 from proctor.model import Bucket, ChunkRecord, ChunkState, Event, Issue, Run, RunState
 from proctor.ports import UndoTerms
 
 if TYPE_CHECKING:
+    from proctor.app.options import RollbackOptions, RunOptions
     from proctor.engine.ensure import Ensured
     from proctor.engine.latest import Examined
     from proctor.engine.prune import Forgetting, Forgotten
+    from proctor.engine.run import Ended
 
 WATCH_EVERY = 0.5
 """Seconds between two looks of `watch`."""
@@ -87,6 +80,8 @@ class App:
 
         paid_sample: for how many rows providers are asked; the answers are kept and paid.
         """
+        from proctor.engine.plan import make_plan
+
         backfill, whole = self.backfill(name), part or Part()
         async with self.site.events.flushing():
             plan, _ = await make_plan(
@@ -104,6 +99,8 @@ class App:
         paid_sample: int | None = None,
     ) -> DryRun:
         """Before and after of real rows; writes nothing. paid_sample: see `plan`."""
+        from proctor.engine.rehearse import Wanted, rehearse
+
         backfill = self.backfill(name)
         spec, bound = backfill.bind(params or {})
         await self.site.store.inspect(spec)
@@ -126,70 +123,9 @@ class App:
         self, name: str, options: RunOptions, on: Callable[[Snapshot], None] = lambda _s: None
     ) -> Ended:
         """Run, resume or take over; to its end, unless somebody says stop."""
-        backfill = self.backfill(name)
-        until = options.until
-        request = Request(
-            params=options.params or await self._params_of(options.retry_failures_of),
-            part=options.part,
-            approval=read_plan(options.plan) if options.plan else None,
-            confirmed=options.confirmed,
-            accept=options.accept,
-            restart=options.restart,
-            resume=options.resume,
-            lanes=options.workers,
-            until=deadline(until, self.site.clock.now().astimezone()) if until else None,
-            patient=options.wait,
-            reparse=options.reparse,
-            keys_of=await self._failed_keys(options.retry_failures_of),
-            stop=options.stop,
-        )
-        async with self._worker(name, options) as worker:
-            return await launch(
-                self.site,
-                backfill,
-                request,
-                worker,
-                on,
-                approve=lambda spec, shape, span: approve(self.site, backfill, spec, shape, span),
-            )
+        from proctor.app.running import run
 
-    @contextlib.asynccontextmanager
-    async def _worker(self, name: str, options: RunOptions) -> AsyncIterator[Worker]:
-        """Slices in this process, or in several."""
-        if options.processes <= 1:
-            yield work
-            return
-        from proctor.adapters.executors import ProcessPool
-        from proctor.app.slices import SliceNames, run_slice
-        from proctor.engine.spread import spread
-
-        pool = ProcessPool(options.processes)
-        try:
-            yield lambda kit: spread(
-                kit,
-                lambda: pool.submit(
-                    run_slice, SliceNames.of(self.config, self.env, name, kit, options.processes)
-                ),
-                options.processes,
-            )
-        finally:
-            pool.close()
-
-    async def _params_of(self, run: str | None) -> dict[str, str]:
-        return params_of(await self.site.store.run(run)) if run is not None else {}
-
-    async def _failed_keys(self, run: str | None) -> tuple[Any, ...]:
-        if run is None:
-            return ()
-        found = await self._unwritten(run)
-        keys = tuple(i.key for i in found if i.bucket is Bucket.FAILED)
-        if not keys:
-            raise UsageError(
-                f"run {run} has no failed rows",
-                found="every row that it read was settled otherwise",
-                fix="there is nothing to retry; proctor failures RUN lists the others",
-            )
-        return keys
+        return await run(self, name, options, on)
 
     async def ensure(self, name: str, *, params: Mapping[str, str] | None = None) -> Ensured:
         """Whether nothing eligible is left: for deploys and CI."""
@@ -260,6 +196,8 @@ class App:
 
     async def cancel(self, run: str) -> Run:
         """Give a run up; what it wrote stays until it is rolled back."""
+        from proctor.engine.launch import give_up
+
         found = await self._own(run)
         refuse_ended(found)
         why = f"cancelled by {self.site.who}"
@@ -279,7 +217,7 @@ class App:
 
         found = await self.site.store.run(run)
         spec = await self.site.store.spec_of(found.id)
-        told = in_key_order(await self._unwritten(found.id), spec)
+        told = in_key_order(await self.issues(found.id), spec)
         shown = tuple(replace(i, key=shown_key(i.key, spec)) for i in told)
         return Unwritten(run=found, issues=shown, groups=grouped(shown))
 
@@ -289,7 +227,8 @@ class App:
         own(self.site, found)
         return found
 
-    async def _unwritten(self, run: str) -> list[Issue]:
+    async def issues(self, run: str) -> list[Issue]:
+        """The same with keys as they are, sensitive or not: not to be shown."""
         found = await self.site.store.run(run)
         issues = await self.site.store.issues(found.id)
         return [i for i in issues if i.bucket is not Bucket.UNCHANGED]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from proctor.adapters.notify import AppriseNotifier
@@ -56,19 +53,6 @@ def listeners(config: Config, env: str, events: Events) -> Notices:
     return Notices(events=events, places=places, redact=config.redact)
 
 
-@contextlib.asynccontextmanager
-async def told_by(notices: Notices | None) -> AsyncIterator[None]:
-    """Listen while the block runs, and send what waits at its end."""
-    if notices is None:
-        yield
-        return
-    notices.start()
-    try:
-        yield
-    finally:
-        await notices.aclose()
-
-
 def _silence(place: str, text: str) -> Window:
     try:
         return parse_window(text)
@@ -112,4 +96,4 @@ def _found(app: App, only: str | None) -> Notices:
     return notices
 
 
-__all__ = ["Tried", "listeners", "places_seen", "told_by", "try_places"]
+__all__ = ["Tried", "listeners", "places_seen", "try_places"]

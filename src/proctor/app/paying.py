@@ -1,4 +1,7 @@
-"""From `[providers.*]` of proctor.toml to a way to ask them, opened when a run first may ask."""
+"""From `[providers.*]` of proctor.toml to a way to ask them, opened when a run first may ask.
+
+What asks them is imported then: a run that asks nobody need not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from proctor.adapters.ledger import open_purse
-from proctor.app.serving import service_desk, service_seen
 from proctor.authoring import Backfill
 from proctor.config import Config, Services, Setups
-from proctor.engine.answers import Answers
-from proctor.engine.asker import Asker
 from proctor.engine.billing import Tell, TellBatch
-from proctor.engine.desk import Desk
-from proctor.engine.sampling import Sampler
 from proctor.engine.site import dice, holder, is_dead, new_id
-from proctor.engine.trips import Trips
 from proctor.errors import ProctorError
 from proctor.model import Account, Ask, Limits, Price, ProviderSeen, Reply, Spending
 from proctor.ports import Asking, BatchProvider, Clock, Provider, Purse
@@ -28,6 +24,9 @@ from proctor.ports import Asking, BatchProvider, Clock, Provider, Purse
 if TYPE_CHECKING:
     from proctor.adapters.providers.batchcalls import VendorBatches
     from proctor.adapters.providers.local import LocalProvider
+    from proctor.engine.answers import Answers
+    from proctor.engine.desk import Desk
+    from proctor.engine.sampling import Sampler
 
 AT_ONCE: Final = 256
 """Who asks a model of this process, at most, before it begins to compute for them."""
@@ -116,7 +115,7 @@ class Late:
 
 
 @dataclass(slots=True)
-class Desks(Mapping[str, Desk]):
+class Desks(Mapping[str, "Desk"]):
     """Providers by name, made ready one by one when they are asked for."""
 
     setups: Setups
@@ -126,6 +125,8 @@ class Desks(Mapping[str, Desk]):
     def __getitem__(self, name: str) -> Desk:
         """The provider; ConfigError where its address needs a variable that is not set."""
         if name not in self.made and name in self.services:
+            from proctor.app.serving import service_desk
+
             self.made[name] = service_desk(self.services, name)
         if name not in self.made:
             from proctor.adapters.providers import (
@@ -134,6 +135,8 @@ class Desks(Mapping[str, Desk]):
                 most_tokens,
                 sends_dimensions,
             )
+            from proctor.engine.desk import Desk
+            from proctor.engine.trips import Trips
 
             settings, late = self.setups.settings(name), Late(self.setups, name)
             self.made[name] = Desk(
@@ -187,6 +190,8 @@ class Counter:
         """What a run's functions ask through; None where proctor.toml names no provider."""
         if not self._limits:
             return None
+        from proctor.engine.asker import Asker
+
         self.stops.append(stopped)
         return Asker(
             answers=await self._opened(),
@@ -204,6 +209,8 @@ class Counter:
         """What the functions of plans and dry runs ask through; needs no key while nobody pays."""
         if not self._limits:
             return None
+        from proctor.engine.sampling import Sampler
+
         answers = await self._opened()
         await _warm(answers.desks)
         return Sampler(
@@ -241,6 +248,8 @@ class Counter:
 
     async def seen(self) -> list[ProviderSeen]:
         """Every provider, as far as it can be looked at without asking it."""
+        from proctor.app.serving import service_seen
+
         setups, services = self.config.providers, self.config.services
         spent = {}
         if self._limits:
@@ -259,6 +268,9 @@ class Counter:
         longest = timedelta(seconds=max(setups.longest, services.longest))
         async with self.opening:
             if self.answers is None:
+                from proctor.adapters.ledger import open_purse
+                from proctor.engine.answers import Answers
+
                 purse = await open_purse(
                     self.ledger,
                     self._limits,

@@ -8,13 +8,13 @@ import os
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from proctor.adapters.clock import SystemClock
 from proctor.adapters.languages import detect
 from proctor.adapters.ledger import open_ledger
 from proctor.adapters.signals import Watched, http_question, python_question
 from proctor.app.facade import App
-from proctor.app.notifying import listeners, told_by
 from proctor.app.paying import Counter
 from proctor.app.stamping import defined
 from proctor.app.terms import terms_of
@@ -27,6 +27,9 @@ from proctor.engine.events import Events
 from proctor.engine.site import Settings, Site, Source, Told
 from proctor.errors import ConfigError
 from proctor.ports import Clock, Manners, Store
+
+if TYPE_CHECKING:
+    from proctor.engine.notices import Notices
 
 
 @contextlib.asynccontextmanager
@@ -60,7 +63,7 @@ async def open_app(
         name = who or os.environ.get("PROCTOR_USER") or getpass.getuser()
         given, clock = clock, clock or SystemClock()
         events = Events(ledger=ledger, clock=clock, env=env, who=name)
-        notices = listeners(config, env, events) if telling else None
+        notices = _listeners(config, env, events) if telling else None
         counter = _counter(config, environment, events, limits_clock or given)
         stack.push_async_callback(counter.aclose)
         site = Site(
@@ -87,8 +90,24 @@ async def open_app(
             keep=Keep(age=config.answers.age, most_bytes=config.answers.most_bytes),
             listen=lambda watches: tuple(_told(watch, store, clock) for watch in watches),
         )
-        await stack.enter_async_context(told_by(notices))
+        _heed(notices, stack)
         yield App(config=config, env=env, site=site, backfills=backfills)
+
+
+def _listeners(config: Config, env: str, events: Events) -> Notices | None:
+    """What tells places in the background; None where nobody wants to be told."""
+    if not config.notify:
+        return None
+    from proctor.app.notifying import listeners
+
+    return listeners(config, env, events)
+
+
+def _heed(notices: Notices | None, stack: contextlib.AsyncExitStack) -> None:
+    """Listen from now on, and send at the end what waits then."""
+    if notices is not None:
+        notices.start()
+        stack.push_async_callback(notices.aclose)
 
 
 def _counter(config: Config, env: Env, events: Events, limits_clock: Clock | None) -> Counter:

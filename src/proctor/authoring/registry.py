@@ -12,15 +12,16 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import TYPE_CHECKING
 
-from proctor.authoring.rollouts import ROLLOUTS
 from proctor.errors import ConfigError, DefinitionError, ProctorError
-from proctor.model import RolloutPlan
 
 if TYPE_CHECKING:
     from proctor.authoring.definition import Backfill
+    from proctor.model import RolloutPlan
 
 REGISTRY: dict[str, Backfill] = {}
 """Every backfill of this process by name."""
+ROLLOUTS: dict[str, RolloutPlan] = {}
+"""Every rollout of this process by name."""
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from proctor.authoring.given import short, text
+from proctor.authoring.registry import ROLLOUTS
 from proctor.errors import DefinitionError
 from proctor.model import (
     Activate,
@@ -26,8 +27,6 @@ from proctor.model import (
     Step,
 )
 
-ROLLOUTS: dict[str, RolloutPlan] = {}
-"""Every rollout of this process by name."""
 KINDS = (Activate, Apply, AuditStage, Files, Gate, Halt, HealthStage, Precheck, Soak, Step)
 
 
@@ -95,4 +94,4 @@ def _register(made: RolloutPlan) -> None:
     ROLLOUTS[made.name] = made
 
 
-__all__ = ["ROLLOUTS", "rollout"]
+__all__ = ["rollout"]

@@ -1,6 +1,5 @@
 """proctor.toml and the environment, read into one frozen Config."""
 
-from proctor.config.flag import Flags
 from proctor.config.load import Config, Env, UserSignal, load
 from proctor.config.paid import ProviderSetup, Setups
 from proctor.config.schema import RunDefaults, Throttle
@@ -10,7 +9,6 @@ from proctor.config.service import Services, ServiceSetup
 __all__ = [
     "Config",
     "Env",
-    "Flags",
     "ProviderSetup",
     "Redactor",
     "RunDefaults",

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from proctor.config.environ import names_in
 from proctor.config.paid import Section
+from proctor.config.schema import Draft
 from proctor.config.secret import looks_private
 from proctor.model import (
     AnyFlag,
@@ -379,4 +380,12 @@ AnyFlagDraft: TypeAlias = Annotated[
 """Told from each other by `kind`; pydantic puts the tag into the place of a fault."""
 
 
-__all__ = ["KINDS", "AnyFlagDraft", "At", "FlagDraft", "FlagRequestDraft"]
+class Flagged(Draft):
+    """The whole file, where it has flags: most have none, and need not wait for their kinds."""
+
+    flags: dict[Annotated[str, Field(pattern=r"^[A-Za-z][\w-]*$")], AnyFlagDraft] = Field(
+        default_factory=dict, repr=False
+    )
+
+
+__all__ = ["KINDS", "AnyFlagDraft", "At", "FlagDraft", "FlagRequestDraft", "Flagged"]

@@ -7,14 +7,12 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import ValidationError
 
 from proctor.config.document import Document, Place, read
 from proctor.config.environ import fill, names_in
-from proctor.config.faults import explain
-from proctor.config.flag import Flags, flag_secrets
 from proctor.config.notify import NotifyPlace, notify_secrets, places_of
 from proctor.config.paid import Setups, at_home, check_fallbacks, key_env
 from proctor.config.schema import AnswersDraft, Draft, EnvDraft, RunDefaults, SignalDraft, Throttle
@@ -22,6 +20,9 @@ from proctor.config.secret import LONG, Redactor, Secret, looks_private, mask_ur
 from proctor.config.service import Services, models_of, services_of
 from proctor.errors import ConfigError
 from proctor.model import AlertRules
+
+if TYPE_CHECKING:
+    from proctor.config.flag import Flags
 
 FILE: Final = "proctor.toml"
 
@@ -124,6 +125,8 @@ class Config:
     @property
     def flags(self) -> Flags:
         """Every feature flag by name; each is resolved when it is taken out."""
+        from proctor.config.flag import Flags
+
         return Flags(self._draft.flags, self.root, self._fill, self._url)
 
     def env(self, name: str) -> Env:
@@ -238,8 +241,10 @@ def load(path: Path | None = None, *, environ: Mapping[str, str] | None = None) 
     file = file / FILE if file.is_dir() else file
     document = read(file)
     try:
-        draft = Draft.model_validate(document.data)
+        draft = _model(document).model_validate(document.data)
     except ValidationError as fault:
+        from proctor.config.faults import explain
+
         # From None: the cause would show the values of the file.
         raise explain(document, fault) from None
     check_fallbacks(models_of(draft.providers), document)
@@ -256,6 +261,15 @@ def load(path: Path | None = None, *, environ: Mapping[str, str] | None = None) 
         _draft=draft,
         _variables=variables,
     )
+
+
+def _model(document: Document) -> type[Draft]:
+    """What the file may say: the kinds of flags are loaded where there are flags."""
+    if "flags" not in document.data:
+        return Draft
+    from proctor.config.flagdraft import Flagged
+
+    return Flagged
 
 
 def _find(start: Path) -> Path:
@@ -279,7 +293,11 @@ def _secrets(draft: Draft, variables: Mapping[str, str]) -> set[str]:
     models, services = models_of(draft.providers).values(), services_of(draft.providers).values()
     urls += [provider.base_url or "" for provider in models]
     headers += [text for service in services for text in service.headers.values() if "${" in text]
-    secrets = flag_secrets(draft.flags, variables)
+    secrets: set[str] = set()
+    if draft.flags:
+        from proctor.config.flag import flag_secrets
+
+        secrets |= flag_secrets(draft.flags, variables)
     for text, whole in [*((url, False) for url in urls), *((text, True) for text in headers)]:
         try:
             filled = fill(text, variables, "")

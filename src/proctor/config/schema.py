@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 
 from datetime import timedelta
-from typing import Annotated, Final, Literal, Self, TypeAlias
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from proctor.config.flagdraft import AnyFlagDraft
 from proctor.config.notify import AlertsDraft, AnyNotify, NotifyDraft, ShareDraft
 from proctor.config.paid import BatchDraft, PriceDraft, ProviderDraft
 from proctor.config.service import AnyDraft, ServiceDraft, ServicePrice
@@ -172,9 +171,8 @@ class Draft(Section):
     providers: dict[Annotated[str, Field(pattern=r"^[A-Za-z][\w-]*$")], AnyDraft] = Field(
         default_factory=dict, repr=False
     )
-    flags: dict[Annotated[str, Field(pattern=r"^[A-Za-z][\w-]*$")], AnyFlagDraft] = Field(
-        default_factory=dict, repr=False
-    )
+    flags: dict[str, Any] = Field(default_factory=dict, repr=False)
+    """Of which kind they are says `flagdraft.Flagged`, where there are any."""
 
 
 _SECTIONS: Final[dict[str, type[BaseModel]]] = {

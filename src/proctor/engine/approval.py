@@ -6,12 +6,16 @@ import hashlib
 import json
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from proctor.engine.changed import differing, in_words
+from proctor.authoring import Backfill
+from proctor.engine.changed import differing, facts_of, in_words
+from proctor.engine.digest import digest_code, digest_of, digest_parts, identity
+from proctor.engine.show import shown_span
+from proctor.engine.site import Site, may_ask
 from proctor.errors import PlanVoid, UsageError
-from proctor.model import Span, Survey
+from proctor.model import Shape, Span, Spec, Survey
 
 DRIFT = 0.10
 """Share by which the count of eligible rows may have moved since the plan was made."""
@@ -182,3 +186,31 @@ def refuse_drift(approval: Approval, found: Survey) -> None:
         found=f"{eligible:,} eligible now, {planned:,} in the plan: more than {DRIFT:.0%} off",
         fix="make a new plan with `proctor plan NAME --out FILE` and have it looked at",
     )
+
+
+def approve(site: Site, backfill: Backfill, spec: Spec, shape: Shape, span: Span) -> Approval:
+    """The digests of what would run now, part by part."""
+    code = digest_code(backfill, site.root)
+    limits = _limits(site)
+    parts = digest_parts(
+        code=code,
+        spec=spec,
+        shape=shape,
+        env=site.env,
+        limits=limits,
+    )
+    parts["part"] = digest_of(asdict(span))
+    # What is named in words is read by many: the digest alone covers sensitive keys.
+    facts = facts_of(spec, shape, shown_span(span, spec), site.env)
+    facts |= {"spec": identity(spec), "limits": limits}
+    if may_ask(backfill):
+        facts["providers"] = dict(site.terms())
+        parts["providers"] = digest_of(facts["providers"])
+    return Approval(parts=parts, files=code.files, facts=facts)
+
+
+def _limits(site: Site) -> dict[str, str]:
+    """Where the run would stop: each signal's number."""
+    settings = site.settings
+    own = {f"signal {n} {name}": str(at) for n, (name, at) in enumerate(settings.own_limits)}
+    return own | {name: str(value) for name, value in sorted(settings.limits.items())}

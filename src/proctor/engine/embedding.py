@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
 from proctor.authoring import Unanswered
 from proctor.core.lengths import fits, pieces, seems
 from proctor.core.vectors import fault, mean
-from proctor.engine.desk import Desk
 from proctor.engine.events import Events
 from proctor.ports import TooLong
+
+if TYPE_CHECKING:
+    from proctor.engine.desk import Desk
 
 SHORTENED: ContextVar[Counter[tuple[str, str]]] = ContextVar("SHORTENED")
 """Where a page's texts that were too long are counted, by provider and policy."""

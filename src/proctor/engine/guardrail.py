@@ -23,15 +23,17 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from proctor.authoring import Backfill
 from proctor.core.answer import Answered
 from proctor.engine.guarded import Broken, Part, Request, Setup
 from proctor.engine.relay import LENGTH, Question, framed
-from proctor.engine.sampling import Sampler
 from proctor.errors import AuthorError, DefinitionError
 from proctor.model import Page
+
+if TYPE_CHECKING:
+    from proctor.engine.sampling import Sampler
 
 ALLOWED: Final = re.compile(
     r"PATH|HOME|LANG|LC_[A-Z]+|TZ|TMPDIR|LD_LIBRARY_PATH|SYSTEMROOT|PYTHON[A-Z0-9_]*"

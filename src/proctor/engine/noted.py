@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from proctor.engine.asker import Asker
 from proctor.engine.kit import Kit
+from proctor.engine.paid import as_asker
 from proctor.model import Event
 
 WORDS: Final = {
@@ -27,11 +27,12 @@ WORDS: Final = {
 
 def tell(kit: Kit) -> None:
     """Put on record what this process has noted."""
-    if not isinstance(kit.asking, Asker):
+    asker = as_asker(kit.asking)
+    if asker is None:
         return
-    for (what, provider), count in sorted(kit.asking.noted.items()):
+    for (what, provider), count in sorted(asker.noted.items()):
         kit.events.emit("answers.noted", kit.run.id, what=what, provider=provider, count=count)
-    kit.asking.noted.clear()
+    asker.noted.clear()
 
 
 def noted(told: Iterable[Event]) -> dict[str, int]:

@@ -1,18 +1,33 @@
-"""What a run gets whose function may ask providers."""
+"""What a run gets whose function may ask providers.
+
+What asks them is imported when there are any: no other run need wait for it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from proctor.authoring import Backfill
 from proctor.core.sizing import in_waves
-from proctor.engine.asker import Asker
 from proctor.engine.kit import Kit
-from proctor.engine.links import Links
 from proctor.engine.site import Site, may_ask
 from proctor.engine.turns import Gate
 from proctor.errors import UsageError
 from proctor.model import Reparse, Run
+from proctor.ports import Asking
+
+if TYPE_CHECKING:
+    from proctor.engine.asker import Asker
+
+
+def as_asker(asking: Asking | None) -> Asker | None:
+    """What asks providers for a run, where anything does."""
+    if asking is None:
+        return None
+    from proctor.engine.asker import Asker
+
+    return asking if isinstance(asking, Asker) else None
 
 
 async def let_ask(site: Site, kit: Kit) -> None:
@@ -21,14 +36,17 @@ async def let_ask(site: Site, kit: Kit) -> None:
     if not may_ask(backfill):
         return
     kit.asking = await site.asking(kit.run.id, backfill, kit.stopped)
-    if isinstance(kit.asking, Asker):
-        kit.asking = replace(
-            kit.asking,
+    asker = as_asker(kit.asking)
+    if asker is not None:
+        from proctor.engine.links import Links
+
+        kit.asking = asker = replace(
+            asker,
             # Somebody named these rows, by --retry or --keys: what was no use is not final.
             anew=bool(kit.run.span.keys),
             paying=kit.reparse is not Reparse.ONLY,
             links=Links(
-                purse=kit.asking.answers.purse,
+                purse=asker.answers.purse,
                 clock=kit.clock,
                 dice=kit.dice,
                 backfill=backfill.name,
@@ -37,11 +55,11 @@ async def let_ask(site: Site, kit: Kit) -> None:
                 mode=kit.reparse,
             ),
         )
-    if isinstance(kit.asking, Asker) and kit.asking.paying and (most := kit.asking.together()):
-        kit.asking = replace(kit.asking, batching=True)
-        kit.pacing.questions = kit.asking.waits
+    if asker is not None and asker.paying and (most := asker.together()):
+        kit.asking = asker = replace(asker, batching=True)
+        kit.pacing.questions = asker.waits
         kit.together = most
-        kit.in_batch, kit.batch_open = kit.asking.in_batch, kit.asking.batch_open
+        kit.in_batch, kit.batch_open = asker.in_batch, asker.batch_open
         kit.seats = Gate(lambda: most, each=most)
     elif kit.asking is not None:
         kit.pacing.questions = kit.asking.waits
@@ -72,5 +90,6 @@ async def reading_anew(
 
 async def tie(kit: Kit) -> None:
     """Put on record which answers which rows got: before these are written."""
-    if isinstance(kit.asking, Asker) and kit.asking.links is not None:
-        await kit.asking.links.put()
+    asker = as_asker(kit.asking)
+    if asker is not None and asker.links is not None:
+        await asker.links.put()

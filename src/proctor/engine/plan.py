@@ -3,56 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from proctor.authoring import Backfill
 from proctor.core.forecast import chunk_count, duration, log_bytes
 from proctor.core.windows import closed_until
 from proctor.engine.accounts import on_record
-from proctor.engine.approval import Approval
-from proctor.engine.changed import facts_of
+from proctor.engine.approval import Approval, approve
 from proctor.engine.counting import COUNTED, counted
-from proctor.engine.digest import digest_code, digest_of, digest_parts, identity
 from proctor.engine.pacing import Pacing
 from proctor.engine.part import Part, foreseen, resolve
 from proctor.engine.rehearse import Wanted, rehearse
 from proctor.engine.show import shown_span, source_of
-from proctor.engine.site import Site, may_ask
+from proctor.engine.site import Site
 from proctor.engine.snapshot import DryRun, Estimate, Plan
 from proctor.engine.touched import may_touch
 from proctor.model import Key, Shape, Span, Spec, Survey
 
 SAMPLE = 5
 """Rows that a plan shows before and after; a dry run shows as many as asked for."""
-
-
-def approve(site: Site, backfill: Backfill, spec: Spec, shape: Shape, span: Span) -> Approval:
-    """The digests of what would run now, part by part."""
-    code = digest_code(backfill, site.root)
-    limits = _limits(site)
-    parts = digest_parts(
-        code=code,
-        spec=spec,
-        shape=shape,
-        env=site.env,
-        limits=limits,
-    )
-    parts["part"] = digest_of(asdict(span))
-    # What is named in words is read by many: the digest alone covers sensitive keys.
-    facts = facts_of(spec, shape, shown_span(span, spec), site.env)
-    facts |= {"spec": identity(spec), "limits": limits}
-    if may_ask(backfill):
-        facts["providers"] = dict(site.terms())
-        parts["providers"] = digest_of(facts["providers"])
-    return Approval(parts=parts, files=code.files, facts=facts)
-
-
-def _limits(site: Site) -> dict[str, str]:
-    """Where the run would stop: each signal's number."""
-    settings = site.settings
-    own = {f"signal {n} {name}": str(at) for n, (name, at) in enumerate(settings.own_limits)}
-    return own | {name: str(value) for name, value in sorted(settings.limits.items())}
 
 
 async def make_plan(

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from proctor.authoring import Backfill, Watch
 from proctor.core.checks import Detect
@@ -18,12 +19,14 @@ from proctor.core.keeping import Keep
 from proctor.core.sizing import Sizing
 from proctor.core.windows import Window
 from proctor.engine.events import Events
-from proctor.engine.notices import Notices
 from proctor.engine.pacing import Pacing
-from proctor.engine.sampling import Sampler
 from proctor.errors import UsageError
 from proctor.model import Account, AlertRules, Holder, ProviderSeen, Run, RunState, Signal
 from proctor.ports import Asking, Clock, Purse, Store
+
+if TYPE_CHECKING:  # loaded by who makes them
+    from proctor.engine.notices import Notices
+    from proctor.engine.sampling import Sampler
 
 Source = Callable[[], Awaitable[Signal]]
 """Asks a throttle signal for its latest value."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from proctor.authoring import Unanswered
 from proctor.core.resets import next_reset
-from proctor.engine.desk import Desk
 from proctor.errors import OutOfQuota, Overloaded, ProviderRefused
 from proctor.model import Ending, Spent
+
+if TYPE_CHECKING:
+    from proctor.engine.desk import Desk
 
 E = TypeVar("E", bound=BaseException)
 

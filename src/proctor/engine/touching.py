@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from proctor.engine.asker import Asker
 from proctor.engine.kit import Kit
+from proctor.engine.paid import as_asker
 from proctor.engine.stopping import AskedToStop
 from proctor.errors import ProctorError
 from proctor.model import Lease, Page
@@ -28,8 +28,8 @@ async def imaged(
         return await answer(kit.asking)
     again = await kit.store.note_before(kit.spec, lease, page)
     asking = kit.asking
-    if again and isinstance(asking, Asker):
-        asking = replace(asking, again=again)
+    if again and (asker := as_asker(asking)) is not None:
+        asking = replace(asker, again=again)
     try:
         answers = await answer(asking)
     except (ProctorError, AskedToStop):

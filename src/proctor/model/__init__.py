@@ -1,4 +1,11 @@
-"""The nouns: frozen values that pass between rooms, and nothing that does anything."""
+"""The nouns: frozen values that pass between rooms, and nothing that does anything.
+
+Those of a rollout are imported when they are first used: no run need wait for them.
+"""
+
+import importlib
+
+from typing import TYPE_CHECKING, Final
 
 from proctor.model.audited import Claim
 from proctor.model.batch import (
@@ -12,41 +19,9 @@ from proctor.model.batch import (
 )
 from proctor.model.bill import Account, Bill, Ending
 from proctor.model.checked import Checked, Level, Ruling
-from proctor.model.flag import FlagPowers, FlagState
-from proctor.model.flagtool import (
-    AnyFlag,
-    EnvFileFlag,
-    FlagdFlag,
-    FlagRequest,
-    FlagSettings,
-    HttpFlag,
-    ShellFlag,
-    SqlFlag,
-    UnleashFlag,
-    VendorFlag,
-)
 from proctor.model.foresight import Asked, Foreseen, Foresight, Known
 from proctor.model.key import ABSENT, Absent, Image, Key, Row, Scalar
 from proctor.model.link import Link, Place, Reparse
-from proctor.model.metric import (
-    Baseline,
-    CheckedRows,
-    Coverage,
-    Direction,
-    Figures,
-    HttpFigures,
-    Measurement,
-    Metric,
-    Mode,
-    Phase,
-    ProbeAnswer,
-    PrometheusQuery,
-    PythonFigures,
-    RunFigures,
-    SourceOfFigures,
-    SqlCounts,
-    Verdict,
-)
 from proctor.model.notice import AlertRules, PlaceSeen, Severity, ShareAlert
 from proctor.model.paid import (
     Answer,
@@ -71,7 +46,6 @@ from proctor.model.paid import (
 )
 from proctor.model.provider import ProviderSeen, ProviderSettings, Vendor
 from proctor.model.record import Chain, Event
-from proctor.model.rollout import LogEntry, Rollout, RolloutState
 from proctor.model.run import (
     ChunkRecord,
     ChunkState,
@@ -85,25 +59,6 @@ from proctor.model.run import (
 )
 from proctor.model.service import HOLE, SAFE, ServiceSettings, address_of, names_in
 from proctor.model.spec import Column, Guard, KeyPart, Shape, Source, Span, Spec, Survey
-from proctor.model.stage import (
-    Activate,
-    Apply,
-    AuditStage,
-    Files,
-    Gate,
-    Halt,
-    HealthStage,
-    Milestone,
-    Monitor,
-    OnFail,
-    Precheck,
-    Probe,
-    ProbeKind,
-    RolloutPlan,
-    Soak,
-    Stage,
-    Step,
-)
 from proctor.model.touched import (
     Change,
     Touch,
@@ -128,6 +83,60 @@ from proctor.model.work import (
     Settled,
     Undone,
 )
+
+if TYPE_CHECKING:
+    from proctor.model.flag import FlagPowers, FlagState
+    from proctor.model.flagtool import (
+        AnyFlag,
+        EnvFileFlag,
+        FlagdFlag,
+        FlagRequest,
+        FlagSettings,
+        HttpFlag,
+        ShellFlag,
+        SqlFlag,
+        UnleashFlag,
+        VendorFlag,
+    )
+    from proctor.model.metric import (
+        Baseline,
+        CheckedRows,
+        Coverage,
+        Direction,
+        Figures,
+        HttpFigures,
+        Measurement,
+        Metric,
+        Mode,
+        Phase,
+        ProbeAnswer,
+        PrometheusQuery,
+        PythonFigures,
+        RunFigures,
+        SourceOfFigures,
+        SqlCounts,
+        Verdict,
+    )
+    from proctor.model.rollout import LogEntry, Rollout, RolloutState
+    from proctor.model.stage import (
+        Activate,
+        Apply,
+        AuditStage,
+        Files,
+        Gate,
+        Halt,
+        HealthStage,
+        Milestone,
+        Monitor,
+        OnFail,
+        Precheck,
+        Probe,
+        ProbeKind,
+        RolloutPlan,
+        Soak,
+        Stage,
+        Step,
+    )
 
 __all__ = [
     "ABSENT",
@@ -280,3 +289,17 @@ __all__ = [
     "shared_fields",
     "touched_books",
 ]
+
+_LATER: Final = ("flag", "flagtool", "metric", "rollout", "stage")
+
+
+def __getattr__(name: str) -> object:
+    """Import the module that has a noun of rollouts when it is first used."""
+    if name in __all__:
+        for module in _LATER:
+            found = importlib.import_module(f"{__name__}.{module}")
+            if name in found.__all__:
+                value: object = getattr(found, name)
+                globals()[name] = value
+                return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

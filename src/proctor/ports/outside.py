@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from proctor.model import (
-    Chain,
-    Event,
-    Figures,
-)
+if TYPE_CHECKING:  # nothing here needs them at run time
+    from proctor.model import Chain, Event, Figures
 
 
 class Ledger(Protocol):

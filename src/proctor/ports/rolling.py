@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from proctor.errors import ConfigError
-from proctor.model import (
-    Figures,
-    FlagPowers,
-    FlagState,
-    Holder,
-    LogEntry,
-    Rollout,
-    RolloutState,
-    Severity,
-)
-from proctor.model import SourceOfFigures as Source
+
+if TYPE_CHECKING:  # nothing here needs them at run time
+    from proctor.model import (
+        Figures,
+        FlagPowers,
+        FlagState,
+        Holder,
+        LogEntry,
+        Rollout,
+        RolloutState,
+        Severity,
+    )
+    from proctor.model import SourceOfFigures as Source
 
 
 class RolloutLog(Protocol):

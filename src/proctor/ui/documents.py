@@ -12,12 +12,14 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from proctor.engine.audit import Audit
 from proctor.engine.snapshot import Estimate, Rollback, Snapshot, Unwritten, Verification
 from proctor.errors import ProctorError
 from proctor.model import ABSENT, Account, Outcome, Run, TouchedBooks, Undone
+
+if TYPE_CHECKING:
+    from proctor.engine.audit import Audit
 
 
 def plain(value: Any) -> Any:
