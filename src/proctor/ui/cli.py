@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -73,6 +74,8 @@ def main(arguments: Sequence[str] | None = None, *, limits_clock: Clock | None =
 
     limits_clock: another time for the limits of providers, where a demo plays tomorrow.
     """
+    if arguments is None:  # the process is ours: looking for garbage while modules load finds none
+        gc.set_threshold(50_000, 20, 20)
     words = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         # A terminal that lacks a letter shows its code; it does not end the command.
