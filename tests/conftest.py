@@ -51,12 +51,18 @@ def pg_server():
     server.close()
 
 
+@pytest.fixture(scope="session")
+def pg_databases(pg_server):
+    """Its databases, taken and given back."""
+    return servers.Databases(pg_server)
+
+
 @pytest.fixture
-def pg(pg_server):
+def pg(pg_databases):
     """The DSN of a fresh database of this test's own."""
-    url = pg_server.create_database()
+    url = pg_databases.take()
     yield url
-    pg_server.drop_database(url)
+    pg_databases.give_back(url)
 
 
 @pytest.hookimpl(trylast=True)

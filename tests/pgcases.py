@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import struct
+import threading
 
 import psycopg
 
@@ -28,12 +29,57 @@ def table_spec(source="items", key=("id",), fills=("normal",), **more):
     )
 
 
+class Beside:
+    """Somebody else at a database: one session that is as new at each call, more where it waits.
+
+    A session costs the server more than most statements do.
+    """
+
+    def __init__(self, url):
+        self.url = url
+        self._session = None
+        self._taken = threading.Lock()
+
+    def sql(self, *statements):
+        """Run statements, each in a transaction of its own; the rows of the last."""
+        if not self._taken.acquire(blocking=False):
+            with psycopg.connect(self.url, autocommit=True) as another:
+                return self._run(another, statements)
+        try:
+            return self._run(self._as_new(), statements)
+        finally:
+            self._taken.release()
+
+    def _as_new(self):
+        if self._session is not None:
+            try:
+                self._session.execute("DISCARD ALL")
+            except psycopg.OperationalError:  # the server was killed meanwhile
+                self.close()
+        if self._session is None:
+            self._session = psycopg.connect(self.url, autocommit=True, prepare_threshold=None)
+        return self._session
+
+    def _run(self, session, statements):
+        for statement in statements:
+            cursor = session.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+    def close(self):
+        """Leave."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
 class Case:
     """One database of a test's own."""
 
     def __init__(self, url):
         self.url = url
         self._stack = contextlib.AsyncExitStack()
+        self._beside = Beside(url)
+        self._stack.callback(self._beside.close)
 
     async def __aenter__(self):
         return self
@@ -49,10 +95,7 @@ class Case:
 
     def sql(self, *statements):
         """Run statements as somebody else; the rows of the last."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            for statement in statements:
-                cursor = connection.execute(statement)
-            return cursor.fetchall() if cursor.description else []
+        return self._beside.sql(*statements)
 
     def items(self, count, *, column="normal text", schema=""):
         """A table of `count` rows with a style each."""
@@ -95,19 +138,17 @@ class PostgresHarness:
     def __init__(self, url):
         self.url = url
         self.stores = []
+        self.beside = Beside(url)
 
     async def store(self):
         self.stores.append(await open_postgres(self.url, Manners()))
         return self.stores[-1]
 
     async def sql(self, *statements):
-        async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as connection:
-            for statement in statements:
-                await connection.execute(statement)
+        await asyncio.to_thread(self.beside.sql, *statements)
 
     async def fetch(self, query):
-        async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as connection:
-            return await (await connection.execute(query)).fetchall()
+        return await asyncio.to_thread(self.beside.sql, query)
 
     async def script(self, text):
         await self.sql(text)
@@ -145,6 +186,7 @@ class PostgresHarness:
         return (await self.fetch("SELECT to_regclass('proctor.runs') IS NOT NULL"))[0][0]
 
     async def close(self):
+        self.beside.close()
         for store in self.stores:
             await store.aclose()
 

@@ -1,14 +1,14 @@
 """The store suite's harness where progress is kept in the ledger's database."""
 
+import asyncio
 import contextlib
 import sqlite3
 
 from datetime import timedelta
 
-import psycopg
-
 from adapters.stores.sqlite_harness import SqliteHarness
 from adapters.stores.test_postgres_conformance import PostgresHarness
+from pgcases import Beside
 from proctor.adapters.stores.away import open_away
 from proctor.ports import Manners
 
@@ -19,6 +19,7 @@ class AwayHarness(PostgresHarness):
     def __init__(self, url, ledger):
         super().__init__(url)
         self.ledger = ledger
+        self.asked = Beside(ledger)
 
     async def store(self, *, manners=None):
         self.stores.append(await open_away(self.url, self.ledger, manners or Manners(), env="test"))
@@ -27,11 +28,14 @@ class AwayHarness(PostgresHarness):
     async def ask(self, query):
         """The rows of a query on the progress."""
         if not self.ledger.startswith("sqlite"):
-            async with await psycopg.AsyncConnection.connect(self.ledger) as connection:
-                await connection.execute("SET search_path TO proctor_ledger")
-                return await (await connection.execute(query)).fetchall()
+            place = "SET search_path TO proctor_ledger"
+            return await asyncio.to_thread(self.asked.sql, place, query)
         with contextlib.closing(sqlite3.connect(self.ledger.removeprefix("sqlite:///"))) as file:
             return file.execute(query).fetchall()
+
+    async def close(self):
+        self.asked.close()
+        await super().close()
 
     async def proctor_tables(self):
         beside = (await self.fetch("SELECT to_regnamespace('proctor') IS NOT NULL"))[0][0]

@@ -18,12 +18,12 @@ class TestProgressInSqlite(StoreConformance):
 
 class TestProgressInPostgres(StoreConformance):
     @pytest.fixture
-    async def harness(self, pg, pg_server):
-        ledger = pg_server.create_database()
+    async def harness(self, pg, pg_databases):
+        ledger = pg_databases.take()
         harness = AwayHarness(pg, ledger)
         yield harness
         await harness.close()
-        pg_server.drop_database(ledger)
+        pg_databases.give_back(ledger)
 
 
 class TestRowsInSqlite(StoreConformance):

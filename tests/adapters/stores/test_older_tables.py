@@ -201,5 +201,5 @@ async def test_a_role_that_may_not_alter_older_tables_hears_who_may(pg):
     assert "owner postgres" in denied.value.fix
     assert (await store.run(run.id)).state is RunState.SUCCEEDED
     await clerk.close()
-    await harness.close()
     await harness.sql(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+    await harness.close()

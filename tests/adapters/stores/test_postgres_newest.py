@@ -19,12 +19,18 @@ def newest():
     server.close()
 
 
+@pytest.fixture(scope="module")
+def databases(newest):
+    """Its databases, taken and given back."""
+    return servers.Databases(newest)
+
+
 @pytest.fixture
-def pg(newest):
+def pg(databases):
     """As everywhere, but on this server."""
-    url = newest.create_database()
+    url = databases.take()
     yield url
-    newest.drop_database(url)
+    databases.give_back(url)
 
 
 class TestNewestPostgresStore(StoreConformance):
