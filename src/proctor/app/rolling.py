@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from proctor.engine.rolling.outline import files_of
 from proctor.engine.rolling.reaching import refuse_unreachable
 from proctor.engine.rolling.rig import Answered, Rig
 from proctor.engine.rolling.stepback import begin_at
+from proctor.engine.rolling.story import RunTold, runs_of
 from proctor.errors import (
     NotApproved,
     NotConfirmed,
@@ -36,10 +37,12 @@ from proctor.errors import (
     UsageError,
 )
 from proctor.model import (
+    LogEntry,
     Probe,
     Rollout,
     RolloutPlan,
     RolloutState,
+    Undone,
 )
 from proctor.ports import Clock, Flag, RolloutLog
 
@@ -233,6 +236,17 @@ async def _rig(
             await opened.aclose()
 
 
+async def runs_told(app: App, entries: Sequence[LogEntry]) -> list[RunTold]:
+    """Every run of a rollout as it is now, also one that was rolled back since, by whomever."""
+    found = []
+    for run, stepped_back in runs_of(entries).items():
+        (seen,) = await app.status(run)
+        chunks = await app.site.store.chunks(run)
+        undone = sum((c.taken_back for c in chunks), Undone())
+        found.append(RunTold(seen=seen, undone=undone, stepped_back=stepped_back))
+    return found
+
+
 async def _planned(
     app: App, crew: Any, name: str, params: Mapping[str, str], path: Path
 ) -> tuple[str, str]:
@@ -259,4 +273,5 @@ __all__ = [
     "refuse_retry",
     "retry",
     "roll_out",
+    "runs_told",
 ]

@@ -112,6 +112,8 @@ class Gauge:
             "limited": whole.limited,
             "fallbacks": whole.fallbacks,
             "usd": float(whole.most_usd),
+            "spent_usd": float(whole.usd),
+            "held_usd": float(whole.held_usd),
         }
         grown = {f"{name}_new": _grown(value, before.get(name)) for name, value in now.items()}
         seconds = grown["seconds_new"]

@@ -88,7 +88,8 @@ class RunFigures:
     """Books and calls of a backfill's latest run, and what they grew by since the last look.
 
     `read`, `written`, `failed` and the other buckets, `seconds` at work, `limited` (429s),
-    `fallbacks`, `calls`, `usd`; the same names with `_new` for the growth. `rate` is rows read a
+    `fallbacks`, `calls`, `usd`, which is `spent_usd` and `held_usd` (the most that calls without
+    an end can cost) together; the same names with `_new` for the growth. `rate` is rows read a
     second since then, 0 where nobody worked.
     """
 
