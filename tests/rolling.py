@@ -96,6 +96,11 @@ class Project:
         async with apps.open(load(self.root / "proctor.toml"), "local", who=who) as app:
             return await reject(app, rollout, reason="no")
 
+    async def roll_back(self, run):
+        """As `proctor rollback` does."""
+        async with apps.open(load(self.root / "proctor.toml"), "local", who="bo") as app:
+            return await app.rollback(run, apps.RollbackOptions())
+
     async def entries(self, rollout):
         """The log, read by itself."""
         log = await SqlRolloutLog.open(f"sqlite:///{self.root / 'ledger.db'}")

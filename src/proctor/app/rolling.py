@@ -28,7 +28,7 @@ from proctor.engine.rolling.journal import Journal
 from proctor.engine.rolling.outline import files_of
 from proctor.engine.rolling.reaching import refuse_unreachable
 from proctor.engine.rolling.rig import Answered, Rig
-from proctor.engine.rolling.stepback import begin_at
+from proctor.engine.rolling.stepback import begin_at, resume
 from proctor.engine.rolling.story import RunTold, runs_of
 from proctor.errors import (
     NotApproved,
@@ -101,6 +101,8 @@ async def roll_out(
                 rig.carry["known"] = known
                 if options.retry and journal.standing.held is not None:
                     await retry(rig, options.retry)
+                elif resumed and journal.standing.stepping_back and journal.standing.held:
+                    await resume(rig)  # typed again: somebody has looked at why it failed
                 left, error = await _driven(rig, on)
         finally:
             await log.release(journal.rollout)
@@ -144,6 +146,12 @@ def refuse_retry(journal: Journal) -> None:
             "there is nothing to try again",
             found=f"rollout {journal.rollout.id} is not held",
             fix="leave --retry out",
+        )
+    if journal.standing.stepping_back is not None:
+        raise UsageError(
+            "no stage is begun anew before all is taken back",
+            found=journal.standing.held.why,
+            fix="mend that, and leave --retry out: it then goes on to step back",
         )
 
 

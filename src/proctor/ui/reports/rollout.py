@@ -121,6 +121,10 @@ def _held(story: Story) -> str:
     force = " --force" if held.verdict == "fail" else ""
     lines = [f"It is held ({held.verdict}): {cell(held.why, SHOWN)}", ""]
     lines += [f"- Look at: {cell(one, SHOWN)}" for one in held.look]
+    if story.standing.stepping_back is not None:  # nothing is to be approved before all is back
+        typed = [*held.words, f"proctor rollout {story.rollout.name}"]
+        lines += [f"- Type: `{pasteable(one, env)}`" for one in typed]
+        return _part("A person must decide", "\n".join(lines))
     approve = pasteable(f"proctor approve {ident}{force}", env)
     again = pasteable(f"proctor rollout {story.rollout.name}", env)
     reject = pasteable(f"proctor reject {ident}", env)
@@ -265,6 +269,7 @@ def _back(entries: Sequence[LogEntry]) -> str:
         parts = [str(data[k]) for k in ("flag", "run", "why") if data.get(k)]
         if "restored" in data:
             parts.append(f"{data['restored']:,} rows restored, {data['left']:,} left alone")
+        parts += [f"try {data['tries']}"] if "tries" in data else []
         took = f" ({data['seconds']:g} s)" if data.get("seconds") is not None else ""
         lines.append(f"- {words.moment(entry.at)} {what}: {cell(', '.join(parts), SHOWN)}{took}")
     return "\n".join(lines)
