@@ -13,6 +13,7 @@ from typing import Any, Final
 from proctor.engine.hints import pasteable
 from proctor.engine.rolling.story import MetricTold, RunTold, Story
 from proctor.engine.show import cost
+from proctor.engine.writing import replace_now
 from proctor.model import LogEntry
 from proctor.ui import documents, words
 from proctor.ui.reports.markdown import cell, table
@@ -31,7 +32,7 @@ def keep(story: Story, folder: Path) -> dict[str, Path]:
     written = {}
     for form, text in texts.items():
         path = folder / NAMES[form]
-        path.write_text(text, encoding="utf-8")
+        replace_now(path, text)
         written[form] = path
     return written
 
