@@ -7,10 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from proctor import app as apps
 from proctor.adapters.ledger.purse import SqlPurse
-from proctor.app.rolling import runs_told
-from proctor.config import load
 from proctor.engine.rolling.story import told
 from proctor.model import Limits, RolloutState
 from proctor.testing.conformance.paying import ended, want
@@ -102,13 +99,7 @@ rollout("small", stages.apply("lower"), stages.halt("look", self_review=True),
     done, before = held, len(held.journal.entries)
     while not [e for e in done.journal.entries[before:] if e.kind == "snapshot.appended"]:
         done = await project.drive()  # the next snapshot is due five minutes after the last
-    async with apps.open(load(project.root / "proctor.toml"), "local", who="ann") as app:
-        story = told(
-            done.plan,
-            done.rollout,
-            done.journal.entries,
-            await runs_told(app, done.journal.entries),
-        )
+    story = told(done.plan, done.rollout, done.journal.entries, await project.runs(done))
     said = "spent $0.25, held $0.50"
     assert said in (project.root / "watch.md").read_text().rpartition("## ")[2]
     assert f"p: 1 calls, {said}" in render(story)

@@ -78,4 +78,6 @@ async def test_a_person_may_take_the_rows_back_while_it_is_held(project):
     code.write_text(BACKFILLS)
     await project.roll_back(first.journal.standing.runs["lower"])
     done = await project.drive()
+    (one,) = await project.runs(done)
+    assert one.taken_back.startswith("rolled back as found at ")
     assert (done.left.state, stumbles(done)) == (RolloutState.ROLLED_BACK, [1])

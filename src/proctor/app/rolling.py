@@ -247,11 +247,11 @@ async def _rig(
 async def runs_told(app: App, entries: Sequence[LogEntry]) -> list[RunTold]:
     """Every run of a rollout as it is now, also one that was rolled back since, by whomever."""
     found = []
-    for run, stepped_back in runs_of(entries).items():
+    for run, back in runs_of(entries).items():
         (seen,) = await app.status(run)
         chunks = await app.site.store.chunks(run)
         undone = sum((c.taken_back for c in chunks), Undone())
-        found.append(RunTold(seen=seen, undone=undone, stepped_back=stepped_back))
+        found.append(RunTold(seen=seen, undone=undone, back=back))
     return found
 
 

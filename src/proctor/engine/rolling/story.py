@@ -57,19 +57,21 @@ class RunTold:
     seen: Snapshot
     undone: Undone
     """What undoing it has come to so far, by whomever."""
-    stepped_back: datetime | None = None
-    """When a step back had taken its rows back; None where none did."""
+    back: LogEntry | None = None
+    """What a step back wrote down when its rows were back; None where none did."""
 
     @property
     def taken_back(self) -> str:
         """What became of what it wrote, in words; empty while that stands."""
-        back, state = self.undone, self.seen.run.state
-        if state not in (RunState.ROLLING_BACK, RunState.ROLLED_BACK) and not back.written:
+        books, state = self.undone, self.seen.run.state
+        if state not in (RunState.ROLLING_BACK, RunState.ROLLED_BACK) and not books.written:
             return ""
-        left = back.changed + back.gone + back.blocked
-        said = f"{back.restored:,} rows restored, {left:,} left alone"
-        if self.stepped_back is not None:
-            return f"rolled back by the step back of {self.stepped_back:%Y-%m-%d %H:%M} UTC: {said}"
+        left = books.changed + books.gone + books.blocked
+        said = f"{books.restored:,} rows restored, {left:,} left alone"
+        if self.back is not None:
+            # Without a time it was another process, or a person, that had undone it.
+            did = "by the step back of" if self.back.data["seconds"] is not None else "as found at"
+            return f"rolled back {did} {self.back.at:%Y-%m-%d %H:%M} UTC: {said}"
         if state is RunState.ROLLED_BACK:
             return f"rolled back by hand: {said}"
         return f"being rolled back, or in part: {said} so far"
@@ -182,14 +184,14 @@ def _stages(entries: Sequence[LogEntry], standing: Standing) -> list[StageTold]:
     return stages
 
 
-def runs_of(entries: Sequence[LogEntry]) -> dict[str, datetime | None]:
-    """Every run that it applied, in order; when a step back took its rows back, if one did."""
-    runs: dict[str, datetime | None] = {}
+def runs_of(entries: Sequence[LogEntry]) -> dict[str, LogEntry | None]:
+    """Every run that it applied, in order; what a step back said when its rows were back."""
+    runs: dict[str, LogEntry | None] = {}
     for entry in entries:
         if entry.kind == "run.found":
             runs.setdefault(entry.data["run"], None)
         elif entry.kind == "step_back.rows_restored":
-            runs[entry.data["run"]] = entry.at
+            runs[entry.data["run"]] = entry
     return runs
 
 
