@@ -11,7 +11,7 @@ from pathlib import Path
 from proctor import app as apps
 from proctor.adapters.ledger.rollouts import SqlRolloutLog
 from proctor.app.approving import approve, reject
-from proctor.app.rolling import RolloutOptions, roll_out
+from proctor.app.rolling import RolloutOptions, roll_out, runs_told
 from proctor.config import load
 
 TOML = """
@@ -95,6 +95,16 @@ class Project:
         """As `proctor reject` does."""
         async with apps.open(load(self.root / "proctor.toml"), "local", who=who) as app:
             return await reject(app, rollout, reason="no")
+
+    async def roll_back(self, run):
+        """As `proctor rollback` does."""
+        async with apps.open(load(self.root / "proctor.toml"), "local", who="bo") as app:
+            return await app.rollback(run, apps.RollbackOptions())
+
+    async def runs(self, done):
+        """Its runs as a report tells them."""
+        async with apps.open(load(self.root / "proctor.toml"), "local", who="ann") as app:
+            return await runs_told(app, done.journal.entries)
 
     async def entries(self, rollout):
         """The log, read by itself."""

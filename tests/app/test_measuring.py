@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from proctor.adapters.conditions import SimpleConditions
 from proctor.app import RunOptions
 from proctor.app.auditing import coverage_of
 from proctor.engine.measuring import Gauge
@@ -129,6 +130,43 @@ async def test_a_runs_figures_are_its_books_and_what_they_grew_by(shop):
         # Another run has begun since, with fewer rows so far: all of them are new.
         other = await look(source, {**first, "read": 1000})
         assert other["read_new"] == 25
+
+
+ERRORS = '''
+from proctor import Refuse, backfill, checks, table
+
+@backfill(table("items", key="id"), fills="normal", version="1",
+          checks=[checks.forbidden("normal", "z")])
+def fill(row):
+    """Rows of every kind of failure."""
+    if row["id"] < 4: raise ValueError(f"odd: {row['id']} at 3:4")
+    if row["id"] == 4: raise KeyError
+    if row["id"] == 5: return 5
+    if row["id"] == 6: return Refuse("ValueError at x.py:3")
+    return {"normal": "z" if row["id"] < 9 else "x"}
+'''
+
+
+async def test_failed_rows_are_counted_by_class_of_error(shop):
+    """Of each class that is named, also of one that never came; the rest is `other`."""
+    shop.write(ERRORS)
+    async with gauge(shop) as (app, look):
+        await app.run("fill", RunOptions())
+        named = ("ValueError", "forbidden", "TimeoutError")
+        first = await look(RunFigures(backfill="fill", errors=named))
+        again = await look(RunFigures(backfill="fill", errors=named), {**first})
+        plain = await look(RunFigures(backfill="fill"))
+    classes = {k: v for k, v in first.items() if k.startswith("failed.") and "_new" not in k}
+    assert classes == {
+        "failed.ValueError": 3,
+        "failed.forbidden": 2,
+        "failed.TimeoutError": 0,
+        "failed.other": 2,
+    }
+    assert sum(classes.values()) == first["failed"] == 7
+    assert (first["failed.ValueError_new"], again["failed.ValueError_new"]) == (3, 0)
+    assert not [name for name in plain if name.startswith("failed.")]
+    assert SimpleConditions().holds('result["failed.TimeoutError"] == 0', first)
 
 
 async def test_rows_are_checked_as_they_stand(shop):

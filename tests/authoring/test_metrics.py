@@ -82,6 +82,12 @@ def test_a_metric_is_what_was_asked_for():
         ),
         lambda: metrics.coverage("coverage", "mood", success_condition=HALF),
         lambda: metrics.run("limited", "mood", failure_condition="result.limited_new > 10"),
+        lambda: metrics.run(
+            "errors",
+            "mood",
+            errors=["ReadTimeout", "leaked_tags"],
+            failure_condition='result["failed.ReadTimeout_new"] > 9 or result["failed.other"] > 0',
+        ),
         lambda: metrics.rows(
             "quality", "mood", latest=1000, success_condition="result.failures == 0"
         ),
@@ -96,6 +102,12 @@ def test_every_source_has_a_maker(make):
 
 def cov(**words):
     return metrics.coverage("coverage", "mood", **{"success_condition": HALF, **words})
+
+
+def ran(**words):
+    return metrics.run(
+        "errors", "mood", failure_condition='result["failed.ValueError"] > 0', **words
+    )
 
 
 def counted(**words):
@@ -135,6 +147,11 @@ WEEKS = metrics.matched_windows(allowed=0.85)
         ),
         (lambda: cov(success_condition="result.share >"), "no condition: invalid syntax"),
         (lambda: cov(failure_condition=3), "failure_condition= must be text"),
+        (lambda: ran(errors="ReadTimeout"), "errors= is a list of names"),
+        (lambda: ran(errors=["httpx.ReadTimeout"]), "without a module"),
+        (lambda: ran(errors=["other"]), "names of exception classes"),
+        (lambda: ran(errors=[ValueError]), "names of exception classes"),
+        (lambda: ran(errors=["ValueEror"]), r"nobody counts them.*failed\.ValueError"),
         (lambda: cov(baseline=WEEKS), "compares counts, never a ratio"),
         (
             lambda: counted(sql="SELECT a / b AS ratio FROM x", baseline=WEEKS),

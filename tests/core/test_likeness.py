@@ -2,7 +2,7 @@
 
 import pytest
 
-from proctor.core.likeness import likeness
+from proctor.core.likeness import error_class, likeness
 from proctor.model import Bucket
 
 
@@ -27,3 +27,20 @@ from proctor.model import Bucket
 def test_what_differs_from_row_to_row_is_left_out(bucket, reason, common):
     """Type and place of an exception; a server's constraint; an author's words without values."""
     assert likeness(Bucket(bucket), reason) == common
+
+
+@pytest.mark.parametrize(
+    ("reason", "named"),
+    [
+        ("ValueError: bad 'x' at 7:3 at b.py:26", "ValueError"),
+        ("KeyError at b.py:26", "KeyError"),
+        ("app.errors.Odd: two\nlines at b.py:9", "Odd"),
+        ("check leaked_tags: mood holds <think>", "leaked_tags"),
+        ("check leaked_tags: mood holds ValueError: x at b.py:9", "leaked_tags"),
+        ('new row violates check constraint "price_2_ok" (23514)', ""),
+        ("", ""),
+    ],
+)
+def test_a_reason_says_its_class_of_error(reason, named):
+    """The exception's without its module, or the ready check's name."""
+    assert error_class(reason) == named

@@ -1,12 +1,18 @@
 """What a rollout asks of the outside, and what its monitor says of its run."""
 
+import json
 import threading
 
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from proctor.model import RolloutState
+from proctor.adapters.ledger.purse import SqlPurse
+from proctor.engine.rolling.story import told
+from proctor.model import Limits, RolloutState
+from proctor.testing.conformance.paying import ended, want
+from proctor.ui.reports.rollout import dump, render
+from proctor.ui.reports.rollout_page import page
 
 GATE = """
 rollout("small", stages.gate("up", within=minutes(10), metrics=[metrics.http(
@@ -15,6 +21,12 @@ rollout("small", stages.gate("up", within=minutes(10), metrics=[metrics.http(
 """
 WATCHED = """
 rollout("small", stages.apply("lower"), monitor=stages.monitor("watch.md", every=minutes(5)))
+"""
+
+
+PROVIDER = """
+[providers.p]
+model = "openai:gpt-5-mini"
 """
 
 
@@ -68,3 +80,29 @@ async def test_a_snapshot_says_what_went_wrong_since_the_last(project):
     said = (project.root / "watch.md").read_text()
     assert "Run of lower: read 200, written 200" in said
     assert "0 429s, 0 fallbacks, 0 failed" in said
+
+
+async def test_a_snapshot_and_the_report_say_the_same_of_money(project):
+    """What is spent, and what is held for calls whose end nobody knows: it may be spent, too."""
+    with (project.root / "proctor.toml").open("a") as file:
+        file.write(PROVIDER)
+    project.rolls("""
+rollout("small", stages.apply("lower"), stages.halt("look", self_review=True),
+    monitor=stages.monitor("watch.md", every=minutes(5)))
+""")
+    held = await project.drive()
+    (run,) = held.journal.standing.runs.values()
+    purse = await SqlPurse.open(f"sqlite:///{project.root / 'ledger.db'}", {"p": Limits()})
+    words = await purse.reserve([want(n, run=run, usd="0.5") for n in range(2)])
+    await purse.settle([ended(words[0], cost="0.25")])
+    await purse.aclose()
+    done, before = held, len(held.journal.entries)
+    while not [e for e in done.journal.entries[before:] if e.kind == "snapshot.appended"]:
+        done = await project.drive()  # the next snapshot is due five minutes after the last
+    story = told(done.plan, done.rollout, done.journal.entries, await project.runs(done))
+    said = "spent $0.25, held $0.50"
+    assert said in (project.root / "watch.md").read_text().rpartition("## ")[2]
+    assert f"p: 1 calls, {said}" in render(story)
+    assert said in page(story)
+    (one,) = json.loads(dump(story))["runs"]
+    assert (one["calls"], one["spent_usd"], one["held_usd"]) == (1, "0.25", "0.5")

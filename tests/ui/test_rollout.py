@@ -104,6 +104,40 @@ def test_reports_tell_the_same_in_every_form(project, proctor):
     assert "<svg" in texts["html"]
 
 
+def test_a_run_that_was_rolled_back_by_hand_stays_in_the_report(project, proctor):
+    """A reader sees which run was applied, and that it was undone."""
+    told = held(proctor)
+    run = told["runs"]["lower"]
+    assert proctor("rollback", run, "--yes").code == 0
+    again = proctor("rollout", "small", "--json").json["reports"]
+    said = "rolled back by hand: 200 rows restored, 0 left alone"
+    for form in ("md", "html"):
+        text = Path(again[form]).read_text(encoding="utf-8")
+        assert run in text
+        assert said in text
+    (one,) = json.loads(Path(again["json"]).read_text(encoding="utf-8"))["runs"]
+    assert (one["id"], one["state"], one["taken_back"]) == (run, "rolled_back", said)
+
+
+def test_a_run_whose_rows_a_step_back_took_stays_in_the_report(project, proctor, monkeypatch):
+    """The rollout itself works on no run any more: its report shows what it was."""
+    project.rolls(ROLL.replace('["the report"]))', '["the report"]), on_fail="rows")', 1))
+    told = held(proctor)
+    run = told["runs"]["lower"]
+    monkeypatch.setenv("PROCTOR_USER", "bo")
+    assert proctor("reject", told["rollout"], "--reason", "no").code == 0
+    ended = proctor("rollout", "small", "--json").json
+    assert ended["runs"] == {}
+    (row,) = [
+        line
+        for line in Path(ended["reports"]["md"]).read_text(encoding="utf-8").splitlines()
+        if line.startswith(f"| `{run}`")
+    ]
+    assert "rolled_back" in row
+    assert "written 200" in row
+    assert re.search("rolled back by the step back of .*: 200 rows restored, 0 left alone", row)
+
+
 def test_hostile_texts_become_no_markup(project, proctor, monkeypatch):
     """What people and rows say is shown, and never runs."""
     project.rolls(f'rollout("small", stages.halt({HOSTILE!r}, look=[{HOSTILE!r}]))')

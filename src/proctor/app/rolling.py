@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ from proctor.engine.rolling.journal import Journal
 from proctor.engine.rolling.outline import files_of
 from proctor.engine.rolling.reaching import refuse_unreachable
 from proctor.engine.rolling.rig import Answered, Rig
-from proctor.engine.rolling.stepback import begin_at
+from proctor.engine.rolling.stepback import begin_at, resume
+from proctor.engine.rolling.story import RunTold, runs_of
 from proctor.errors import (
     NotApproved,
     NotConfirmed,
@@ -36,10 +37,12 @@ from proctor.errors import (
     UsageError,
 )
 from proctor.model import (
+    LogEntry,
     Probe,
     Rollout,
     RolloutPlan,
     RolloutState,
+    Undone,
 )
 from proctor.ports import Clock, Flag, RolloutLog
 
@@ -98,6 +101,8 @@ async def roll_out(
                 rig.carry["known"] = known
                 if options.retry and journal.standing.held is not None:
                     await retry(rig, options.retry)
+                elif resumed and journal.standing.stepping_back and journal.standing.held:
+                    await resume(rig)  # typed again: somebody has looked at why it failed
                 left, error = await _driven(rig, on)
         finally:
             await log.release(journal.rollout)
@@ -141,6 +146,12 @@ def refuse_retry(journal: Journal) -> None:
             "there is nothing to try again",
             found=f"rollout {journal.rollout.id} is not held",
             fix="leave --retry out",
+        )
+    if journal.standing.stepping_back is not None:
+        raise UsageError(
+            "no stage is begun anew before all is taken back",
+            found=journal.standing.held.why,
+            fix="mend that, and leave --retry out: it then goes on to step back",
         )
 
 
@@ -233,6 +244,17 @@ async def _rig(
             await opened.aclose()
 
 
+async def runs_told(app: App, entries: Sequence[LogEntry]) -> list[RunTold]:
+    """Every run of a rollout as it is now, also one that was rolled back since, by whomever."""
+    found = []
+    for run, back in runs_of(entries).items():
+        (seen,) = await app.status(run)
+        chunks = await app.site.store.chunks(run)
+        undone = sum((c.taken_back for c in chunks), Undone())
+        found.append(RunTold(seen=seen, undone=undone, back=back))
+    return found
+
+
 async def _planned(
     app: App, crew: Any, name: str, params: Mapping[str, str], path: Path
 ) -> tuple[str, str]:
@@ -259,4 +281,5 @@ __all__ = [
     "refuse_retry",
     "retry",
     "roll_out",
+    "runs_told",
 ]

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import re
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from proctor.authoring.given import short, text
 from proctor.authoring.rules import of_baseline, rules
+from proctor.core.gates import named
 from proctor.errors import DefinitionError
 from proctor.model import (
     Baseline,
@@ -34,6 +35,7 @@ from proctor.model import (
     SourceOfFigures,
     SqlCounts,
 )
+from proctor.model.metric import FAILED, OTHER
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -54,6 +56,11 @@ _HTTP = (
 _PROMETHEUS = (
     'metrics.prometheus("errors", "http://prometheus:9090", "sum(rate(errors_total[5m]))", '
     'failure_condition="result.value > 0.5")'
+)
+
+_ERRORS = (
+    'metrics.run("errors", "mood", errors=["ReadTimeout", "leaked_tags"], '
+    'failure_condition=\'result["failed.ReadTimeout_new"] > 10 or result["failed.other"] > 0\')'
 )
 
 
@@ -147,15 +154,37 @@ def coverage(name: str, backfill: str, **given: Unpack[Rules]) -> Metric:
     return _metric(name, source, given, right)
 
 
-def run(name: str, backfill: str, **given: Unpack[Rules]) -> Metric:
+def run(name: str, backfill: str, *, errors: Sequence[str] = (), **given: Unpack[Rules]) -> Metric:
     """Books and calls of a backfill's latest run, and with `_new` what they grew by since a look.
 
     `read`, `written`, `failed` and the other buckets, `rate` (rows a second), `limited` (429s),
-    `fallbacks`, `calls`, `usd`.
+    `fallbacks`, `calls`, `usd`. errors: classes of exceptions and names of ready checks, such as
+    `("ReadTimeout", "leaked_tags")`: each gives `result["failed.ReadTimeout"]`, its failed rows;
+    `result["failed.other"]` are those of no class that is named.
     """
     right = 'metrics.run("limited", "mood", failure_condition="result.limited_new > 10")'
-    source = RunFigures(backfill=text("the backfill of run", backfill, right))
-    return _metric(name, source, given, right)
+    backfill = text("the backfill of run", backfill, right)
+    made = _metric(name, RunFigures(backfill=backfill, errors=_classes(errors)), given, right)
+    asked = named(made.success_condition or "0") | named(made.failure_condition or "0")
+    there = {f"{FAILED}{one}{new}" for one in (*errors, OTHER) for new in ("", "_new")}
+    if lost := sorted(one for one in asked if one.startswith(FAILED) and one not in there):
+        raise _no(
+            f"metric {made.name} asks for errors that errors= does not name: nobody counts them",
+            ", ".join(lost) + f", and errors={tuple(errors)!r}",
+            _ERRORS,
+        )
+    return made
+
+
+def _classes(errors: Any) -> tuple[str, ...]:
+    """Names of classes of errors; `other` is what none of them is."""
+    if isinstance(errors, str) or not isinstance(errors, Sequence):
+        raise _no("errors= is a list of names", repr(errors), _ERRORS)
+    for one in errors:
+        if not isinstance(one, str) or not one.isidentifier() or one == OTHER:
+            what = "errors= are names of exception classes, without a module, and of ready checks"
+            raise _no(what, repr(one), _ERRORS)
+    return tuple(dict.fromkeys(errors))
 
 
 def rows(name: str, backfill: str, *, latest: int = 200, **given: Unpack[Rules]) -> Metric:

@@ -14,6 +14,21 @@ _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 _NUMBER: Final = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?![\w.]*\w)")
 
 
+_CHECKED: Final = re.compile(r"check (\w+): ")
+"""How a ready check that rejects a row begins its reason."""
+
+
+def error_class(reason: str) -> str:
+    """The class of error of a failed row: the exception's, or the ready check's name.
+
+    Empty where it is neither: the database refused the row, or Proctor could not use the answer.
+    """
+    if checked := _CHECKED.match(reason):
+        return checked[1]
+    raised = _RAISED.fullmatch(reason)
+    return raised[1].rpartition(".")[2] if raised else ""
+
+
 def likeness(bucket: Bucket, reason: str) -> str:
     """The reason without what may differ from row to row.
 

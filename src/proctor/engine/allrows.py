@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -10,11 +11,13 @@ from typing import Final
 from proctor.core.checks import Drift, Holds, Ready, counted
 from proctor.core.checks.insql import Place, Pushed, pushed, quoted
 from proctor.core.checks.judging import SHOWN_KEYS
+from proctor.core.checks.paths_insql import Inside, pushed_inside
 from proctor.engine.site import Site
 from proctor.errors import TargetError, TooSlow
 from proctor.model import Checked, Key, Ruling, Shape, Span, Spec
 
 ALL: Final = "all rows"
+JSON: Final = ("json", "jsonb")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,20 +36,27 @@ class Whole:
         """The check as the database would judge it; None where only Python can."""
         types = {column.name: column.type.lower() for column in self.shape.target_columns}
         named = not isinstance(check, Holds)
-        if named and check.field not in types:
+        column, steps = _head(check.field, types) if named else ("", ())
+        if named and not column:
             return None
         of = check.of if isinstance(check, Drift) else ""
         place = Place(
             dialect=self.site.dialect,
             table=self.shape.target_sql,
             scope=self.scope(check),
-            column=_column(check.field) if named else "",
-            type=types.get(check.field, ""),
+            column=_column(column) if named else "",
+            type=types.get(column, ""),
             other=_column(of) if of in types else "",
             other_type=types.get(of, ""),
             moment=self.now,
         )
-        return pushed(check, place)
+        if not steps:
+            return pushed(check, place)
+        # As the store gives it: what a JSON column holds, and one that is filled at a path.
+        nested = any(fill.startswith(f"{column}.") for fill in self.spec.fills)
+        return pushed_inside(
+            check, place, Inside(steps=steps, parsed=nested or types[column] in JSON)
+        )
 
     def scope(self, check: Ready) -> str:
         """Which rows are looked at."""
@@ -85,6 +95,16 @@ class Whole:
         some = replace(self.spec, where=None, missing=failing)
         page = await self.site.store.sample(some, SHOWN_KEYS, span=Span())
         return tuple(page.keys)
+
+
+def _head(field: str, columns: Collection[str]) -> tuple[str, tuple[str, ...]]:
+    """The column of a field, and the path inside it; an empty one where there is none."""
+    parts = field.split(".")
+    for count in range(len(parts), 0, -1):
+        head = ".".join(parts[:count])
+        if head in columns:
+            return head, tuple(parts[count:])
+    return "", ()
 
 
 def _column(name: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from proctor.authoring import Backfill
+from proctor.core.likeness import error_class
 from proctor.engine.coverage import coverage
 from proctor.engine.latest import examine_latest
 from proctor.engine.site import Site, as_it_is
@@ -17,15 +18,18 @@ from proctor.engine.worked import time_worked
 from proctor.errors import ProctorError, Unmeasured
 from proctor.model import (
     Bill,
+    Bucket,
     CheckedRows,
     Coverage,
     Figures,
+    Issue,
     Level,
     Metric,
     Ruling,
     RunFigures,
     SqlCounts,
 )
+from proctor.model.metric import FAILED, OTHER
 from proctor.ports import Meter
 
 
@@ -112,7 +116,11 @@ class Gauge:
             "limited": whole.limited,
             "fallbacks": whole.fallbacks,
             "usd": float(whole.most_usd),
+            "spent_usd": float(whole.usd),
+            "held_usd": float(whole.held_usd),
         }
+        if source.errors:
+            now |= _by_class(source.errors, await self.site.store.issues(run.id))
         grown = {f"{name}_new": _grown(value, before.get(name)) for name, value in now.items()}
         seconds = grown["seconds_new"]
         rate = grown["read_new"] / seconds if seconds > 0 else 0.0
@@ -137,6 +145,16 @@ class Gauge:
                 found=f"defined: {', '.join(sorted(self.backfills)) or 'none'}",
             )
         return self.backfills[name], self.params.get(name, {})
+
+
+def _by_class(errors: Sequence[str], issues: Sequence[Issue]) -> dict[str, float]:
+    """Failed rows by class of error: of each that was named, also where there are none."""
+    counts: dict[str, float] = dict.fromkeys((f"{FAILED}{one}" for one in (*errors, OTHER)), 0)
+    for issue in issues:
+        if issue.bucket is Bucket.FAILED:
+            name = error_class(issue.reason)
+            counts[f"{FAILED}{name if name in errors else OTHER}"] += 1
+    return counts
 
 
 def _grown(now: float, then: Any) -> float:

@@ -184,6 +184,11 @@ def money(usd: Decimal) -> str:
     return f"${usd:,.2f}"
 
 
+def cost(spent: Decimal, held: Decimal) -> str:
+    """Money that is spent, and money held for calls whose end nobody knows: that counts, too."""
+    return f"spent {money(spent)}, held {money(held)}"
+
+
 def cut(text: str, most: int = SHOWN) -> str:
     """At most `most` characters, with a sign that there was more."""
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -11,6 +11,10 @@ from typing import Any
 
 from proctor.model.checked import Ruling
 
+FAILED = "failed."
+"""What the figure of a class of error begins with."""
+OTHER = "other"
+"""Failed rows of no class that was named."""
 Figures = Mapping[str, float]
 """What one look at a metric gave: numbers by name; a source of one number calls it `value`."""
 
@@ -88,11 +92,15 @@ class RunFigures:
     """Books and calls of a backfill's latest run, and what they grew by since the last look.
 
     `read`, `written`, `failed` and the other buckets, `seconds` at work, `limited` (429s),
-    `fallbacks`, `calls`, `usd`; the same names with `_new` for the growth. `rate` is rows read a
-    second since then, 0 where nobody worked.
+    `fallbacks`, `calls`, `usd`, which is `spent_usd` and `held_usd` (the most that calls without
+    an end can cost) together; the same names with `_new` for the growth. `rate` is rows read a
+    second since then, 0 where nobody worked. For each name in `errors` there is `failed.NAME`:
+    failed rows of that class of error, 0 where there are none; `failed.other` are all the others.
     """
 
     backfill: str
+    errors: tuple[str, ...] = ()
+    """Classes of exceptions, and ready checks, whose rows are counted by themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +215,8 @@ class Verdict:
 
 
 __all__ = [
+    "FAILED",
+    "OTHER",
     "Baseline",
     "CheckedRows",
     "Coverage",

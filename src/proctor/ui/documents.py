@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from proctor.engine.snapshot import Estimate, Rollback, Snapshot, Unwritten, Verification
+from proctor.engine.writing import replace_now
 from proctor.errors import ProctorError
 from proctor.model import ABSENT, Account, Outcome, Run, TouchedBooks, Undone
 
@@ -241,7 +242,7 @@ def error(fault: ProctorError) -> dict[str, Any]:
 def write(document: Any, path: Path) -> None:
     """Write a document where a person asked for it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(dump(document) + "\n", encoding="utf-8")
+    replace_now(path, dump(document) + "\n")
 
 
 def _range(forecast: Estimate | None) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from proctor.app import App
     from proctor.app.rolling import Rolled, RolloutOptions
     from proctor.engine.rolling.rig import Rig
-    from proctor.engine.snapshot import Snapshot
+    from proctor.engine.rolling.story import RunTold
     from proctor.ui.options import Wish
 
 QUIET = frozenset(
@@ -58,14 +58,15 @@ def driven(wish: Wish, name: str, options: RolloutOptions) -> int:
     return _ended(wish, done, files)
 
 
-async def _runs(app: App, done: Rolled) -> list[Snapshot]:
+async def _runs(app: App, done: Rolled) -> list[RunTold]:
     """Its runs as they are now; without them where the database is away: the log is told still."""
+    from proctor.app.rolling import runs_told
+
     try:
-        found = [await app.status(run) for run in done.journal.standing.runs.values()]
+        return await runs_told(app, done.journal.entries)
     except ProctorError as error:
         out.note(f"the report says nothing of its runs: {error.what}")
         return []
-    return [one for few in found for one in few]
 
 
 def _ended(wish: Wish, done: Rolled, files: dict[str, str]) -> int:

@@ -15,7 +15,7 @@ from typing import Final
 from proctor.core.checks.check import Ready
 from proctor.core.checks.regular import is_plain
 from proctor.core.checks.shapes import JsonShape
-from proctor.core.checks.shapes_insql import shape_sql
+from proctor.core.checks.shapes_insql import reads_on, shape_sql
 from proctor.core.checks.standing import Holds, Refers, Unique
 from proctor.core.checks.text import Empty, Forbidden, Length, Pattern
 from proctor.core.checks.values import (
@@ -95,8 +95,10 @@ def _of_column(check: Ready, at: Place) -> Pushed | None:
             return _drift(check, at)
         case JsonShape():
             bad = shape_sql(check, at.column, at.type, lite=at.lite)
-            null = "" if at.lite else f" OR pg_catalog.jsonb_typeof({at.column}) = 'null'"
-            unsure = f"{at.column} IS NULL{null}"  # a null of JSON is one to Python, too
+            x = at.column
+            # A null of JSON is one to Python, too; and it reads on in JSON text.
+            odd = f" OR pg_catalog.jsonb_typeof({x}) = 'null' OR {reads_on(x)}"
+            unsure = f"{x} IS NULL{'' if at.lite else odd}"
             return None if bad is None else Pushed(bad=bad, unsure=unsure, told="has another shape")
     return None
 
@@ -128,7 +130,7 @@ def _texts(check: Ready, at: Place) -> Pushed | None:
             return None
         found = _texts_lite(check, x)
     else:
-        found = _texts_postgres(check, at)
+        found = texts_sql(check, at)
     if found is None:
         return None
     bad, told = found
@@ -166,7 +168,8 @@ def _texts_lite(check: Ready, x: str) -> tuple[str, str] | None:
     return None
 
 
-def _texts_postgres(check: Ready, at: Place) -> tuple[str, str] | None:
+def texts_sql(check: Ready, at: Place) -> tuple[str, str] | None:
+    """What is true of a bad text on Postgres, and what is wrong; None where SQL cannot say it."""
     x = at.column
     if not _TEXT.match(at.type):
         scalar = at.type in _KEYS or _DECIMAL.match(at.type) or _MOMENT.match(at.type)

@@ -38,6 +38,14 @@ def shape_sql(check: JsonShape, column: str, declared: str, *, lite: bool) -> st
     return _postgres(check, column) if declared == "jsonb" else None
 
 
+def reads_on(x: str) -> str:
+    """Whether a value of jsonb is text that may hold a document of its own, which Python reads."""
+    return (
+        f"(pg_catalog.jsonb_typeof({x}) = 'string' "
+        f"AND pg_catalog.left(pg_catalog.ltrim({x} #>> '{{}}', E' \\t\\n\\r'), 1) = '{{')"
+    )
+
+
 def _lite(check: JsonShape, x: str) -> str:
     """Each step only where the one before it holds: SQLite's functions raise on what is no JSON."""
     parts = []

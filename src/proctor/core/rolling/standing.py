@@ -22,6 +22,8 @@ class Held:
     """Of the evidence: an approval is of exactly this."""
     at: datetime
     look: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    """What to type."""
     number: int = 0
 
 
@@ -168,6 +170,7 @@ def _held(s: Standing, e: LogEntry) -> Standing:
         digest=e.data["digest"],
         at=e.at,
         look=tuple(e.data.get("look", ())),
+        words=tuple(e.data.get("type", ())),
         number=e.number,
     )
     # What was approved of another digest is of no use here, nor what was said to another question.
@@ -203,6 +206,10 @@ def _retried(s: Standing, e: LogEntry) -> Standing:
 
 def _stepping(s: Standing, e: LogEntry) -> Standing:
     return replace(s, stepping_back=e, held=None)
+
+
+def _resumed(s: Standing, _e: LogEntry) -> Standing:
+    return replace(s, held=None, approvals=())
 
 
 def _stepped(s: Standing, _e: LogEntry) -> Standing:
@@ -256,6 +263,7 @@ _CHANGES = {
     "approval.given": _given,
     "approval.voided": _voided,
     "step_back.begun": _stepping,
+    "step_back.resumed": _resumed,
     "step_back.rows_restored": _rows_back,
     "flag.reopened": _flag_open,
     "step_back.ended": _stepped,

@@ -10,7 +10,7 @@ from proctor.core.lifecycle import ACTIVE
 from proctor.engine.rolling.auditing import milestones
 from proctor.engine.rolling.holding import hold, went_past
 from proctor.engine.rolling.rig import Rig, Turn, latest, rest
-from proctor.engine.rolling.workers import ended_as, found, left_behind, told
+from proctor.engine.rolling.workers import ended_as, found, left_behind, pause_after, told
 from proctor.engine.site import as_it_is, birth
 from proctor.errors import Unmeasured
 from proctor.model import Apply, Coverage, Metric, Run, RunState
@@ -18,8 +18,6 @@ from proctor.ports import Hand
 
 LOOK: Final = 1.0
 """Seconds between two looks at a worker."""
-BACK_OFF: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
-"""Seconds before a worker that died is started again; the last one from then on."""
 EVERY: Final = 2.0
 """Seconds between two looks at the coverage."""
 OCCUPYING: Final = ACTIVE | {RunState.PAUSED, RunState.FAILED}
@@ -228,7 +226,7 @@ async def _died(rig: Rig, stage: Apply, code: int, run: Run | None) -> Turn:
     settled = run.outcome.read if run is not None else 0
     kept.fails = 1 if settled > kept.settled else kept.fails + 1
     kept.settled = settled
-    pause = BACK_OFF[min(kept.fails, len(BACK_OFF)) - 1]
+    pause = pause_after(kept.fails)
     await rig.journal.add(
         "worker.ended",
         stage=rig.journal.standing.stage,

@@ -22,7 +22,7 @@ from proctor.engine.rolling.outline import kind_of
 from proctor.engine.rolling.probing import precheck
 from proctor.engine.rolling.ramping import activate
 from proctor.engine.rolling.rig import Rig, Turn
-from proctor.engine.rolling.stepback import reopened, step_back
+from proctor.engine.rolling.stepback import reopened, resume, step_back
 from proctor.engine.rolling.steps import take
 from proctor.engine.rolling.watching import gate, soak
 from proctor.errors import (
@@ -132,7 +132,7 @@ async def turn(rig: Rig) -> tuple[Left | None, datetime]:
     if standing.ended is not None:
         return Left(state=standing.ended, why=standing.why), now
     if standing.stepping_back is not None:
-        return None, (await step_back(rig)).until or now
+        return await _stepping(rig)
     if standing.rejected is not None:
         await rig.journal.add(
             "step_back.begun",
@@ -151,6 +151,18 @@ async def turn(rig: Rig) -> tuple[Left | None, datetime]:
         return None, now
     stage_turn = await _stage(rig)
     return None, min(until, stage_turn.until or now)
+
+
+async def _stepping(rig: Rig) -> tuple[Left | None, datetime]:
+    """One rung of a step back; while that is held nothing else goes on."""
+    standing = rig.journal.standing
+    held, rejected = standing.held, standing.rejected
+    if held is None:
+        return None, (await step_back(rig)).until or rig.clock.now()
+    if rejected is not None and rejected.number > held.number:
+        await resume(rig)
+        return None, rig.clock.now()
+    return await _held(rig, working=False, until=rig.clock.now() + timedelta(seconds=5))
 
 
 async def _held(rig: Rig, *, working: bool, until: datetime) -> tuple[Left | None, datetime]:

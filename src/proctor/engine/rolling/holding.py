@@ -45,6 +45,7 @@ async def hold(
     about: Sequence[Told] = (),
     question: str = "",
     at: int | None = None,
+    words: Sequence[str] = (),
 ) -> None:
     """Write down that a person must decide, with what that is about.
 
@@ -52,7 +53,7 @@ async def hold(
 
     verdict: halt, inconclusive or fail. then: what follows an approval: the stage is passed
     (`pass`), goes on where it was (`go_on`), or begins anew (`restart`), where `at` says
-    another stage that one.
+    another stage that one. words: what to type, where that is not to try it again or to approve it.
     """
     standing = rig.journal.standing
     ident = rig.journal.rollout.id
@@ -67,7 +68,8 @@ async def hold(
         "question": question,
         "digest": await digest_of(rig.journal, rig.site, about),
         "look": list(look),
-        "type": [
+        "type": list(words)
+        or [
             *again,
             f'proctor approve {ident}{force} --reason "…"',
             f'proctor reject {ident} --reason "…"',

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 from proctor.engine.rolling.rig import Rig
 from proctor.engine.rolling.writing import replace_file
+from proctor.engine.show import cost
 from proctor.errors import Unmeasured
 from proctor.model import Apply, CheckedRows, Coverage, Figures, LogEntry, Metric, RunFigures
 
@@ -16,6 +18,7 @@ NEVER: Final = timedelta(hours=1)
 """How far away the next snapshot is where there is no monitor."""
 LINES: Final = 5
 """Progress lines of a worker that are shown."""
+MONEY: Final = ("usd", "spent_usd", "held_usd")
 ERRORS: Final = ("limited", "fallbacks", "failed")
 """What may go wrong with a row's calls and with the row, as a run's figures call it."""
 
@@ -120,9 +123,10 @@ def _told(metric: Metric, figures: Figures) -> str:
     """Figures as one reads them."""
     if isinstance(metric.source, Coverage):
         about = "" if figures.get("exact") else "about "
-        return (
-            f"{about}{figures['done']:,.0f} of {figures['total']:,.0f} done, {figures['share']:.1%}"
-        )
+        share = (
+            f", {figures['share']:.1%}" if "share" in figures else ""
+        )  # of no rows there is none
+        return f"{about}{figures['done']:,.0f} of {figures['total']:,.0f} done{share}"
     if isinstance(metric.source, RunFigures):
         return _told_of_run(figures)
     return ", ".join(f"{name} {_number(value)}" for name, value in figures.items() if value)
@@ -133,8 +137,10 @@ def _told_of_run(figures: Figures) -> str:
     so_far = ", ".join(
         f"{name} {_number(value)}"
         for name, value in figures.items()
-        if value and not name.endswith("_new") and name not in ("rate", "seconds")
+        if value and not name.endswith("_new") and name not in ("rate", "seconds", *MONEY)
     )
+    if figures["calls"] or figures["usd"]:
+        so_far += ", " + cost(*(Decimal(str(figures[name])) for name in MONEY[1:]))
     new = {name: _number(figures[f"{name}_new"]) for name in ("read", *ERRORS)}
     return (
         f"{so_far or 'nothing yet'}; since the last: {new['read']} rows read "

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from proctor.core.lifecycle import ACTIVE
-from proctor.core.rolling import Standing
+from proctor.core.rolling import Standing, state_of
 from proctor.engine.control import pause
 from proctor.engine.rolling.evidence import Told
 from proctor.engine.rolling.holding import hold
 from proctor.engine.rolling.rig import Rig, Turn, rest, wait
-from proctor.engine.rolling.workers import unborn
+from proctor.engine.rolling.workers import pause_after, unborn
 from proctor.errors import IllegalMove, ProctorError
 from proctor.model import (
     Activate,
@@ -23,6 +24,7 @@ from proctor.model import (
     RunState,
     Undone,
 )
+from proctor.ports import Hand
 
 AGAIN = 1.0
 """Seconds between two looks at a run that is coming to rest."""
@@ -123,7 +125,11 @@ async def _pause(rig: Rig, backfill: str, run_id: str) -> Turn:
 
 
 async def _rows_back(rig: Rig, backfill: str, run_id: str) -> Turn:
-    """The rows, by the same rollback that a person would type, in a process of its own."""
+    """The rows, by the same rollback that a person would type, in a process of its own.
+
+    One that fails is tried again with pauses that grow; after as many times in a row without
+    progress as a worker of it may die, a person is asked.
+    """
     run = await rig.site.store.run(run_id)
     key = f"rows {run_id}"
     hand = rig.hands.get(key)
@@ -132,7 +138,7 @@ async def _rows_back(rig: Rig, backfill: str, run_id: str) -> Turn:
     if run.state is RunState.ROLLED_BACK:
         began = rig.carry.get(key)
         rig.hands.pop(key, None)
-        back = sum((c.taken_back for c in await rig.site.store.chunks(run_id)), Undone())
+        back = await _undone(rig, run_id)
         await rig.journal.add(
             "step_back.rows_restored",
             backfill=backfill,
@@ -143,17 +149,90 @@ async def _rows_back(rig: Rig, backfill: str, run_id: str) -> Turn:
             seconds=round(rig.site.clock.monotonic() - began, 3) if began is not None else None,
         )
         return Turn(until=rig.clock.now())
-    if hand is not None and hand.ended() != 0:
-        rig.hands.pop(key)
-        await rig.journal.add("step_back.stumbled", run=run_id, why=hand.said()[-300:], tries=1)
-        return wait(rig.clock.now(), 30.0)
-    words: Sequence[str] = ("rollback", run_id, "--yes")
-    spec = await rig.site.store.spec_of(run_id)
-    if spec.touches:
-        words = (*words, "--touched")
-    rig.carry[key] = rig.site.clock.monotonic()
+    if hand is not None:  # whatever its exit code is: the rows are not back
+        return await _stumbled(rig, backfill, run_id, hand)
+    if (due := _not_before(rig, run_id)) is not None and rig.clock.now() < due:
+        return Turn(until=due)
+    words = await _rollback(rig, run_id)
+    rig.carry.setdefault(key, rig.site.clock.monotonic())
     rig.hands[key] = rig.crew.start(words, log=f"rollback-{run_id}.log")
     return wait(rig.clock.now(), AGAIN)
+
+
+async def _rollback(rig: Rig, run_id: str) -> list[str]:
+    """What a person would type."""
+    spec = await rig.site.store.spec_of(run_id)
+    return ["rollback", run_id, "--yes", *(["--touched"] if spec.touches else [])]
+
+
+async def _undone(rig: Rig, run_id: str) -> Undone:
+    return sum((c.taken_back for c in await rig.site.store.chunks(run_id)), Undone())
+
+
+def _stumbles(rig: Rig, run_id: str) -> list[LogEntry]:
+    """Rollbacks of the run that failed, since it is stepping back or a person had it tried anew.
+
+    From the log: a process that is killed and started again neither forgets nor repeats one.
+    """
+    anew = ("step_back.begun", "step_back.resumed", "rollout.went_on")
+    since = max((e.number for e in rig.journal.entries if e.kind in anew), default=0)
+    return [
+        e
+        for e in rig.journal.entries
+        if e.kind == "step_back.stumbled" and e.data.get("run") == run_id and e.number > since
+    ]
+
+
+def _not_before(rig: Rig, run_id: str) -> datetime | None:
+    """When a rollback that failed is tried again; None where none did."""
+    before = _stumbles(rig, run_id)
+    if not before:
+        return None
+    pause = rest(rig, pause_after(before[-1].data["tries"])).until
+    assert pause is not None  # noqa: S101 - a rest has an end
+    return before[-1].at + (pause - rig.clock.now())
+
+
+async def _stumbled(rig: Rig, backfill: str, run_id: str, hand: Hand) -> Turn:
+    """A rollback has left and the rows are not back: try it again, or ask a person."""
+    before, restored = _stumbles(rig, run_id), (await _undone(rig, run_id)).restored
+    stuck = bool(before) and before[-1].data["so_far"] >= restored
+    tries = before[-1].data["tries"] + 1 if stuck else 1
+    limit = next(
+        one.restarts
+        for one in rig.plan.stages
+        if isinstance(one, Apply) and one.backfill == backfill
+    )
+    said = " ".join(hand.said().split())[-300:]
+    stumbled = {
+        "backfill": backfill,
+        "run": run_id,
+        "code": hand.ended(),
+        "why": said,
+        "so_far": restored,
+        "tries": tries,
+    }
+    if tries <= limit:
+        await rig.journal.add_all([("step_back.stumbled", stumbled)])
+    else:
+        await hold(
+            rig,
+            f"the rows of run {run_id} are not back: its rollback failed {tries} times without "
+            f"progress: {said}",
+            verdict="inconclusive",
+            then="go_on",
+            look=[f"rollback-{run_id}.log", f"proctor status {run_id}"],
+            about=[("step_back.stumbled", stumbled)],
+            words=[f"proctor {' '.join(await _rollback(rig, run_id))}"],
+        )
+    rig.hands.pop(f"rows {run_id}")
+    return Turn(until=_not_before(rig, run_id))
+
+
+async def resume(rig: Rig) -> None:
+    """A step back that is held for what failed is tried again: somebody has looked."""
+    stage = rig.plan.stages[min(rig.journal.standing.stage, len(rig.plan.stages) - 1)]
+    await rig.journal.add("step_back.resumed", state=state_of(stage))
 
 
 async def _end(rig: Rig, done: Sequence[Any]) -> None:
@@ -256,4 +335,4 @@ async def reopened(rig: Rig) -> bool:
     return False
 
 
-__all__ = ["begin_at", "fail", "reopened", "step_back"]
+__all__ = ["begin_at", "fail", "reopened", "resume", "step_back"]

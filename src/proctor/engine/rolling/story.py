@@ -10,7 +10,7 @@ from typing import Any
 from proctor.core.rolling import Standing, fold
 from proctor.core.rolling.standing import measurement
 from proctor.engine.snapshot import Snapshot
-from proctor.model import LogEntry, Phase, Rollout, RolloutPlan
+from proctor.model import LogEntry, Phase, Rollout, RolloutPlan, RunState, Undone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,33 @@ class StageTold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunTold:
+    """One run that it applied, as it is now, and what came of it where it was taken back."""
+
+    seen: Snapshot
+    undone: Undone
+    """What undoing it has come to so far, by whomever."""
+    back: LogEntry | None = None
+    """What a step back wrote down when its rows were back; None where none did."""
+
+    @property
+    def taken_back(self) -> str:
+        """What became of what it wrote, in words; empty while that stands."""
+        books, state = self.undone, self.seen.run.state
+        if state not in (RunState.ROLLING_BACK, RunState.ROLLED_BACK) and not books.written:
+            return ""
+        left = books.changed + books.gone + books.blocked
+        said = f"{books.restored:,} rows restored, {left:,} left alone"
+        if self.back is not None:
+            # Without a time it was another process, or a person, that had undone it.
+            did = "by the step back of" if self.back.data["seconds"] is not None else "as found at"
+            return f"rolled back {did} {self.back.at:%Y-%m-%d %H:%M} UTC: {said}"
+        if state is RunState.ROLLED_BACK:
+            return f"rolled back by hand: {said}"
+        return f"being rolled back, or in part: {said} so far"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
     """Everything that a report of a rollout needs, and nothing else."""
 
@@ -73,7 +100,8 @@ class Story:
     back: tuple[LogEntry, ...]
     """What was taken back."""
     workers: tuple[LogEntry, ...]
-    runs: tuple[Snapshot, ...]
+    runs: tuple[RunTold, ...]
+    """Every run that it applied, in order, also those that were rolled back since."""
     timeline: tuple[LogEntry, ...]
     standing: Standing
 
@@ -94,7 +122,7 @@ _LITTLE = frozenset(
 
 
 def told(
-    plan: RolloutPlan, rollout: Rollout, entries: Sequence[LogEntry], runs: Sequence[Snapshot]
+    plan: RolloutPlan, rollout: Rollout, entries: Sequence[LogEntry], runs: Sequence[RunTold]
 ) -> Story:
     """The story of a rollout so far."""
     standing = fold(entries)
@@ -156,6 +184,17 @@ def _stages(entries: Sequence[LogEntry], standing: Standing) -> list[StageTold]:
     return stages
 
 
+def runs_of(entries: Sequence[LogEntry]) -> dict[str, LogEntry | None]:
+    """Every run that it applied, in order; what a step back said when its rows were back."""
+    runs: dict[str, LogEntry | None] = {}
+    for entry in entries:
+        if entry.kind == "run.found":
+            runs.setdefault(entry.data["run"], None)
+        elif entry.kind == "step_back.rows_restored":
+            runs[entry.data["run"]] = entry
+    return runs
+
+
 def _metrics(entries: Sequence[LogEntry]) -> list[MetricTold]:
     names = {index: one["name"] for index, one in enumerate(_outline(entries))}
     looks: dict[tuple[int, str], list[LogEntry]] = {}
@@ -208,4 +247,4 @@ def _probes(entries: Sequence[LogEntry]) -> list[tuple[str, Any, Any, str]]:
     return found
 
 
-__all__ = ["MetricTold", "StageTold", "Story", "told"]
+__all__ = ["MetricTold", "RunTold", "StageTold", "Story", "runs_of", "told"]

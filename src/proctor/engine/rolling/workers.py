@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from proctor.engine.rolling.rig import Rig, latest
 from proctor.engine.site import birth
 from proctor.model import Apply, LogEntry, Run
+
+BACK_OFF: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
+"""Seconds before a worker that died is started again; the last one from then on."""
+
+
+def pause_after(fails: int) -> float:
+    """Seconds to wait after so many deaths in a row without progress."""
+    return BACK_OFF[min(fails, len(BACK_OFF)) - 1]
 
 
 def told(rig: Rig, stage: Apply, kind: str) -> list[LogEntry]:
@@ -70,4 +80,4 @@ async def unborn(rig: Rig) -> bool:
     return False
 
 
-__all__ = ["ended_as", "found", "left_behind", "told", "unborn"]
+__all__ = ["ended_as", "found", "left_behind", "pause_after", "told", "unborn"]

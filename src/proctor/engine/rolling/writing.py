@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from proctor.engine.writing import replace_now
 
-async def replace_file(path: Path, text: str, *, mode: int = 0o644) -> None:
+
+async def replace_file(path: Path, text: str, *, mode: int | None = None) -> None:
     """Put a file in the place of the one that is there; nobody ever reads half of it."""
-    await asyncio.to_thread(_replace, path, text, mode)
 
+    def replaced() -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_now(path, text, mode=mode)
 
-def _replace(path: Path, text: str, mode: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    # As it is made, not afterwards: what it holds may be values of rows.
-    with os.fdopen(
-        os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8"
-    ) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    await asyncio.to_thread(replaced)
 
 
 def listed(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -234,7 +234,7 @@ async def _forget(app: App, plan: Sequence[Forgotten]) -> tuple[int, list[Path],
         except (OSError, ProctorError):
             written = set()
         anew += sorted(written)
-        stale += [path for path in files if path not in written]
+        stale += [path for path in files if path not in written and path.exists()]
     return done, anew, stale
 
 

@@ -56,6 +56,7 @@ def health(wish: Wish, /, name: str, *, params: tuple[str, ...], limit: int, **w
     """Find rows that still lack their fill, and say why; exit 0 only if there are none."""
     from proctor.app.healing import examine
     from proctor.engine.hints import pasteable
+    from proctor.engine.writing import replace_now
     from proctor.ui import documents
     from proctor.ui.out import answer, note
     from proctor.ui.reports.health import document, render
@@ -72,7 +73,7 @@ def health(wish: Wish, /, name: str, *, params: tuple[str, ...], limit: int, **w
     elif out is not None:
         note(f"no row can be filled, so there is no mini plan, and {out} was not written")
     if words["report"] is not None:
-        words["report"].write_text(render(found, command), encoding="utf-8")
+        replace_now(words["report"], render(found, command))
     answer(wish, document(found), *shown(found))
     return 0 if found.verdict.value == "pass" else 1
 

@@ -117,6 +117,7 @@ def verify(wish: Wish, run: str, *, sample: int) -> int:
 @click.pass_obj
 def report(wish: Wish, run: str, *, form: str | None, out: Path | None) -> None:
     """Report on a run: books, rates, waits, failures, a sample, who did what, what is next."""
+    from proctor.engine.writing import replace_now
     from proctor.ui.out import answer
     from proctor.ui.reports.files import RENDER
     from proctor.ui.session import with_app
@@ -133,7 +134,7 @@ def report(wish: Wish, run: str, *, form: str | None, out: Path | None) -> None:
         click.echo(text, nl=False)
         return
     try:
-        out.write_text(text, encoding="utf-8")
+        replace_now(out, text)
     except OSError as error:
         raise UsageError(
             "the report cannot be written",

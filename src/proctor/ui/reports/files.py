@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from proctor.engine.snapshot import Report
+from proctor.engine.writing import replace_now
 from proctor.ui.reports import html, json, markdown
 
 NAMES: Final = {"md": "report.md", "html": "report.html", "json": "statistics.json"}
@@ -23,7 +24,7 @@ def keep(report: Report, folder: Path) -> dict[str, Path]:
     written = {}
     for form, name in NAMES.items():
         path = place / name
-        path.write_text(RENDER[form](report), encoding="utf-8")
+        replace_now(path, RENDER[form](report))
         written[form] = path
     return written
 

@@ -6,11 +6,14 @@ import json
 
 from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 from proctor.engine.hints import pasteable
-from proctor.engine.rolling.story import MetricTold, Story
+from proctor.engine.rolling.story import MetricTold, RunTold, Story
+from proctor.engine.show import cost
+from proctor.engine.writing import replace_now
 from proctor.model import LogEntry
 from proctor.ui import documents, words
 from proctor.ui.reports.markdown import cell, table
@@ -29,7 +32,7 @@ def keep(story: Story, folder: Path) -> dict[str, Path]:
     written = {}
     for form, text in texts.items():
         path = folder / NAMES[form]
-        path.write_text(text, encoding="utf-8")
+        replace_now(path, text)
         written[form] = path
     return written
 
@@ -49,13 +52,26 @@ def dump(story: Story) -> str:
         "speed": story.speed,
         "stages": [{**documents.plain(one), "state": one.state} for one in story.stages],
         "metrics": story.metrics,
-        "runs": [documents.run(seen.run) for seen in story.runs],
+        "runs": [_run(one) for one in story.runs],
         "log": [
             {"number": e.number, "kind": e.kind, "at": e.at, "who": e.who, "data": e.data}
             for e in story.timeline
         ],
     }
     return documents.dump(document)
+
+
+def _run(told: RunTold) -> dict[str, Any]:
+    """A run with what it cost and what was taken back of it."""
+    back = told.undone
+    return documents.run(told.seen.run) | {
+        "calls": sum(one.bill.calls for one in told.seen.paid),
+        "spent_usd": sum((one.bill.usd for one in told.seen.paid), Decimal(0)),
+        "held_usd": sum((one.bill.held_usd for one in told.seen.paid), Decimal(0)),
+        "taken_back": told.taken_back,
+        "rows_restored": back.restored,
+        "rows_left_alone": back.changed + back.gone + back.blocked,
+    }
 
 
 def render(story: Story) -> str:
@@ -106,6 +122,10 @@ def _held(story: Story) -> str:
     force = " --force" if held.verdict == "fail" else ""
     lines = [f"It is held ({held.verdict}): {cell(held.why, SHOWN)}", ""]
     lines += [f"- Look at: {cell(one, SHOWN)}" for one in held.look]
+    if story.standing.stepping_back is not None:  # nothing is to be approved before all is back
+        typed = [*held.words, f"proctor rollout {story.rollout.name}"]
+        lines += [f"- Type: `{pasteable(one, env)}`" for one in typed]
+        return _part("A person must decide", "\n".join(lines))
     approve = pasteable(f"proctor approve {ident}{force}", env)
     again = pasteable(f"proctor rollout {story.rollout.name}", env)
     reject = pasteable(f"proctor reject {ident}", env)
@@ -130,15 +150,26 @@ def _stages(story: Story) -> str:
 def _runs(story: Story) -> str:
     rows = [
         (
-            f"`{seen.run.id}`",
-            cell(seen.run.backfill),
-            seen.run.state.value,
-            cell(words.buckets(seen.run.outcome), SHOWN),
-            ", ".join(f"{one.bill.calls:,} calls, ${one.bill.usd:.4f}" for one in seen.paid),
+            f"`{one.seen.run.id}`",
+            cell(one.seen.run.backfill),
+            one.seen.run.state.value,
+            cell(words.buckets(one.seen.run.outcome), SHOWN),
+            _paid(one),
+            one.taken_back,
         )
-        for seen in story.runs
+        for one in story.runs
     ]
-    return table(("Run", "Backfill", "State", "Rows", "Paid"), rows) if rows else ""
+    return table(("Run", "Backfill", "State", "Rows", "Paid", "Taken back"), rows) if rows else ""
+
+
+def _paid(told: RunTold) -> str:
+    """What it asked of providers; of the money the words that the monitor says, too."""
+    if told.seen.paid_unknown:
+        return f"unknown: {cell(told.seen.paid_unknown, SHOWN)}"
+    return "; ".join(
+        f"{cell(one.name)}: {one.bill.calls:,} calls, {cost(one.bill.usd, one.bill.held_usd)}"
+        for one in told.seen.paid
+    )
 
 
 def _metrics(metrics: Sequence[MetricTold]) -> str:
@@ -239,6 +270,7 @@ def _back(entries: Sequence[LogEntry]) -> str:
         parts = [str(data[k]) for k in ("flag", "run", "why") if data.get(k)]
         if "restored" in data:
             parts.append(f"{data['restored']:,} rows restored, {data['left']:,} left alone")
+        parts += [f"try {data['tries']}"] if "tries" in data else []
         took = f" ({data['seconds']:g} s)" if data.get("seconds") is not None else ""
         lines.append(f"- {words.moment(entry.at)} {what}: {cell(', '.join(parts), SHOWN)}{took}")
     return "\n".join(lines)

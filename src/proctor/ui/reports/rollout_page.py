@@ -5,6 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from proctor.engine.rolling.story import MetricTold, Story
+from proctor.engine.show import cost
 from proctor.ui import words
 from proctor.ui.reports import charts
 from proctor.ui.reports.html import TEMPLATES, template
@@ -19,6 +20,7 @@ def page(story: Story) -> str:
         charts=[(one, chart) for one in story.metrics if (chart := _chart(one)) is not None],
         style=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
         words=words,
+        cost=cost,
     )
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from proctor.core.checks.lazy import compiled
+from proctor.core.checks.paths_insql import judged
 from proctor.core.checks.values import drifts, moment
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,6 +21,7 @@ def teach(connection: sqlite3.Connection) -> None:
     connection.create_function("proctor_holds", 2, _holds, deterministic=True)
     connection.create_function("proctor_moment", 1, _moment, deterministic=True)
     connection.create_function("proctor_drifts", 3, _drifts, deterministic=True)
+    connection.create_function("proctor_judged", 3, judged, deterministic=True)
 
 
 def _fits(regex: str, text: Any) -> bool:

@@ -1,0 +1,83 @@
+"""Rows that do not come back: tried again with pauses that grow, and then a person is asked."""
+
+import pytest
+
+from proctor.engine.kit import Stop
+from proctor.engine.rolling.story import told
+from proctor.errors import UsageError
+from proctor.model import RolloutState
+from proctor.ui.reports.rollout import render
+from proctor.ui.reports.rollout_page import page
+from rolling import BACKFILLS, kinds
+
+ROWS = """
+rollout("small", stages.apply("lower", restarts=1), stages.halt("stay?"), on_fail="rows")
+"""
+
+
+def stumbles(done):
+    return [e.data["tries"] for e in done.journal.entries if e.kind == "step_back.stumbled"]
+
+
+async def test_a_rollback_that_fails_again_and_again_is_held_and_a_new_start_tries_it_again(
+    project,
+):
+    """The count survives the process; held, nothing begins anew before all is taken back."""
+    project.rolls(ROWS)
+    first = await project.drive()
+    run = first.journal.standing.runs["lower"]
+    await project.reject(first.rollout.id)
+    code = project.root / "backfills.py"
+
+    def spoil(rig):
+        if "step_back.begun" in kinds(rig.journal.entries):
+            code.write_text(f"raise ValueError('no rollback today')\n{BACKFILLS}")
+        if "step_back.stumbled" in kinds(rig.journal.entries):
+            rig.stop.ask("killed")
+
+    stopped = await project.drive(on=spoil)
+    assert (stopped.left.interrupted, stumbles(stopped)) == (True, [1])
+    code.write_text(BACKFILLS)  # else this process could not drive it either
+
+    def spoil_again(_rig):
+        code.write_text(f"raise ValueError('no rollback today')\n{BACKFILLS}")
+
+    held = await project.drive(on=spoil_again, stop=Stop())
+    assert (held.left.state, stumbles(held)) == (RolloutState.HELD, [1, 2])
+    assert f"the rows of run {run} are not back: its rollback failed 2 times" in held.left.why
+    assert "no rollback today" in held.left.why
+    assert held.journal.standing.held.look == (f"rollback-{run}.log", f"proctor status {run}")
+    assert held.journal.standing.held.words == (f"proctor rollback {run} --yes",)
+    story = told(held.plan, held.rollout, held.journal.entries, [])
+    for text in (render(story), page(story)):
+        assert f"proctor rollback {run} --yes" in text
+        assert "proctor approve" not in text
+    code.write_text(BACKFILLS)
+    with pytest.raises(UsageError, match="before all is taken back"):
+        await project.drive(retry="mended it")
+    assert project.sql("SELECT count(low) FROM items") == [(200,)]
+    done = await project.drive()
+    assert done.left.state is RolloutState.ROLLED_BACK
+    assert project.sql("SELECT count(low) FROM items") == [(0,)]
+    assert kinds(done.journal.entries).count("step_back.resumed") == 1
+
+
+async def test_a_person_may_take_the_rows_back_while_it_is_held(project):
+    """The next start finds them back, and ends."""
+    project.rolls(ROWS.replace("restarts=1", "restarts=0"))
+    first = await project.drive()
+    await project.reject(first.rollout.id)
+    code = project.root / "backfills.py"
+
+    def spoil(rig):
+        if "step_back.begun" in kinds(rig.journal.entries):
+            code.write_text(f"raise ValueError('no rollback today')\n{BACKFILLS}")
+
+    held = await project.drive(on=spoil)
+    assert (held.left.state, stumbles(held)) == (RolloutState.HELD, [1])
+    code.write_text(BACKFILLS)
+    await project.roll_back(first.journal.standing.runs["lower"])
+    done = await project.drive()
+    (one,) = await project.runs(done)
+    assert one.taken_back.startswith("rolled back as found at ")
+    assert (done.left.state, stumbles(done)) == (RolloutState.ROLLED_BACK, [1])
