@@ -139,7 +139,18 @@ rollout("small", stages.soak("s", duration=minutes(30), metrics=[filled(), metri
 """)
     shown = proctor("rollout", "small", "--show").out
     assert "filled gives now: value 0" in shown
-    assert re.search(r"typo cannot be measured now: .*itemz", shown)
+    assert re.search(r"typo can never be measured: .*itemz", shown)
+
+
+def test_what_cannot_be_measured_yet_is_warned_of_as_it_begins(project, proctor):
+    """On stderr, and the rollout goes its way."""
+    project.rolls("""
+rollout("small", stages.halt("go"), stages.gate("g", metrics=[metrics.python(
+    "late", lambda: 1 / 0, success_condition="result.value == 1")]))
+""")
+    ended = proctor("rollout", "small")
+    assert ended.code == 3
+    assert "! metric late of g cannot be measured now: " in ended.err
 
 
 def test_a_clock_keeps_the_speed_that_it_was_begun_with(project, proctor):

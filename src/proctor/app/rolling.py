@@ -15,6 +15,7 @@ from proctor.app.facade import App
 from proctor.app.flagging import open_flag
 from proctor.app.rollouts import (
     OF_ROWS,
+    asked_once,
     foreseen,
     measure_of,
     opened_log,
@@ -22,10 +23,11 @@ from proctor.app.rollouts import (
     plan_of,
 )
 from proctor.engine.kit import Stop
+from proctor.engine.rolling.asking import doubts, refuse_wrong
 from proctor.engine.rolling.begin import begin, origin_of, same_stages, take, unended
 from proctor.engine.rolling.driver import Left, drive
 from proctor.engine.rolling.journal import Journal
-from proctor.engine.rolling.outline import files_of
+from proctor.engine.rolling.outline import digest, files_of
 from proctor.engine.rolling.reaching import refuse_unreachable
 from proctor.engine.rolling.rig import Answered, Rig
 from proctor.engine.rolling.stepback import begin_at
@@ -74,7 +76,7 @@ async def roll_out(
     app: App, name: str, options: RolloutOptions, on: Callable[[Rig], None]
 ) -> Rolled:
     """Begin a rollout, or go on with the one that has not ended; until it ends or is held."""
-    plan = plan_of(app, name)
+    plan, warnings = plan_of(app, name), list[str]()
     files = files_of(plan, app.config.root)
     async with opened_log(app) as log, app.site.events.flushing():
         found = await unended(log, app.env, name)
@@ -82,6 +84,7 @@ async def roll_out(
         if found is None:
             # Before anything is begun: what can never pass is not worth a night.
             await _refuse_again(app, log, name, options)
+            warnings = await _answerable(app, plan)
             refuse_unreachable(plan, await foreseen(app, plan))
             facts = {"backfills": _codes(app, plan)}
             found = await begin(app.site, log, plan, files, speed=_speed(app, options), facts=facts)
@@ -93,15 +96,33 @@ async def roll_out(
             known = len(journal.entries) if resumed else 0
             if options.retry:
                 refuse_retry(journal)
+            if resumed and _asks_anew(journal, files, options):
+                warnings = await _answerable(app, plan, first=journal.standing.stage)
             await same_stages(journal, plan, files, accept=options.accept)
             async with _rig(app, plan, journal, options) as rig:
-                rig.carry["known"] = known
+                rig.carry |= {"known": known, "warnings": warnings}
                 if options.retry and journal.standing.held is not None:
                     await retry(rig, options.retry)
                 left, error = await _driven(rig, on)
         finally:
             await log.release(journal.rollout)
         return Rolled(rollout=journal.rollout, plan=plan, left=left, journal=journal, error=error)
+
+
+async def _answerable(app: App, plan: RolloutPlan, *, first: int = 0) -> list[str]:
+    """What its metrics do not say now; Unmeasured where one could never say it."""
+    found = await asked_once(app, plan, first=first)
+    refuse_wrong(plan, found)
+    return doubts(found)
+
+
+def _asks_anew(journal: Journal, files: Mapping[str, str], options: RolloutOptions) -> bool:
+    """Whether it goes on with metrics that nobody has asked yet, or that were in the way."""
+    standing = journal.standing
+    if standing.rejected is not None or standing.stepping_back is not None:
+        return False  # nothing is in the way of taking back
+    changed = standing.definition != digest(files)
+    return options.accept if changed else bool(options.retry)
 
 
 async def _driven(rig: Rig, on: Callable[[Rig], None]) -> tuple[Left, ProctorError | None]:

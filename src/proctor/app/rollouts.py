@@ -14,6 +14,7 @@ from proctor.authoring import load_rollouts
 from proctor.config.environ import fill
 from proctor.core.rolling import fold
 from proctor.engine.measuring import Gauge
+from proctor.engine.rolling.asking import Asked, ask_each
 from proctor.engine.rolling.begin import unended
 from proctor.engine.rolling.outline import outline
 from proctor.engine.rolling.reaching import Foreseen, foresee
@@ -23,7 +24,6 @@ from proctor.engine.snapshot import Finding
 from proctor.errors import (
     ConfigError,
     ProctorError,
-    Unmeasured,
     UsageError,
 )
 from proctor.model import (
@@ -150,26 +150,20 @@ async def shown_plan(app: App, name: str) -> dict[str, Any]:
         "type": entries[held.number - 1].data["type"] if held else [],
         "warnings": await warnings_of(app, plan),
         "reach": await foreseen(app, plan),
-        "asked": await _asked_once(app, plan),
+        "asked": await asked_once(app, plan),
         "under_way": found.id if found else "",
         "state": found.state.value if found else "",
     }
 
 
-async def _asked_once(app: App, plan: RolloutPlan) -> list[dict[str, str]]:
+async def asked_once(app: App, plan: RolloutPlan, *, first: int = 0) -> list[Asked]:
     """Each metric asked now: a typing error is found before a night is spent on it."""
-    measure, now = measure_of(app, plan), app.site.clock.now()
-    told = []
-    for stage in plan.stages:
-        for metric in getattr(stage, "metrics", ()):
-            try:
-                figures = await measure(metric, now - metric.interval, now, None)
-            except Unmeasured as error:
-                said, ok = str(error), ""
-            else:
-                said, ok = ", ".join(f"{k} {v:g}" for k, v in figures.items()), "yes"
-            told.append({"stage": stage.name, "metric": metric.name, "ok": ok, "told": said})
-    return told
+    from proctor.adapters.conditions import SimpleConditions
+
+    if not any(getattr(one, "metrics", ()) for one in (*plan.stages, plan.monitor)):
+        return []
+    holds, now = SimpleConditions().holds, app.site.clock.now()
+    return await ask_each(plan, measure_of(app, plan), holds, now=now, first=first)
 
 
 async def foreseen(app: App, plan: RolloutPlan) -> list[Foreseen]:
@@ -238,6 +232,7 @@ async def warnings_of(app: App, plan: RolloutPlan) -> list[str]:
 
 __all__ = [
     "OF_ROWS",
+    "asked_once",
     "findings",
     "foreseen",
     "known",

@@ -7,23 +7,28 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from proctor.authoring import Backfill
 from proctor.engine.coverage import coverage
 from proctor.engine.latest import examine_latest
 from proctor.engine.site import Site, as_it_is
 from proctor.engine.worked import time_worked
-from proctor.errors import ProctorError, Unmeasured
+from proctor.errors import ConfigError, Denied, ProctorError, TargetError, Unmeasured
 from proctor.model import (
     Bill,
     CheckedRows,
     Coverage,
     Figures,
+    HttpFigures,
     Level,
     Metric,
+    Outcome,
+    ProbeAnswer,
+    PrometheusQuery,
     Ruling,
     RunFigures,
+    SourceOfFigures,
     SqlCounts,
 )
 from proctor.ports import Meter
@@ -55,7 +60,11 @@ class Gauge:
         except Unmeasured:
             raise
         except ProctorError as error:
-            raise Unmeasured(error.what, found=error.found, fix=error.fix) from None
+            wrong = Unmeasured(error.what, found=error.found, fix=error.fix)
+            if isinstance(error, TargetError):
+                wrong.for_good, wrong.missing = error.for_good, error.missing
+            wrong.for_good = wrong.for_good or isinstance(error, ConfigError | Denied)
+            raise wrong from None
         except TimeoutError:
             raise Unmeasured(
                 f"metric {metric.name} gave no answer in time",
@@ -132,11 +141,28 @@ class Gauge:
 
     def _named(self, name: str) -> tuple[Backfill, Mapping[str, str]]:
         if name not in self.backfills:
-            raise Unmeasured(
+            error = Unmeasured(
                 f"there is no backfill named {name}",
                 found=f"defined: {', '.join(sorted(self.backfills)) or 'none'}",
             )
+            error.for_good = True
+            raise error
         return self.backfills[name], self.params.get(name, {})
+
+
+_OF_RUN: Final = {*Outcome().as_dict(), "seconds", "calls", "limited", "fallbacks", "usd"}
+_GIVES: Final[Mapping[type, frozenset[str]]] = {
+    Coverage: frozenset({"eligible", "done", "total", "exact", "share"}),
+    RunFigures: frozenset({*_OF_RUN, *(f"{name}_new" for name in _OF_RUN), "rate"}),
+    CheckedRows: frozenset({"rows", "failures", "critical", "warnings", "unsure", "passed"}),
+    PrometheusQuery: frozenset({"value"}),
+    ProbeAnswer: frozenset({"ok"}),
+}
+
+
+def gives(source: SourceOfFigures) -> frozenset[str] | None:
+    """The names that figures of a source can have; None where only its answer tells them."""
+    return frozenset(source.pick) if isinstance(source, HttpFigures) else _GIVES.get(type(source))
 
 
 def _grown(now: float, then: Any) -> float:
@@ -144,4 +170,4 @@ def _grown(now: float, then: Any) -> float:
     return now - then if then is not None and then <= now else now
 
 
-__all__ = ["Gauge"]
+__all__ = ["Gauge", "gives"]
