@@ -13,6 +13,7 @@ from typing import Any
 
 from proctor.app.facade import App
 from proctor.app.flagging import open_flag
+from proctor.app.probing import Prober
 from proctor.app.rollouts import (
     OF_ROWS,
     asked_once,
@@ -29,7 +30,7 @@ from proctor.engine.rolling.driver import Left, drive
 from proctor.engine.rolling.journal import Journal
 from proctor.engine.rolling.outline import digest, files_of
 from proctor.engine.rolling.reaching import refuse_unreachable
-from proctor.engine.rolling.rig import Answered, Rig
+from proctor.engine.rolling.rig import Rig
 from proctor.engine.rolling.stepback import begin_at
 from proctor.errors import (
     NotApproved,
@@ -38,7 +39,6 @@ from proctor.errors import (
     UsageError,
 )
 from proctor.model import (
-    Probe,
     Rollout,
     RolloutPlan,
     RolloutState,
@@ -210,17 +210,12 @@ async def _rig(
     """All that it is driven with, given back at the end."""
     from proctor.adapters.conditions import SimpleConditions
     from proctor.adapters.crew import ChildCrew
-    from proctor.adapters.probes import ask_outside
     from proctor.adapters.statistics import ExactStatistics
 
     config, env = app.config, app.config.env(app.env)
     folder = env.reports / journal.rollout.id
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     crew = ChildCrew(config.root, folder, ["--config", str(config.path), "--env", app.env])
-
-    async def outside(probe: Probe) -> Answered:
-        ok, told, answer = await ask_outside(probe, config.root)
-        return Answered(ok=ok, told=told, answer=answer)
 
     async def flag(name: str) -> Flag:
         return open_flag(config, name, rollout=journal.rollout.id)
@@ -236,7 +231,7 @@ async def _rig(
         clock=journal.clock,
         measure=measure_of(app, plan),
         condition=SimpleConditions().holds,
-        outside=outside,
+        outside=Prober(app=app).outside,
         statistics=ExactStatistics(),
         flag=flag,
         crew=crew,

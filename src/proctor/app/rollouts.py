@@ -10,6 +10,7 @@ from typing import Any
 
 from proctor.app.facade import App
 from proctor.app.flagging import open_flag
+from proctor.app.probing import Prober
 from proctor.authoring import load_rollouts
 from proctor.config.environ import fill
 from proctor.core.rolling import fold
@@ -17,6 +18,7 @@ from proctor.engine.measuring import Gauge
 from proctor.engine.rolling.asking import Asked, ask_each
 from proctor.engine.rolling.begin import unended
 from proctor.engine.rolling.outline import outline
+from proctor.engine.rolling.probing import figures_of
 from proctor.engine.rolling.reaching import Foreseen, foresee
 from proctor.engine.rolling.rig import Measure
 from proctor.engine.rolling.trying import Tried, rehearsed
@@ -194,7 +196,18 @@ def measure_of(app: App, plan: RolloutPlan) -> Measure:
     from proctor.adapters.metrics import OutsideMeter
 
     meter = OutsideMeter(lambda text: fill(text, os.environ, "a metric"))
-    gauge = Gauge(site=app.site, meter=meter, backfills=app.backfills, params=params_of(plan))
+    prober = Prober(app=app)
+
+    async def probe(name: str) -> Figures:
+        return await figures_of(prober, plan, name)
+
+    gauge = Gauge(
+        site=app.site,
+        meter=meter,
+        backfills=app.backfills,
+        params=params_of(plan),
+        probe=probe,
+    )
 
     async def measure(metric: Metric, since: Any, until: Any, before: Figures | None) -> Figures:
         return await gauge.measure(metric, since=since, until=until, before=before)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -45,6 +45,8 @@ class Gauge:
     meter: Meter
     backfills: Mapping[str, Backfill]
     params: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    probe: Callable[[str], Awaitable[Figures]] | None = None
+    """Asks a probe of a rollout by its name; None outside of one."""
 
     async def measure(
         self, metric: Metric, *, since: datetime, until: datetime, before: Figures | None = None
@@ -92,6 +94,8 @@ class Gauge:
                 return await self._of_run(source, before)
             case CheckedRows():
                 return await self._checked(source)
+            case ProbeAnswer() if self.probe is not None:
+                return await self.probe(source.probe)
             case _:
                 return await self.meter.measure(source, since=since, until=until, within=within)
 
