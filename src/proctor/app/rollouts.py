@@ -168,13 +168,14 @@ async def asked_once(app: App, plan: RolloutPlan, *, first: int = 0) -> list[Ask
     return await ask_each(plan, measure_of(app, plan), holds, now=now, first=first)
 
 
-async def foreseen(app: App, plan: RolloutPlan) -> list[Foreseen]:
-    """Of each soak that compares with a baseline, what it will be able to prove."""
-    if not any(isinstance(stage, Soak) for stage in plan.stages):
+async def foreseen(app: App, plan: RolloutPlan, *, first: int = 0) -> list[Foreseen]:
+    """Of each soak and hold that compares with a baseline, what it will be able to prove."""
+    if not any(isinstance(stage, Soak | Activate) and stage.metrics for stage in plan.stages):
         return []
     from proctor.adapters.statistics import ExactStatistics
 
-    return await foresee(plan, measure_of(app, plan), ExactStatistics(), now=app.site.clock.now())
+    measure, now = measure_of(app, plan), app.site.clock.now()
+    return await foresee(plan, measure, ExactStatistics(), now=now, first=first)
 
 
 async def rehearse(app: App, name: str) -> list[Tried]:
