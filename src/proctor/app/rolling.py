@@ -23,10 +23,12 @@ from proctor.app.rollouts import (
     params_of,
     plan_of,
 )
+from proctor.core.rolling import refuse_retry
 from proctor.engine.kit import Stop
 from proctor.engine.rolling.asking import doubts, refuse_wrong
 from proctor.engine.rolling.begin import begin, origin_of, same_stages, take, unended
 from proctor.engine.rolling.driver import Left, drive
+from proctor.engine.rolling.holding import terms_of
 from proctor.engine.rolling.journal import Journal
 from proctor.engine.rolling.outline import digest, files_of
 from proctor.engine.rolling.reaching import refuse_unreachable
@@ -94,7 +96,8 @@ async def roll_out(
                 refuse_speed(journal, options)
             known = len(journal.entries) if resumed else 0
             if options.retry:
-                refuse_retry(journal)
+                halt = terms_of(plan.stages, journal.standing)
+                refuse_retry(journal.standing, halt, who=journal.who)
             if resumed and _asks_anew(journal, files, options):
                 stage = journal.standing.stage
                 warnings = await _answerable(app, plan, stage, provable=options.accept)
@@ -159,16 +162,6 @@ def refuse_speed(journal: Journal, options: RolloutOptions) -> None:
             "the clock of a rollout keeps the speed that it was begun with",
             found=f"--speed {options.speed:g}, and {journal.rollout.id} runs at {speed:g}",
             fix="leave --speed out",
-        )
-
-
-def refuse_retry(journal: Journal) -> None:
-    """UsageError where there is nothing to try again; asked before anything is written."""
-    if journal.standing.held is None:
-        raise UsageError(
-            "there is nothing to try again",
-            found=f"rollout {journal.rollout.id} is not held",
-            fix="leave --retry out",
         )
 
 
@@ -279,7 +272,6 @@ __all__ = [
     "Rolled",
     "RolloutOptions",
     "clock_of",
-    "refuse_retry",
     "retry",
     "roll_out",
 ]
