@@ -230,6 +230,8 @@ async def test_a_rollout_of_nothing_that_there_is_is_refused_before_it_begins(pr
     [
         ('rollout("small")', "made by proctor.stages"),
         ('rollout("small", stages.gate("empty", metrics=[]))', "without a metric"),
+        (('rollout("small", stages.gate("g", metrics=[metrics.sql("m", "SELECT 6 AS events, 100 AS '
+         'total", baseline=metrics.fixed(rate=0.05, allowed=0.85))]))'), "passed by one look"),
         ('rollout("small", stages.halt("a"), stages.halt("a"))', "two stages"),
         ('rollout("small", stages.halt("a"), on_fail="hope")', "on_fail="),
         ('rollout("small", stages.activate("NEW", steps=(50, 5)))', "percents that rise"),

@@ -158,7 +158,7 @@ def shown(wish: Wish, name: str) -> int:
         said += stage(number, one)
     for one in found["asked"]:
         how = "can never be measured" if one.wrong else "cannot be measured now"
-        how = "gives now" if one.ok else how
+        how = "gives now" if one.ok else "waits for its run" if one.awaited else how
         told = f"{one.told}; to mend: {one.fix}" if one.fix else one.told
         said.append(f"  {one.metric} {how}: {words.visible(told, 400)}")
     said.append(f"  where it fails it takes back: {found['on_fail']}")
