@@ -3,6 +3,7 @@
 import threading
 
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import pytest
 
@@ -51,8 +52,10 @@ def answering():
 
     class Answer(BaseHTTPRequestHandler):
         status = 404
+        asked: ClassVar[list[str]] = []
 
         def do_GET(self):
+            self.asked.append(self.path)
             self.send_response(self.status)
             self.end_headers()
             self.wfile.write(b"404 page not found")
@@ -154,8 +157,8 @@ async def test_a_server_that_refuses_the_question_is_told_from_one_that_is_busy(
         assert f"status {status}" in "".join(await begun(project))
 
 
-async def test_metrics_are_asked_at_once_and_each_only_once(project):
-    """It takes as long as the slowest takes; stages that share a metric ask it once."""
+async def test_metrics_are_asked_at_once(project):
+    """It takes as long as the slowest takes: each of these waits for the other."""
     project.rolls("""
 import threading
 
@@ -167,10 +170,21 @@ def meet():
 
 one = metrics.python("one", meet, success_condition="result.value == 1")
 two = metrics.python("two", lambda: meet(), success_condition="result.value == 1")
-rollout("small", stages.halt("go"), stages.soak("s", duration=minutes(20), metrics=[one, two]),
-    stages.gate("g", metrics=[one]))
+rollout("small", stages.halt("go"), stages.soak("s", duration=minutes(20), metrics=[one, two]))
 """)
     assert await begun(project) == []
+
+
+async def test_a_metric_that_stages_share_is_asked_once(project, answering):
+    """The server is somebody's; each stage is told what it said."""
+    answer, url = answering
+    answer.status = 503
+    project.rolls(f"""
+up = metrics.prometheus("up", "{url}", "up", success_condition="result.value == 1")
+rollout("small", stages.gate("a", metrics=[up]), stages.gate("b", metrics=[up]))
+""")
+    assert len(await begun(project)) == 2
+    assert len(answer.asked) == 1
 
 
 async def test_trying_again_asks_first_whether_the_metric_is_mended(project):

@@ -122,7 +122,6 @@ def _fault(metric: Metric, answer: Figures | Unmeasured, holds: Holds) -> Unmeas
         try:
             holds(condition, answer)
         except Unmeasured as error:
-            error.for_good = error.for_good and not (error.missing and known)
             return error
     return Unmeasured(told)
 
