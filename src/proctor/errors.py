@@ -106,6 +106,11 @@ class UsageError(OperatorError):
 class TargetError(OperatorError):
     """The table, a column, the key or the data in it do not fit the backfill."""
 
+    for_good = False
+    """Whether a statement is refused whatever rows there are: asked again it is refused again."""
+    missing = False
+    """Whether it names what is not there, and what somebody may make."""
+
 
 class Unreachable(OperatorError):
     """The database does not answer, or refuses the login."""
@@ -132,6 +137,11 @@ class FlagFault(OperatorError):
 
 class Unmeasured(OperatorError):
     """A metric's question failed or its answer is no use: nothing is known of the number."""
+
+    for_good = False
+    """Whether it is the question that is wrong: asked again there is no answer either."""
+    missing = False
+    """Whether it asks for what is not there, and what somebody may make."""
 
 
 class HeldError(ProctorError):

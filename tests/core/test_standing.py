@@ -67,3 +67,17 @@ def test_a_soak_of_days_is_read_in_a_moment():
     assert stood.ended is None
     ended = log([("rollout.ended", {"to": "active", "why": "through"})])
     assert fold(ended, stood).ended is RolloutState.ACTIVE
+
+
+def test_each_look_of_a_long_soak_is_read_once():
+    """Every turn asks for all of them, and no turn reads again what one before has read."""
+    data = {"metric": "a", "due": NOW.isoformat(), "phase": "failed", "figures": {}, "told": ""}
+    told = [("metric.measured", data | {"slot": slot}) for slot in range(2)]
+    told.append(("metric.missed", {"metric": "a", "first": 2, "last": 3}))
+    entries = log([*told, ("metric.measured", data | {"slot": 4})])
+    stood = fold(entries[:3])
+    before = stood.measured()["a"]
+    after = fold(entries[3:], stood).measured()["a"]
+    assert [one.slot for one in after] == [0, 1, 2, 3, 4]
+    assert all(now is then for now, then in zip(after, before, strict=False))
+    assert [one.slot for one in fold(entries).measured(3)["a"]] == [4]

@@ -13,7 +13,14 @@ from proctor import app as apps
 from proctor.adapters.clock import SystemClock
 from proctor.app.rolling import RolloutOptions, roll_out
 from proctor.config import load
-from proctor.errors import ConfigError, DefinitionError, NotApproved, RunActive, UsageError
+from proctor.errors import (
+    ConfigError,
+    DefinitionError,
+    NotApproved,
+    RunActive,
+    Unmeasured,
+    UsageError,
+)
 from proctor.model import RolloutState
 from rolling import kinds
 
@@ -223,6 +230,8 @@ async def test_a_rollout_of_nothing_that_there_is_is_refused_before_it_begins(pr
     [
         ('rollout("small")', "made by proctor.stages"),
         ('rollout("small", stages.gate("empty", metrics=[]))', "without a metric"),
+        (('rollout("small", stages.gate("g", metrics=[metrics.sql("m", "SELECT 6 AS events, 100 AS '
+         'total", baseline=metrics.fixed(rate=0.05, allowed=0.85))]))'), "passed by one look"),
         ('rollout("small", stages.halt("a"), stages.halt("a"))', "two stages"),
         ('rollout("small", stages.halt("a"), on_fail="hope")', "on_fail="),
         ('rollout("small", stages.activate("NEW", steps=(50, 5)))', "percents that rise"),
@@ -300,15 +309,25 @@ rollout("small", stages.apply("lower", milestones=[stages.milestone(rows=50, sam
     assert kinds(done.journal.entries).count("audit.made") == 1
 
 
-@pytest.mark.parametrize(("probe", "state"), [("rows", "active"), ("nobody", "held")])
-async def test_a_gate_can_ask_a_probe_of_its_rollout(project, probe, state):
-    """As its stage asks it; a name that there is none of is an error of the metric, no yes."""
-    project.rolls(f"""
+PROBED = """
 rollout("small",
-    stages.precheck(probes.sql("rows", "SELECT count(*) FROM items")),
+    stages.precheck(probes.sql("rows", "SELECT count(*) FROM items"), probes.flag("NEW")),
     stages.gate("still there", within=minutes(20), metrics=[metrics.probe(
-        "there", "{probe}", interval=minutes(5), success_condition="result.ok == 1")]))
-""")
-    left = (await project.drive()).left
-    assert left.state.value == state
-    assert probe == "rows" or "there is none of" in left.why
+        name, name, interval=minutes(5), success_condition="result.ok == 1") for name in asked]))
+"""
+
+
+async def test_a_gate_can_ask_probes_of_its_rollout(project):
+    """As its stage asks them."""
+    project.rolls('asked = ["rows", "flag NEW"]' + PROBED)
+    done = await project.drive()
+    assert done.left.state is RolloutState.ACTIVE
+    said = [e.data["why"] for e in done.journal.entries if e.kind == "stage.judged"]
+    assert said == ["rows: ok 1: result.ok == 1; flag NEW: ok 1: result.ok == 1"]
+
+
+async def test_a_probe_that_there_is_none_of_is_told_before_anything_begins(project):
+    """A wrong name is no answer, and no yes."""
+    project.rolls('asked = ["rows", "nobody"]' + PROBED)
+    with pytest.raises(Unmeasured, match="there is no probe of that name"):
+        await project.drive()

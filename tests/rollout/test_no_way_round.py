@@ -5,9 +5,9 @@ import json
 import pytest
 
 from proctor.adapters.ledger import rollouts
-from proctor.errors import PlanVoid
+from proctor.errors import NotApproved, PlanVoid
 from proctor.model import RolloutState
-from rolling import kinds
+from rolling import kinds, passed
 
 REAL = rollouts.SqlRolloutLog
 AUDITED = """
@@ -61,10 +61,32 @@ async def test_trying_again_makes_the_audit_of_a_milestone_again(project, monkey
     project.rolls(AUDITED)
     held = await project.drive()
     assert held.left.state is RolloutState.HELD
-    again = await project.drive(retry="it is fine")
+    again = await project.drive(retry="it is fine", who="bo")
     assert again.left.state is RolloutState.HELD
     assert again.journal.standing.held.verdict == "fail"
     assert kinds(again.journal.entries).count("audit.made") == 2
+
+
+@pytest.mark.parametrize("alone", [False, True])
+async def test_a_failed_gate_is_tried_again_by_somebody_else(project, alone):
+    """Else one person asks until it passes; where every halt allows that, one person may."""
+    halt = f'stages.halt("go", self_review={alone})'
+    project.rolls(f"""
+rollout("small", stages.gate("full", within=minutes(20), metrics=[filled()]), {halt})
+""")
+    held = await project.drive()
+    assert held.journal.standing.held.verdict == "fail"
+    project.sql("UPDATE items SET low = lower(name)")
+    if not alone:
+        with pytest.raises(NotApproved, match="who started a rollout does not try again") as no:
+            await project.drive(retry="it is full now")
+        assert "ann started it, and it failed: gate full" in no.value.found
+        assert "stage.retried" not in kinds(await project.entries(held.rollout.id))
+    who = "ann" if alone else "bo"
+    again = await project.drive(retry="it is full now", who=who)
+    assert passed(again.journal.entries) == ["full"]
+    (retried,) = (e for e in again.journal.entries if e.kind == "stage.retried")
+    assert (retried.who, retried.data["why"]) == (who, "it is full now")
 
 
 async def test_a_failed_audit_is_acted_on_after_a_crash(project, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 
 from proctor.adapters.ledger.purse import SqlPurse
 from proctor.engine.rolling.story import told
+from proctor.errors import Unmeasured
 from proctor.model import Limits, RolloutState
 from proctor.testing.conformance.paying import ended, want
 from proctor.ui.reports.rollout import dump, render
@@ -63,13 +64,12 @@ async def test_the_address_of_a_metric_is_filled_in_from_the_environment(
     assert any("health: ok 1" in entry.data.get("why", "") for entry in done.journal.entries)
 
 
-async def test_a_variable_that_is_not_set_is_an_error_of_the_metric(project, monkeypatch):
-    """It is said by its name, and the gate does not pass."""
+async def test_a_variable_that_is_not_set_is_told_before_anything_begins(project, monkeypatch):
+    """By its name."""
     monkeypatch.delenv("SHOP_HEALTH", raising=False)
     project.rolls(GATE)
-    held = await project.drive()
-    assert held.left.state is RolloutState.HELD
-    assert "SHOP_HEALTH" in held.left.why
+    with pytest.raises(Unmeasured, match="SHOP_HEALTH"):
+        await project.drive()
 
 
 async def test_a_snapshot_says_what_went_wrong_since_the_last(project):

@@ -1,6 +1,7 @@
 """Soaks that could prove nothing do not begin; a rehearsal says how often they would be wrong."""
 
 import json
+import re
 
 from datetime import UTC, datetime, timedelta
 
@@ -102,6 +103,160 @@ async def test_a_fixed_bar_needs_so_many_and_a_soak_of_fewer_is_refused(shop):
     (found,) = await asked(project, foreseen)
     assert found.enough
     assert f"{found.needed:,} are needed" in found.told
+
+
+BESIDE = """
+def beside(least=1, **words):
+    return metrics.sql("sold", "SELECT count(CASE WHEN new THEN sold END) AS events, "
+        "count(CASE WHEN new THEN 1 END) AS total, "
+        "count(CASE WHEN NOT new THEN sold END) AS control_events, "
+        "count(CASE WHEN NOT new THEN 1 END) AS control_total "
+        "FROM (SELECT *, 0 AS new FROM visits) WHERE at >= :since AND at < :until",
+        interval=minutes(30), min_samples=least,
+        baseline=metrics.concurrent(allowed=0.85), **words)
+
+def ramp(*metrics, steps=(5, 50, 100), **words):
+    return stages.activate("NEW", steps=steps, hold=minutes(60), metrics=metrics, **words)
+"""
+
+
+async def test_each_hold_of_a_ramp_is_asked_what_it_can_prove_beside_the_others(shop):
+    """At 5 % few see it and 19 times as many do not; at 100 % nobody is left to compare with."""
+    project = shop(4000)
+    project.rolls(COUNTED + BESIDE + 'rollout("small", ramp(beside()))')
+    small, half, all_in = await asked(project, foreseen)
+    assert (small.stage, small.enough) == ("activate NEW at 5%", False)
+    assert re.match(r"5% of the [34],\d{3} counted in as long until now: ", small.told)
+    assert re.search(r"which takes \d+: hold \d+ h, or lower the bar", small.told)
+    assert (half.stage, half.enough) == ("activate NEW at 50%", True)
+    assert small.needed < half.needed  # the others are many, so that fewer are needed
+    assert (all_in.enough, all_in.told) == (None, "all are let in: nobody is left to compare with")
+    with pytest.raises(TooLittleData, match="sold of activate NEW at 5%"):
+        await project.drive()
+    project.rolls(COUNTED + BESIDE + 'rollout("small", ramp(beside(), steps=(50, 100)))')
+    assert [one.enough for one in await asked(project, foreseen)] == [True, None]
+    project.rolls(COUNTED + BESIDE + 'rollout("small", ramp(beside(least=3000), steps=(50,)))')
+    (many,) = await asked(project, foreseen)
+    assert (many.enough, many.needed) == (False, 3000)
+    assert many.told.endswith("min_samples asks for 3,000")
+
+
+async def test_a_soak_behind_a_ramp_is_compared_with_those_who_are_not_let_in(shop):
+    """By the last step of the flag; without a flag only what is needed can be said."""
+    project = shop(4000)
+    project.rolls(
+        COUNTED
+        + BESIDE
+        + """
+def after(*steps):
+    return rollout(f"after {steps}", *(ramp(steps=(step,), name=f"to {step}") for step in steps),
+        stages.soak("an hour", duration=minutes(60), metrics=[beside()]))
+
+after(5), after(50), after(100), after(), after(5, 50)
+"""
+    )
+    found = {
+        steps: (await asked(project, foreseen, f"after {steps}"))[0]
+        for steps in ((5,), (50,), (100,), (), (5, 50))
+    }
+    assert [one.stage for one in found.values()] == ["an hour"] * 5
+    assert [one.enough for one in found.values()] == [False, True, None, None, None]
+    assert "soak " in found[5,].told
+    assert "nobody is left to compare with" in found[100,].told
+    for unknown in ((), (5, 50)):
+        assert found[unknown].needed == found[50,].needed
+        assert "and as many without it, at a rate of 0.5" in found[unknown].told
+
+
+async def test_the_holds_of_a_ramp_are_compared_as_a_soak_is(shop):
+    """With earlier windows or a fixed bar, each as long as the hold; once for all steps."""
+    project = shop(600)
+    bar = "metrics.fixed(rate=0.5, allowed=0.85)"
+    project.rolls(
+        COUNTED
+        + BESIDE
+        + f"""
+rollout("weeks", ramp(counted(baseline=weeks(), least=100)))
+rollout("fixed", ramp(counted(baseline={bar})))
+rollout("dry", ramp(counted(baseline=weeks(), least=9000, dry_run=True)))
+"""
+    )
+    for name in ("weeks", "fixed"):
+        (found,) = await asked(project, foreseen, name)
+        assert (found.stage, found.enough) == ("activate NEW", True)
+        assert "1 h" in found.told
+    assert await asked(project, foreseen, "dry") == []
+    shop(20)
+    for name in ("weeks", "fixed"):
+        with pytest.raises(TooLittleData, match="sold of activate NEW: "):
+            await project.drive(name)
+
+
+async def test_what_only_those_who_are_let_in_can_be_counted_of_is_not_known_before(shop):
+    """Nobody was let in yet: that says nothing of how many will be, and refuses nothing."""
+    project = shop(600)
+    project.rolls(
+        COUNTED
+        + BESIDE
+        + """
+def nobody(stage, *before):
+    none = counted(baseline=metrics.fixed(rate=0.5, allowed=0.85))
+    return rollout(stage.__name__, *before, stage(none))
+
+def soak(metric):
+    return stages.soak("an hour", duration=minutes(60), metrics=[metric])
+
+nobody(ramp), nobody(soak, ramp())
+"""
+    )
+    project.sql("DELETE FROM visits")
+    for name in ("ramp", "soak"):
+        (found,) = await asked(project, foreseen, name)
+        assert found.enough is None
+        assert (
+            found.told
+            == f"nobody was counted until now; {found.needed} have to be, once they are let in"
+        )
+
+
+async def test_a_comparison_that_knows_no_earlier_times_says_what_it_needs_at_its_rate(project):
+    """The rate that it says now; how many will come it cannot say, and nobody makes it up."""
+    project.rolls(
+        COUNTED
+        + BESIDE
+        + """
+now = {"events": 0, "total": 0, "control_events": 50, "control_total": 1000}
+rollout("small", ramp(metrics.python("sold", lambda: now,
+    baseline=metrics.concurrent(allowed=0.85)), steps=(5, 100)))
+"""
+    )
+    small, all_in = await asked(project, foreseen)
+    assert (small.enough, all_in.enough) == (None, None)
+    assert re.match(
+        r"[45],\d{3} have to be counted with the new data, and 19 times as many", small.told
+    )
+    assert "at a rate of 0.05; how much it will count cannot be known before" in small.told
+
+
+async def test_a_hold_that_is_over_before_the_first_look_is_refused(project):
+    """It would be held at each step: nobody looked, and no data never passes."""
+    project.rolls(
+        BESIDE
+        + """
+late = filled(initial_delay=minutes(61))
+often = filled(consecutive_success_limit=14)
+rollout("late", ramp(late))
+rollout("often", ramp(often))
+rollout("well", ramp(filled(consecutive_success_limit=13)))
+"""
+    )
+    with pytest.raises(TooLittleData, match="in 1 h it is looked at 0 times, and 1 are asked for"):
+        await project.drive("late")
+    with pytest.raises(
+        TooLittleData, match="looked at 13 times, and 14 are asked for: hold longer"
+    ):
+        await project.drive("often")
+    assert await asked(project, foreseen, "well") == []
 
 
 async def test_what_decides_nothing_is_not_refused(shop):

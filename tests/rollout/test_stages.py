@@ -287,7 +287,11 @@ rollout(
     assert held.left.state is RolloutState.HELD
     assert project.flag == 0
     project.sql("UPDATE items SET low = 'name 3' WHERE id = 3")
-    done = await project.drive(retry="mended the row")
+    with pytest.raises(NotApproved, match="who started a rollout"):
+        await project.drive(retry="mended the row")
+    assert "stage.retried" not in kinds(await project.entries(held.rollout.id))
+    assert project.flag == 0
+    done = await project.drive(retry="mended the row", who="bo")
     assert done.left.state is RolloutState.ACTIVE
     assert project.flag == 100
     steps = [e.data["percent"] for e in done.journal.entries if e.kind == "flag.set"]
@@ -340,4 +344,4 @@ rollout("small", stages.soak("day", duration=minutes(30), metrics=[filled(
     assert held.journal.standing.held.verdict == "fail"
     project.rolls(source.replace("{least}", "0"))
     with pytest.raises(NotApproved, match="other rules"):
-        await project.drive(accept=True, retry="it is fine")
+        await project.drive(accept=True, retry="it is fine", who="bo")

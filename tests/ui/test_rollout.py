@@ -168,12 +168,26 @@ def test_show_tells_each_stage_and_why_it_is_held(project, proctor):
 def test_show_asks_each_metric_once(project, proctor):
     """A wrong table is found before a soak is spent on it."""
     project.rolls("""
-rollout("small", stages.soak("s", duration=minutes(30), metrics=[filled(), metrics.sql(
+rollout("small", stages.precheck(probes.sql("item", "SELECT count(*) FROM items")),
+    stages.soak("s", duration=minutes(30), metrics=[filled(), metrics.probe(
+    "item", "item", success_condition="result.ok == 1"), metrics.sql(
     "typo", "SELECT count(*) AS value FROM itemz", success_condition="result.value > 0")]))
 """)
     shown = proctor("rollout", "small", "--show").out
     assert "filled gives now: value 0" in shown
-    assert re.search(r"typo cannot be measured now: .*itemz", shown)
+    assert "item gives now: ok 1" in shown
+    assert re.search(r"typo can never be measured: .*itemz", shown)
+
+
+def test_what_cannot_be_measured_yet_is_warned_of_as_it_begins(project, proctor):
+    """On stderr, and the rollout goes its way."""
+    project.rolls("""
+rollout("small", stages.halt("go"), stages.gate("g", metrics=[metrics.python(
+    "late", lambda: 1 / 0, success_condition="result.value == 1")]))
+""")
+    ended = proctor("rollout", "small")
+    assert ended.code == 3
+    assert "! metric late of g cannot be measured now: " in ended.err
 
 
 def test_a_clock_keeps_the_speed_that_it_was_begun_with(project, proctor):

@@ -77,8 +77,12 @@ class SimpleConditions:
             answer = evaluator.eval(expression, previously_parsed=tree)
         except KeyError as error:
             there = ", ".join(sorted(result)) or "nothing"
-            raise _no(expression, f"there is no figure {error}; there is {there}") from None
-        except (self._library.InvalidExpression, ArithmeticError, TypeError, ValueError) as error:
+            lost = _no(expression, f"there is no figure {error}; there is {there}")
+            lost.missing = True
+            raise lost from None
+        except (ArithmeticError, ValueError) as error:  # by the numbers, which may be others soon
+            raise _no(expression, str(error), for_good=False) from None
+        except (self._library.InvalidExpression, TypeError) as error:
             raise _no(expression, str(error)) from None
         if not isinstance(answer, bool):
             raise _no(expression, f"its value is {answer!r}, and no yes or no")
@@ -90,12 +94,14 @@ class SimpleConditions:
         return self._library.SimpleEval.parse(one_line(expression))
 
 
-def _no(expression: str, why: str) -> Unmeasured:
-    return Unmeasured(
+def _no(expression: str, why: str, *, for_good: bool = True) -> Unmeasured:
+    error = Unmeasured(
         "the condition of a metric cannot be computed",
         found=f"{expression}: {why}",
         fix="mend the condition, or the figures that its source gives",
     )
+    error.for_good = for_good
+    return error
 
 
 __all__ = ["SimpleConditions"]

@@ -13,21 +13,26 @@ from typing import Any
 
 from proctor.app.facade import App
 from proctor.app.flagging import open_flag
+from proctor.app.probing import Prober
 from proctor.app.rollouts import (
     OF_ROWS,
+    asked_once,
     foreseen,
     measure_of,
     opened_log,
     params_of,
     plan_of,
 )
+from proctor.core.rolling import refuse_retry
 from proctor.engine.kit import Stop
+from proctor.engine.rolling.asking import doubts, refuse_wrong
 from proctor.engine.rolling.begin import begin, origin_of, same_stages, take, unended
 from proctor.engine.rolling.driver import Left, drive
+from proctor.engine.rolling.holding import terms_of
 from proctor.engine.rolling.journal import Journal
-from proctor.engine.rolling.outline import files_of
+from proctor.engine.rolling.outline import digest, files_of
 from proctor.engine.rolling.reaching import refuse_unreachable
-from proctor.engine.rolling.rig import Answered, Rig
+from proctor.engine.rolling.rig import Rig
 from proctor.engine.rolling.stepback import begin_at, resume
 from proctor.engine.rolling.story import RunTold, runs_of
 from proctor.errors import (
@@ -38,7 +43,6 @@ from proctor.errors import (
 )
 from proctor.model import (
     LogEntry,
-    Probe,
     Rollout,
     RolloutPlan,
     RolloutState,
@@ -77,7 +81,7 @@ async def roll_out(
     app: App, name: str, options: RolloutOptions, on: Callable[[Rig], None]
 ) -> Rolled:
     """Begin a rollout, or go on with the one that has not ended; until it ends or is held."""
-    plan = plan_of(app, name)
+    plan, warnings = plan_of(app, name), list[str]()
     files = files_of(plan, app.config.root)
     async with opened_log(app) as log, app.site.events.flushing():
         found = await unended(log, app.env, name)
@@ -85,7 +89,7 @@ async def roll_out(
         if found is None:
             # Before anything is begun: what can never pass is not worth a night.
             await _refuse_again(app, log, name, options)
-            refuse_unreachable(plan, await foreseen(app, plan))
+            warnings = await _answerable(app, plan)
             facts = {"backfills": _codes(app, plan)}
             found = await begin(app.site, log, plan, files, speed=_speed(app, options), facts=facts)
         journal = await take(app.site, log, found, app.site.clock)
@@ -95,10 +99,14 @@ async def roll_out(
                 refuse_speed(journal, options)
             known = len(journal.entries) if resumed else 0
             if options.retry:
-                refuse_retry(journal)
+                halt = terms_of(plan.stages, journal.standing)
+                refuse_retry(journal.standing, halt, who=journal.who)
+            if resumed and _asks_anew(journal, files, options):
+                stage = journal.standing.stage
+                warnings = await _answerable(app, plan, stage, provable=options.accept)
             await same_stages(journal, plan, files, accept=options.accept)
             async with _rig(app, plan, journal, options) as rig:
-                rig.carry["known"] = known
+                rig.carry |= {"known": known, "warnings": warnings}
                 if options.retry and journal.standing.held is not None:
                     await retry(rig, options.retry)
                 elif resumed and journal.standing.stepping_back and journal.standing.held:
@@ -107,6 +115,29 @@ async def roll_out(
         finally:
             await log.release(journal.rollout)
         return Rolled(rollout=journal.rollout, plan=plan, left=left, journal=journal, error=error)
+
+
+async def _answerable(
+    app: App, plan: RolloutPlan, first: int = 0, *, provable: bool = True
+) -> list[str]:
+    """What its metrics do not say now.
+
+    Unmeasured where one could never say it, TooLittleData where it could never prove it.
+    """
+    found = await asked_once(app, plan, first=first)
+    refuse_wrong(plan, found)
+    if provable:
+        refuse_unreachable(plan, await foreseen(app, plan, first=first))
+    return doubts(found)
+
+
+def _asks_anew(journal: Journal, files: Mapping[str, str], options: RolloutOptions) -> bool:
+    """Whether it goes on with metrics that nobody has asked yet, or that were in the way."""
+    standing = journal.standing
+    if standing.rejected is not None or standing.stepping_back is not None:
+        return False  # nothing is in the way of taking back
+    changed = standing.definition != digest(files)
+    return options.accept if changed else bool(options.retry)
 
 
 async def _driven(rig: Rig, on: Callable[[Rig], None]) -> tuple[Left, ProctorError | None]:
@@ -136,22 +167,6 @@ def refuse_speed(journal: Journal, options: RolloutOptions) -> None:
             "the clock of a rollout keeps the speed that it was begun with",
             found=f"--speed {options.speed:g}, and {journal.rollout.id} runs at {speed:g}",
             fix="leave --speed out",
-        )
-
-
-def refuse_retry(journal: Journal) -> None:
-    """UsageError where there is nothing to try again; asked before anything is written."""
-    if journal.standing.held is None:
-        raise UsageError(
-            "there is nothing to try again",
-            found=f"rollout {journal.rollout.id} is not held",
-            fix="leave --retry out",
-        )
-    if journal.standing.stepping_back is not None:
-        raise UsageError(
-            "no stage is begun anew before all is taken back",
-            found=journal.standing.held.why,
-            fix="mend that, and leave --retry out: it then goes on to step back",
         )
 
 
@@ -200,17 +215,12 @@ async def _rig(
     """All that it is driven with, given back at the end."""
     from proctor.adapters.conditions import SimpleConditions
     from proctor.adapters.crew import ChildCrew
-    from proctor.adapters.probes import ask_outside
     from proctor.adapters.statistics import ExactStatistics
 
     config, env = app.config, app.config.env(app.env)
     folder = env.reports / journal.rollout.id
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     crew = ChildCrew(config.root, folder, ["--config", str(config.path), "--env", app.env])
-
-    async def outside(probe: Probe) -> Answered:
-        ok, told, answer = await ask_outside(probe, config.root)
-        return Answered(ok=ok, told=told, answer=answer)
 
     async def flag(name: str) -> Flag:
         return open_flag(config, name, rollout=journal.rollout.id)
@@ -226,7 +236,7 @@ async def _rig(
         clock=journal.clock,
         measure=measure_of(app, plan),
         condition=SimpleConditions().holds,
-        outside=outside,
+        outside=Prober(app=app).outside,
         statistics=ExactStatistics(),
         flag=flag,
         crew=crew,
@@ -278,7 +288,6 @@ __all__ = [
     "Rolled",
     "RolloutOptions",
     "clock_of",
-    "refuse_retry",
     "retry",
     "roll_out",
     "runs_told",

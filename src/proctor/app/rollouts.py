@@ -10,12 +10,15 @@ from typing import Any
 
 from proctor.app.facade import App
 from proctor.app.flagging import open_flag
+from proctor.app.probing import Prober
 from proctor.authoring import load_rollouts
 from proctor.config.environ import fill
 from proctor.core.rolling import fold
 from proctor.engine.measuring import Gauge
+from proctor.engine.rolling.asking import Asked, ask_each
 from proctor.engine.rolling.begin import unended
 from proctor.engine.rolling.outline import outline
+from proctor.engine.rolling.probing import figures_of
 from proctor.engine.rolling.reaching import Foreseen, foresee
 from proctor.engine.rolling.rig import Measure
 from proctor.engine.rolling.trying import Tried, rehearsed
@@ -23,7 +26,6 @@ from proctor.engine.snapshot import Finding
 from proctor.errors import (
     ConfigError,
     ProctorError,
-    Unmeasured,
     UsageError,
 )
 from proctor.model import (
@@ -150,35 +152,30 @@ async def shown_plan(app: App, name: str) -> dict[str, Any]:
         "type": entries[held.number - 1].data["type"] if held else [],
         "warnings": await warnings_of(app, plan),
         "reach": await foreseen(app, plan),
-        "asked": await _asked_once(app, plan),
+        "asked": await asked_once(app, plan),
         "under_way": found.id if found else "",
         "state": found.state.value if found else "",
     }
 
 
-async def _asked_once(app: App, plan: RolloutPlan) -> list[dict[str, str]]:
+async def asked_once(app: App, plan: RolloutPlan, *, first: int = 0) -> list[Asked]:
     """Each metric asked now: a typing error is found before a night is spent on it."""
-    measure, now = measure_of(app, plan), app.site.clock.now()
-    told = []
-    for stage in plan.stages:
-        for metric in getattr(stage, "metrics", ()):
-            try:
-                figures = await measure(metric, now - metric.interval, now, None)
-            except Unmeasured as error:
-                said, ok = str(error), ""
-            else:
-                said, ok = ", ".join(f"{k} {v:g}" for k, v in figures.items()), "yes"
-            told.append({"stage": stage.name, "metric": metric.name, "ok": ok, "told": said})
-    return told
+    from proctor.adapters.conditions import SimpleConditions
+
+    if not any(getattr(one, "metrics", ()) for one in (*plan.stages, plan.monitor)):
+        return []
+    holds, now = SimpleConditions().holds, app.site.clock.now()
+    return await ask_each(plan, measure_of(app, plan), holds, now=now, first=first)
 
 
-async def foreseen(app: App, plan: RolloutPlan) -> list[Foreseen]:
-    """Of each soak that compares with a baseline, what it will be able to prove."""
-    if not any(isinstance(stage, Soak) for stage in plan.stages):
+async def foreseen(app: App, plan: RolloutPlan, *, first: int = 0) -> list[Foreseen]:
+    """Of each soak and hold that compares with a baseline, what it will be able to prove."""
+    if not any(isinstance(stage, Soak | Activate) and stage.metrics for stage in plan.stages):
         return []
     from proctor.adapters.statistics import ExactStatistics
 
-    return await foresee(plan, measure_of(app, plan), ExactStatistics(), now=app.site.clock.now())
+    measure, now = measure_of(app, plan), app.site.clock.now()
+    return await foresee(plan, measure, ExactStatistics(), now=now, first=first)
 
 
 async def rehearse(app: App, name: str) -> list[Tried]:
@@ -200,7 +197,18 @@ def measure_of(app: App, plan: RolloutPlan) -> Measure:
     from proctor.adapters.metrics import OutsideMeter
 
     meter = OutsideMeter(lambda text: fill(text, os.environ, "a metric"))
-    gauge = Gauge(site=app.site, meter=meter, backfills=app.backfills, params=params_of(plan))
+    prober = Prober(app=app)
+
+    async def probe(name: str) -> Figures:
+        return await figures_of(prober, plan, name)
+
+    gauge = Gauge(
+        site=app.site,
+        meter=meter,
+        backfills=app.backfills,
+        params=params_of(plan),
+        probe=probe,
+    )
 
     async def measure(metric: Metric, since: Any, until: Any, before: Figures | None) -> Figures:
         return await gauge.measure(metric, since=since, until=until, before=before)
@@ -238,6 +246,7 @@ async def warnings_of(app: App, plan: RolloutPlan) -> list[str]:
 
 __all__ = [
     "OF_ROWS",
+    "asked_once",
     "findings",
     "foreseen",
     "known",

@@ -10,7 +10,7 @@ from typing import Any
 from proctor.authoring.given import short, text
 from proctor.core.gates import FEWEST_WINDOWS, fault
 from proctor.errors import DefinitionError
-from proctor.model import Baseline, Direction, Mode
+from proctor.model import Baseline, Direction, Metric, Mode
 
 _LEAST = {  # whole numbers, and the least that each may be
     "count": 1,
@@ -74,6 +74,18 @@ def condition(word: str, value: Any) -> str:
     if wrong := fault(told):
         raise _no(f"{word}= is no condition: {wrong}", told, right)
     return told
+
+
+def by_conditions(asked: tuple[Metric, ...]) -> tuple[Metric, ...]:
+    """Metrics that one look can answer: nothing is proved against a baseline before its end."""
+    for metric in asked:
+        if metric.baseline is not None:
+            raise _no(
+                f"a gate is passed by one look, and {metric.name} is compared over a time",
+                "baseline=",
+                'stages.soak("six hours", duration=timedelta(hours=6), metrics=[…])',
+            )
+    return asked
 
 
 def of_baseline(
@@ -140,4 +152,4 @@ def _no(what: str, found: object, right: str) -> DefinitionError:
     return DefinitionError(what, found=short(str(found)), fix=right)
 
 
-__all__ = ["condition", "of_baseline", "rules"]
+__all__ = ["by_conditions", "condition", "of_baseline", "rules"]

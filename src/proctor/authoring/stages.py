@@ -22,6 +22,7 @@ from datetime import timedelta
 from typing import Any
 
 from proctor.authoring.given import file, holes, names, short, text
+from proctor.authoring.rules import by_conditions
 from proctor.errors import DefinitionError
 from proctor.model import (
     Activate,
@@ -40,8 +41,7 @@ from proctor.model import (
     Step,
 )
 
-HALF_AN_HOUR = timedelta(minutes=30)
-A_DAY = timedelta(hours=24)
+HALF_AN_HOUR, A_DAY = timedelta(minutes=30), timedelta(hours=24)
 
 
 def precheck(*asked: Probe, name: str = "precheck") -> Precheck:
@@ -210,7 +210,7 @@ def gate(name: str, *, metrics: Sequence[Metric], within: timedelta = A_DAY) -> 
     right = 'stages.gate("quality", metrics=[…], within=timedelta(hours=8))'
     return Gate(
         name=text("the name of a gate", name, right),
-        metrics=_metrics(metrics, right),
+        metrics=by_conditions(_metrics(metrics, right)),
         within=_length("within", within, right),
     )
 

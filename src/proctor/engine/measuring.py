@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from proctor.authoring import Backfill
 from proctor.core.likeness import error_class
@@ -15,18 +15,23 @@ from proctor.engine.coverage import coverage
 from proctor.engine.latest import examine_latest
 from proctor.engine.site import Site, as_it_is
 from proctor.engine.worked import time_worked
-from proctor.errors import ProctorError, Unmeasured
+from proctor.errors import ConfigError, Denied, ProctorError, TargetError, Unmeasured
 from proctor.model import (
     Bill,
     Bucket,
     CheckedRows,
     Coverage,
     Figures,
+    HttpFigures,
     Issue,
     Level,
     Metric,
+    Outcome,
+    ProbeAnswer,
+    PrometheusQuery,
     Ruling,
     RunFigures,
+    SourceOfFigures,
     SqlCounts,
 )
 from proctor.model.metric import FAILED, OTHER
@@ -44,6 +49,8 @@ class Gauge:
     meter: Meter
     backfills: Mapping[str, Backfill]
     params: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    probe: Callable[[str], Awaitable[Figures]] | None = None
+    """Asks a probe of a rollout by its name; None outside of one."""
 
     async def measure(
         self, metric: Metric, *, since: datetime, until: datetime, before: Figures | None = None
@@ -59,7 +66,11 @@ class Gauge:
         except Unmeasured:
             raise
         except ProctorError as error:
-            raise Unmeasured(error.what, found=error.found, fix=error.fix) from None
+            wrong = Unmeasured(error.what, found=error.found, fix=error.fix)
+            if isinstance(error, TargetError):
+                wrong.for_good, wrong.missing = error.for_good, error.missing
+            wrong.for_good = wrong.for_good or isinstance(error, ConfigError | Denied)
+            raise wrong from None
         except TimeoutError:
             raise Unmeasured(
                 f"metric {metric.name} gave no answer in time",
@@ -87,6 +98,8 @@ class Gauge:
                 return await self._of_run(source, before)
             case CheckedRows():
                 return await self._checked(source)
+            case ProbeAnswer() if self.probe is not None:
+                return await self.probe(source.probe)
             case _:
                 return await self.meter.measure(source, since=since, until=until, within=within)
 
@@ -140,10 +153,12 @@ class Gauge:
 
     def _named(self, name: str) -> tuple[Backfill, Mapping[str, str]]:
         if name not in self.backfills:
-            raise Unmeasured(
+            error = Unmeasured(
                 f"there is no backfill named {name}",
                 found=f"defined: {', '.join(sorted(self.backfills)) or 'none'}",
             )
+            error.for_good = True
+            raise error
         return self.backfills[name], self.params.get(name, {})
 
 
@@ -157,9 +172,34 @@ def _by_class(errors: Sequence[str], issues: Sequence[Issue]) -> dict[str, float
     return counts
 
 
+_OF_RUN: Final = {
+    *Outcome().as_dict(),
+    *("seconds", "calls", "limited", "fallbacks", "usd", "spent_usd", "held_usd"),
+}
+_GIVES: Final[Mapping[type, frozenset[str]]] = {
+    Coverage: frozenset({"eligible", "done", "total", "exact", "share"}),
+    CheckedRows: frozenset({"rows", "failures", "critical", "warnings", "unsure", "passed"}),
+    PrometheusQuery: frozenset({"value"}),
+    ProbeAnswer: frozenset({"ok"}),
+}
+
+
+def gives(source: SourceOfFigures) -> frozenset[str] | None:
+    """The names that figures of a source can have; None where only its answer tells them."""
+    match source:
+        case HttpFigures():
+            return frozenset(source.pick)
+        case RunFigures():
+            classes = {f"{FAILED}{one}" for one in (*source.errors, OTHER) if source.errors}
+            counted = {*_OF_RUN, *classes}
+            return frozenset({*counted, *(f"{name}_new" for name in counted), "rate"})
+        case _:
+            return _GIVES.get(type(source))
+
+
 def _grown(now: float, then: Any) -> float:
     """What came since the look before; where it is less by now another run has begun."""
     return now - then if then is not None and then <= now else now
 
 
-__all__ = ["Gauge"]
+__all__ = ["Gauge", "gives"]

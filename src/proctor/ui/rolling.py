@@ -33,6 +33,8 @@ def driven(wish: Wish, name: str, options: RolloutOptions) -> int:
     def tell(rig: Rig) -> None:
         if not said:  # what a process before us wrote stands in the report
             said.append(rig.carry.get("known", 0))
+            for warning in rig.carry.get("warnings", ()):
+                out.note(f"! {words.visible(warning, 400)}")
         for entry in rig.journal.entries[said[0] :]:
             if entry.kind not in QUIET:
                 out.note(line(entry))
@@ -156,8 +158,10 @@ def shown(wish: Wish, name: str) -> int:
     for number, one in enumerate(found["stages"], 1):
         said += stage(number, one)
     for one in found["asked"]:
-        how = "gives now" if one["ok"] else "cannot be measured now"
-        said.append(f"  {one['metric']} {how}: {words.visible(one['told'], 300)}")
+        how = "can never be measured" if one.wrong else "cannot be measured now"
+        how = "gives now" if one.ok else "waits for its run" if one.awaited else how
+        told = f"{one.told}; to mend: {one.fix}" if one.fix else one.told
+        said.append(f"  {one.metric} {how}: {words.visible(told, 400)}")
     said.append(f"  where it fails it takes back: {found['on_fail']}")
     said += [f"  ! {warning}" for warning in found["warnings"]]
     for one in found["reach"]:

@@ -50,7 +50,9 @@ class OutsideMeter:
             seconds = within.total_seconds()
             raise unmeasured("gave no answer in time", f"none within {seconds:g} s") from None
         except ConfigError as error:
-            raise Unmeasured(error.what, found=error.found, fix=error.fix) from None
+            wrong = Unmeasured(error.what, found=error.found, fix=error.fix)
+            wrong.for_good = True
+            raise wrong from None
 
     async def _asked(self, source: Any, *, until: datetime, within: timedelta) -> Figures:
         match source:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from proctor.errors import Unmeasured
+
+MISSING: Final = (404, 410)
+REFUSED: Final = (400, 401, 403, 405, 406, 414, 501)
+"""What is wrong in the question itself, as a web server says it."""
 
 
 def number(name: str, value: Any) -> float:
@@ -26,9 +30,17 @@ def number(name: str, value: Any) -> float:
     return told
 
 
-def unmeasured(what: str, found: str = "", fix: str = "") -> Unmeasured:
-    """Nothing is known of the number: the question failed, or its answer is no use."""
-    return Unmeasured(f"the metric's source {what}", found=found, fix=fix)
+def unmeasured(
+    what: str, found: str = "", fix: str = "", *, status: int | None = None
+) -> Unmeasured:
+    """Nothing is known of the number: the question failed, or its answer is no use.
+
+    status: of the web server that refused the question; by some it says that it always will.
+    """
+    error = Unmeasured(f"the metric's source {what}", found=found, fix=fix)
+    error.missing = status in MISSING
+    error.for_good = error.missing or status in REFUSED
+    return error
 
 
 def _kind(value: Any) -> str:

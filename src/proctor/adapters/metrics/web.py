@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NoReturn
 
 from proctor.adapters.metrics.numbers import number, unmeasured
-from proctor.errors import ConfigError
+from proctor.errors import ConfigError, Unmeasured
 from proctor.model import Figures, HttpFigures, PrometheusQuery
 
 LARGEST: Final = 1_000_000
@@ -47,7 +47,7 @@ async def ask(
     if isinstance(source, HttpFigures):
         status, body = await _fetched(url, headers, {}, within)
         if not 200 <= status < 300:
-            raise unmeasured("refused the question", f"status {status}")
+            raise unmeasured("refused the question", f"status {status}", status=status)
         answer = _json(body)
         return {name: _picked(name, path, answer) for name, path in source.pick.items()}
     asked = {"query": source.query, "time": f"{until.timestamp():.3f}"}
@@ -164,12 +164,18 @@ def _picked(name: str, path: str, answer: Any) -> float:
 
 def _instant(status: int, body: bytes) -> float:
     """The one number of an instant query. No series is no number: an absent counter is not 0."""
-    said = _json(body) if body.strip() else None
+    try:
+        said = _json(body) if body.strip() else None
+    except Unmeasured:
+        if 200 <= status < 300:
+            raise
+        said = None  # a page of words is what most servers refuse with
     if not isinstance(said, dict):
-        raise unmeasured("does not answer as Prometheus", f"status {status}")
+        raise unmeasured("does not answer as Prometheus", f"status {status}", status=status)
     if said.get("status") != "success" or not 200 <= status < 300:
         told = f"{said.get('errorType', 'no reason')}: {said.get('error', '')}"
-        raise unmeasured("refused the query", f"status {status}, {' '.join(told.split())[:200]}")
+        told = f"status {status}, {' '.join(told.split())[:200]}"
+        raise unmeasured("refused the query", told, status=status)
     if said.get("warnings"):
         raise unmeasured("answered with warnings", "its data may be there in part only")
     try:

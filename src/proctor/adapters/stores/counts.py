@@ -19,25 +19,26 @@ FIX = (
 def counts(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, int]:
     """The only row by its columns' names; TargetError where there is more, less or no number."""
     if len(rows) != 1:
-        raise _no("does not give exactly one row", f"{len(rows):,} rows")
+        raise refused("does not give exactly one row", f"{len(rows):,} rows", for_good=bool(rows))
     found: dict[str, int] = {}
     for name, value in zip(names, rows[0], strict=True):
         if not name.isidentifier():
-            raise _no("has a column without a name", name)
+            raise refused("has a column without a name", name)
         if name in found:
-            raise _no("has two columns of one name", name)
+            raise refused("has two columns of one name", name)
         found[name] = _whole(name, value)
     return found
 
 
 def _whole(name: str, value: Any) -> int:
     if value is None:
-        raise _no(f"gives nothing for {name}", "null, as sum() of no rows: coalesce(sum(…), 0)")
+        why = "null, as sum() of no rows: coalesce(sum(…), 0)"
+        raise refused(f"gives nothing for {name}", why, for_good=False)
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise _no(f"does not give a whole number for {name}", type(value).__name__)
+        raise refused(f"does not give a whole number for {name}", type(value).__name__)
     # By its type: a ratio that happens to be whole today is no count.
     if isinstance(value, Decimal) and not (value.is_finite() and value.as_tuple().exponent == 0):
-        raise _no(f"does not give a whole number for {name}", "a number with a fraction")
+        raise refused(f"does not give a whole number for {name}", "a number with a fraction")
     return int(value)
 
 
@@ -56,13 +57,18 @@ def placed(sql: str, known: Mapping[str, Any], place: Callable[[str], str]) -> s
     """The SQL with its parameters in place; TargetError where one is not known."""
     if lost := [name for name in used(sql) if name not in known]:
         have = ", ".join(f":{name}" for name in sorted(known)) or "none"
-        raise TargetError(
+        error = TargetError(
             f"the SQL of a metric asks for :{lost[0]}, which is not given here",
             found=f"given are: {have}",
             fix="leave it out, or write the colon inside quotes",
         )
+        error.for_good = True
+        raise error
     return rewrite(sql, known, place)
 
 
-def _no(what: str, found: str) -> TargetError:
-    return TargetError(f"the SQL of a metric {what}", found=found, fix=FIX)
+def refused(what: str, found: str = "", *, for_good: bool = True) -> TargetError:
+    """for_good: whether it says so whatever rows there are, and not because there are none yet."""
+    error = TargetError(f"the SQL of a metric {what}", found=found, fix=FIX)
+    error.for_good = for_good
+    return error

@@ -13,7 +13,7 @@ from proctor.core.gates.comparing import (
 from proctor.core.gates.expression import FUNCTIONS, LONGEST, fault, named, one_line
 from proctor.core.gates.fold import Judged, gate, judged
 from proctor.core.gates.grid import Due, at, due, looks, windows
-from proctor.core.gates.judge import Holds, look, with_earlier
+from proctor.core.gates.judge import Holds, lacking, look, with_earlier
 from proctor.core.gates.ratio import quantile, ratio_bounds
 from proctor.core.gates.rehearsing import Rehearsed, reachable_by_windows, rehearse
 from proctor.core.gates.samples import Reach, needed, provable, reachable
@@ -38,6 +38,7 @@ __all__ = [
     "gate",
     "harmed",
     "judged",
+    "lacking",
     "look",
     "looks",
     "named",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from proctor.core.gates.expression import named
 from proctor.errors import ProctorError
@@ -55,6 +55,19 @@ def short(metric: Metric, figures: Figures) -> str:
         value = number(figures.get(name))
         if not value >= metric.min_samples:  # NaN is not enough either
             return f"{name} is {told(value)}, and {metric.min_samples:,} are asked for"
+    return ""
+
+
+def lacking(metric: Metric, there: Collection[str]) -> str:
+    """Which figures its rules ask for and nobody gives; empty where all are there."""
+    asked = _asked(metric)
+    if metric.baseline is not None:
+        pairs = CONTROL_COUNTS if metric.baseline.mode is Mode.CONCURRENT else COUNTS
+        asked |= {name for pair in pairs for name in pair}
+    if lost := sorted(asked - set(there)):
+        return f"no figure is called {' or '.join(lost)}"
+    if metric.min_samples > 1 and not any(name in there for name in SAMPLES):
+        return f"min_samples is {metric.min_samples:,}, and no figure is called total or rows"
     return ""
 
 
@@ -113,9 +126,7 @@ def told(value: float) -> str:
 
 def shown(metric: Metric, figures: Figures) -> str:
     """The figures that a metric is judged by, as one says them."""
-    names = set[str]()
-    for condition in (metric.success_condition, metric.failure_condition):
-        names |= named(condition) if condition else set()
+    names = _asked(metric)
     if not names:
         names = {"events", "total"} if metric.baseline else set(figures)
     if set(figures) == {"value"}:
@@ -141,17 +152,22 @@ def _judged(metric: Metric, figures: Figures, holds: Holds, *, failed: bool) -> 
     return Phase.INCONCLUSIVE, f"{seen}: nothing is asked of it"
 
 
+def _asked(metric: Metric) -> set[str]:
+    """The figures that its conditions ask for."""
+    conditions = filter(None, (metric.success_condition, metric.failure_condition))
+    return {name for condition in conditions for name in named(condition)}
+
+
 def _blank(metric: Metric, figures: Figures) -> list[str]:
     """The figures of its conditions that are no numbers: a comparison with those says nothing."""
-    names = set[str]()
-    for condition in (metric.success_condition, metric.failure_condition):
-        names |= named(condition) if condition else set()
+    names = _asked(metric)
     return sorted(name for name in names if not math.isfinite(number(figures.get(name))))
 
 
 __all__ = [
     "Holds",
     "earlier",
+    "lacking",
     "look",
     "number",
     "senseless",

@@ -57,8 +57,11 @@ def reachable(
     within: timedelta,
     control: float = 1.0,
     power: float = POWER,
+    verb: str = "soak",
 ) -> Reach:
     """Whether a soak of a length can prove it, where so many are counted within it.
+
+    verb: what is to be done for longer where they are too few, as one says it.
 
     Matched windows differ by more than chance, and how much is not known before: for these the
     number is the least that is needed.
@@ -78,7 +81,7 @@ def reachable(
     lower = "lower" if decrease else "raise"
     told = (
         f"{told} can only prove {'>=' if decrease else '<='} {percent(_whole(proves))} of the "
-        f"baseline; you asked for {percent(baseline.allowed)}, which takes {want:,}: soak "
+        f"baseline; you asked for {percent(baseline.allowed)}, which takes {want:,}: {verb} "
         f"{lasting(longer)}, or {lower} the bar"
     )
     return Reach(enough=False, needed=want, provable=proves, told=told)

@@ -1,6 +1,6 @@
 """Where a rollout stands and what may follow: read from its log, decided without asking anybody."""
 
-from proctor.core.rolling.approvals import Approved, approved, refuse_approval
+from proctor.core.rolling.approvals import Approved, approved, refuse_approval, refuse_retry
 from proctor.core.rolling.moves import MOVES, state_of
 from proctor.core.rolling.standing import Held, Standing, fold
 
@@ -12,5 +12,6 @@ __all__ = [
     "approved",
     "fold",
     "refuse_approval",
+    "refuse_retry",
     "state_of",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from proctor.core.rolling.standing import Held, Standing
-from proctor.errors import NotApproved
+from proctor.errors import NotApproved, UsageError
 from proctor.model import Halt, LogEntry
 
 GENERAL = Halt(name="a person must decide")
@@ -76,6 +76,31 @@ def refuse_approval(
         )
 
 
+def refuse_retry(standing: Standing, halt: Halt, *, who: str) -> None:
+    """Raise unless this person may begin anew what the rollout is held for.
+
+    A fail that is measured again until it passes, or that lets readers in again, is an approval
+    by another word: it wants a second person as well.
+    """
+    held = standing.held
+    if held is None:
+        raise UsageError(
+            "there is nothing to try again", found="it is not held", fix="leave --retry out"
+        )
+    if standing.stepping_back is not None:
+        raise UsageError(
+            "no stage is begun anew before all is taken back",
+            found=held.why,
+            fix="mend that, and leave --retry out: it then goes on to step back",
+        )
+    if held.verdict == "fail" and who == standing.by and not halt.self_review:
+        raise NotApproved(
+            "who started a rollout does not try again what failed",
+            found=f"{who} started it, and it failed: {held.why}",
+            fix="let somebody else look and type it; or reject it, and begin anew with --again",
+        )
+
+
 def approved(held: Held, approvals: Sequence[LogEntry], halt: Halt, *, now: datetime) -> Approved:
     """Whether enough people approved this very evidence, and lately enough."""
     mine = [one for one in approvals if one.data["digest"] == held.digest]
@@ -95,4 +120,4 @@ def _hours(length: timedelta) -> str:
     return f"{length.total_seconds() / 3600:g} h"
 
 
-__all__ = ["GENERAL", "Approved", "approved", "refuse_approval"]
+__all__ = ["GENERAL", "Approved", "approved", "refuse_approval", "refuse_retry"]

@@ -62,18 +62,18 @@ class Standing:
     """The run of each backfill that it applied."""
     flags: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By flag what was there `before` this rollout, and while it is open the latest `percent`."""
+    read: dict[int, list[Measurement]] = field(default_factory=dict, compare=False, repr=False)
+    """Looks by the number of their entry: each turn of a long soak asks for all of them again."""
 
     def measured(self, after: int = 0) -> dict[str, list[Measurement]]:
         """The looks at each metric in this stage, in order, behind the entry of that number."""
         looks: dict[str, list[Measurement]] = {}
         for entry in self.here:
-            if entry.number <= after:
+            if entry.number <= after or entry.kind not in _LOOKS:
                 continue
-            if entry.kind == "metric.measured":
-                one = measurement(entry)
-                looks.setdefault(one.metric, []).append(one)
-            elif entry.kind == "metric.missed":
-                looks.setdefault(entry.data["metric"], []).extend(missed(entry))
+            if entry.number not in self.read:
+                self.read[entry.number] = _LOOKS[entry.kind](entry)
+            looks.setdefault(entry.data["metric"], []).extend(self.read[entry.number])
         return looks
 
     def told(self, kind: str) -> list[LogEntry]:
@@ -106,6 +106,9 @@ def missed(entry: LogEntry) -> list[Measurement]:
         )
         for slot in range(entry.data["first"], entry.data["last"] + 1)
     ]
+
+
+_LOOKS = {"metric.measured": lambda entry: [measurement(entry)], "metric.missed": missed}
 
 
 def fold(entries: Iterable[LogEntry], before: Standing | None = None) -> Standing:

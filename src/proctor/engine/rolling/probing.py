@@ -6,13 +6,14 @@ import asyncio
 import inspect
 import json
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
 
 from proctor.engine.rolling.holding import hold
 from proctor.engine.rolling.rig import Answered, Rig, Turn, wait
-from proctor.errors import ProctorError
-from proctor.model import Precheck, Probe, ProbeKind
+from proctor.engine.site import Site
+from proctor.errors import ProctorError, Unmeasured
+from proctor.model import Figures, FlagState, Precheck, Probe, ProbeKind, RolloutPlan
 
 AGAIN = 30.0
 """Seconds between two tries of prechecks that said no, while somebody waits for them."""
@@ -59,28 +60,57 @@ async def ask_all(rig: Rig, probes: Sequence[Probe], *, when: str) -> None:
         )
 
 
-async def ask(rig: Rig, probe: Probe) -> Answered:
+class Asks(Protocol):
+    """Whoever can ask probes: the rig of a rollout, and who looks at a metric outside of one."""
+
+    @property
+    def site(self) -> Site:
+        """Whose store answers SQL."""
+
+    @property
+    def outside(self) -> Callable[[Probe], Awaitable[Answered]]:
+        """Asks git, variables, HTTP, a command."""
+
+    async def read(self, flag: str, /) -> FlagState:
+        """What a flag's tool says of it."""
+
+
+async def ask(asks: Asks, probe: Probe) -> Answered:
     """One answer; whatever a probe raises is a no with the reason."""
     try:
         async with asyncio.timeout(probe.timeout.total_seconds()):
-            return await _asked(rig, probe)
+            return await _asked(asks, probe)
     except TimeoutError:
         return Answered(ok=False, told=f"no answer within {probe.timeout.total_seconds():g} s")
     except ProctorError as error:
         return Answered(ok=False, told=str(error))
 
 
-async def _asked(rig: Rig, probe: Probe) -> Answered:
+async def _asked(asks: Asks, probe: Probe) -> Answered:
     if probe.kind is ProbeKind.PYTHON:
         return await _python(probe)
     if probe.kind is ProbeKind.SQL:
-        number = await rig.site.store.measure(probe.of[0])
+        number = await asks.site.store.measure(probe.of[0])
         return Answered(ok=bool(number), told=f"{number:g}", answer=number)
     if probe.kind is ProbeKind.FLAG:
-        state = await (await rig.opened(probe.of[0])).read()
+        state = await asks.read(probe.of[0])
         told = f"{probe.of[0]} answers: {state.percent}%"
         return Answered(ok=True, told=told, answer=state.percent)
-    return await rig.outside(probe)
+    return await asks.outside(probe)
+
+
+async def figures_of(asks: Asks, plan: RolloutPlan, name: str) -> Figures:
+    """What a metric learns of a probe of its rollout: 1 or 0. Unmeasured where there is none."""
+    probes = {p.name: p for stage in plan.stages for p in getattr(stage, "probes", ())}
+    if name not in probes:
+        error = Unmeasured(
+            "there is no probe of that name in a stage of this rollout",
+            found=f"{name}; there are {', '.join(probes) or 'none'}",
+            fix="name one of those, or add it to a precheck",
+        )
+        error.for_good = True
+        raise error
+    return {"ok": float((await ask(asks, probes[name])).ok)}
 
 
 async def _python(probe: Probe) -> Answered:
@@ -122,4 +152,4 @@ def compared(probe: Probe, before: Any, after: Any) -> tuple[bool, str]:
     return bool(said), "as it should be" if said else f"was {_short(before)}, is {_short(after)}"
 
 
-__all__ = ["answered", "ask", "ask_all", "compared", "precheck"]
+__all__ = ["Asks", "answered", "ask", "ask_all", "compared", "figures_of", "precheck"]

@@ -12,7 +12,7 @@ from proctor.authoring import Backfill
 from proctor.engine.kit import Stop
 from proctor.engine.rolling.journal import Journal
 from proctor.engine.site import Site
-from proctor.model import Figures, Metric, Probe, RolloutPlan, Run
+from proctor.model import Figures, FlagState, Metric, Probe, RolloutPlan, Run
 from proctor.ports import Clock, Crew, Flag, Hand, Statistics
 
 Measure = Callable[[Metric, datetime, datetime, "Figures | None"], Awaitable[Figures]]
@@ -66,6 +66,10 @@ class Rig:
         if name not in self.flags:
             self.flags[name] = await self.flag(name)
         return self.flags[name]
+
+    async def read(self, flag: str, /) -> FlagState:
+        """What a flag's tool says of it."""
+        return await (await self.opened(flag)).read()
 
     def of(self, backfill: str) -> Backfill:
         """A backfill by its name; the rollout was checked against those there are."""

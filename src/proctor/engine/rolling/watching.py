@@ -10,11 +10,10 @@ from proctor.core.gates import gate as verdict_of
 from proctor.engine.rolling.evidence import Told
 from proctor.engine.rolling.filing import of_soak
 from proctor.engine.rolling.holding import hold
-from proctor.engine.rolling.probing import ask
 from proctor.engine.rolling.rig import Rig, Turn
 from proctor.engine.rolling.stepback import fail
 from proctor.errors import Unmeasured
-from proctor.model import Figures, Gate, Metric, Mode, Phase, ProbeAnswer, Ruling, Soak, Verdict
+from proctor.model import Figures, Gate, Metric, Mode, Phase, Ruling, Soak, Verdict
 
 LATEST = timedelta(minutes=1)
 """The longest time between two looks at what holds a stage open."""
@@ -217,7 +216,7 @@ async def _measure(
     spans = windows(metric, begun, slot)
     figures: Figures = {}
     try:
-        figures = await _figures(rig, metric, *spans[0], before)
+        figures = await rig.measure(metric, *spans[0], before)
         if metric.baseline is not None and metric.baseline.mode is Mode.MATCHED_WINDOWS:
             figures = with_earlier(
                 figures, [await _earlier(rig, metric, *span) for span in spans[1:]]
@@ -235,22 +234,6 @@ async def _measure(
         figures=dict(figures),
         told=told,
     )
-
-
-async def _figures(
-    rig: Rig, metric: Metric, since: datetime, until: datetime, before: Figures | None
-) -> Figures:
-    """What its source gives; a probe of the rollout's own is asked as its stage asks it."""
-    if not isinstance(metric.source, ProbeAnswer):
-        return await rig.measure(metric, since, until, before)
-    probes = {p.name: p for stage in rig.plan.stages for p in getattr(stage, "probes", ())}
-    if metric.source.probe not in probes:
-        raise Unmeasured(
-            f"metric {metric.name} asks a probe that there is none of",
-            found=f"{metric.source.probe}; there are {', '.join(probes) or 'none'}",
-            fix="name a probe of a stage of this rollout",
-        )
-    return {"ok": float((await ask(rig, probes[metric.source.probe])).ok)}
 
 
 async def _earlier(rig: Rig, metric: Metric, since: datetime, until: datetime) -> Figures | None:

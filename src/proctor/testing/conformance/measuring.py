@@ -59,6 +59,34 @@ class Measuring:
             await store.figures(wrong)
         assert told in str(caught.value)
 
+    @pytest.mark.parametrize(
+        ("wrong", "for_good", "missing"),
+        [
+            ("SELECT count(*) AS total FORM items", True, False),
+            ("SELECT count(*) AS total FROM itemz", True, True),
+            ("SELECT count(colour) AS total FROM items", True, True),
+            ("SELECT count(*) AS total FROM items WHERE id > :least", True, False),
+            ("SELECT 0.5 AS share", True, False),
+            ("SELECT id AS total FROM items", True, False),
+            ("SELECT id AS total FROM items WHERE id = 99", False, False),
+            ("SELECT sum(id) AS total FROM items WHERE id = 99", False, False),
+            (
+                "SELECT abs(-9223372036854775807 - id) AS total FROM items WHERE id = 1",
+                False,
+                False,
+            ),
+        ],
+        ids=str,
+    )
+    async def test_figures_that_never_come_are_told_from_those_of_no_rows_yet(
+        self, harness: Harness, store: Store, wrong: str, *, for_good: bool, missing: bool
+    ) -> None:
+        """By these a rollout is refused before it begins, or not."""
+        await make_items(harness, [1, 2])
+        with pytest.raises(TargetError) as caught:
+            await store.figures(wrong)
+        assert (caught.value.for_good, caught.value.missing) == (for_good, missing)
+
     async def test_figures_of_a_window_are_between_two_moments(
         self, harness: Harness, store: Store
     ) -> None:

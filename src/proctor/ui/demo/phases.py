@@ -142,7 +142,7 @@ def soaks(stage: Stage, speed: str) -> dict[str, str]:
         database,
         f"DELETE FROM visits WHERE completed_at >= '{_now()}' AND id % {LEFT} <> 0",
     )
-    stage.ends(HELD, "rollout", "watch", "--retry", "the profiles come again")
+    stage.ends(HELD, "rollout", "watch", "--retry", "the profiles come again", who="bo")
     quiet = said_of(stage)
     stage.fact("why", quiet["why"])
     held = [one for one in quiet["log"] if one["kind"] == "rollout.held"][-1]["data"]

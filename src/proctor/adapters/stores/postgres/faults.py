@@ -28,6 +28,8 @@ SLOW: Final = frozenset({"57014", "25P04"})
 """A statement or a transaction ran into its time-out."""
 LOST: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "25006"})
 """The server ended the session, or (25006) it has become a replica that cannot be written."""
+MISSING: Final = frozenset({"42P01", "42703", "42883", "3F000"})
+"""A table, column, function or schema that is not there."""
 ELSEWHERE: Final = ("53", "57")
 """Classes that come from the server's state: out of memory or disk, an operator's doing."""
 NO_PARENT: Final = "2203A"
@@ -72,7 +74,10 @@ def translate(error: psycopg.Error, *, commit_sent: bool = False) -> ProctorErro
         return TooSlow("a statement ran into its time-out", found=_first_line(error))
     if state == "42501":
         return denied(error)
-    return TargetError("Postgres refused a statement", found=structural(error))
+    made = TargetError("Postgres refused a statement", found=structural(error))
+    made.missing = state in MISSING
+    made.for_good = made.missing or state.startswith("42")
+    return made
 
 
 SPELLED: Final = (

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from proctor.adapters.stores.counts import FIX, counts, placed
+from proctor.adapters.stores.counts import counts, placed, refused
 from proctor.adapters.stores.postgres.literal import scalar, text
 from proctor.adapters.stores.postgres.pool import Pool
-from proctor.errors import TargetError
 from proctor.model import Scalar
 
 
@@ -27,5 +26,5 @@ async def figures(
     async with pool.read() as work:
         names, rows = await work.answer(statement, within=within)
     if not names:
-        raise TargetError("the SQL of a metric gives no columns", fix=FIX)
+        raise refused("gives no columns")
     return counts(names, rows)

@@ -14,6 +14,17 @@ _GONE: Final = {10, 11, 14, 26}  # IOERR, CORRUPT, CANTOPEN, NOTADB
 _FULL: Final = 13
 _INTERRUPT: Final = 9
 CONSTRAINT, MISMATCH, TOO_BIG = 19, 20, 18
+_MISSING: Final = ("no such table", "no such column", "no such function")
+_MEANINGLESS: Final = (
+    "near ",
+    "incomplete input",
+    "unrecognized token",
+    "ambiguous column name",
+    "misuse of ",
+    "wrong number of arguments",
+    "You can only execute one statement",
+)
+"""What SQLite says of a statement before it looks at a row."""
 _TRIGGER_CODES: Final = {1043, 1811}  # CONSTRAINT_FUNCTION, CONSTRAINT_TRIGGER
 
 Refusal: tuple[type[Exception], ...] = (
@@ -98,4 +109,6 @@ def translate(
         )
     else:
         made = TargetError("the database refused a statement", found=said)
+        made.missing = said.startswith(_MISSING)
+        made.for_good = made.missing or said.startswith(_MEANINGLESS)
     return made

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from proctor.adapters.stores.counts import FIX, counts, iso, placed
+from proctor.adapters.stores.counts import counts, iso, placed, refused
 from proctor.adapters.stores.sqlite.faults import primary
 from proctor.adapters.stores.sqlite.session import STEPS_BETWEEN_LOOKS, Session
-from proctor.errors import TargetError
 from proctor.model import Scalar
 
 _READS: Final = frozenset(
@@ -37,7 +36,7 @@ def figures(
     with session.reading(session.quiet) as connection, _reading_only(session, connection):
         cursor = _asked(connection, placed(sql, told, ":p_{}".format), values)
         if cursor.description is None:
-            raise TargetError("the SQL of a metric gives no rows at all", fix=FIX)
+            raise refused("gives no rows at all")
         names = [column[0] for column in cursor.description]
         return counts(names, cursor.fetchmany(2))
 
@@ -48,7 +47,7 @@ def _asked(connection: sqlite3.Connection, sql: str, values: dict[str, Any]) -> 
     except sqlite3.DatabaseError as error:
         if primary(error) != sqlite3.SQLITE_AUTH:
             raise
-        raise TargetError("the SQL of a metric may only read", found=str(error), fix=FIX) from None
+        raise refused("may only read", str(error)) from None
 
 
 @contextlib.contextmanager
