@@ -63,6 +63,14 @@ def test_what_windows_can_prove_is_said_by_how_much_they_differ():
     assert up.told.endswith("or raise the bar")
 
 
+def test_windows_that_are_alike_and_count_little_can_prove_nothing():
+    """By hand, p = 2.5 / 40.5: (1 - p) / p * (1 + 1/8) * (1.6449 + 0.8416)^2 / ln(0.85)^2."""
+    alike = with_earlier({}, [{"events": 2, "total": 40} for _ in range(8)])
+    found = reachable_by_windows(metric(), alike, EXACT, within=HOURS)
+    assert (found.enough, found.needed) == (False, 4003)
+    assert found.told.startswith("40 in 6 h at a rate of ")
+
+
 def test_too_few_windows_can_prove_nothing():
     found = reachable_by_windows(metric(), windows(STEADY[:3]), EXACT, within=HOURS)
     assert not found.enough

@@ -20,9 +20,9 @@ from proctor.core.gates.comparing import (
     percent,
     spread,
 )
-from proctor.core.gates.judge import earlier, with_earlier
+from proctor.core.gates.judge import earlier, number, with_earlier
 from proctor.core.gates.ratio import quantile
-from proctor.core.gates.samples import POWER, Reach, lasting, needed
+from proctor.core.gates.samples import POWER, Reach, lasting, needed, reachable
 from proctor.model import Direction, Figures, Metric, Ruling
 
 
@@ -82,6 +82,12 @@ def reachable_by_windows(
     decrease = baseline.direction is Direction.DECREASE
     proves = math.exp((-1 if decrease else 1) * width * spread(windows))
     enough = proves >= baseline.allowed if decrease else proves <= baseline.allowed
+    # However alike they are by chance, what they count is the least that is needed.
+    totals = [number(figures[f"total_{k}"]) for k in earlier(figures)]
+    counted = round(fmean(one for one in totals if one >= metric.min_samples))
+    by_count = reachable(baseline, rate, samples=counted, within=within, power=power)
+    if enough and not by_count.enough:
+        return by_count
     told = (
         f"{len(windows)} earlier windows of {lasting(within)} at a rate of {percent(rate)} differ "
         f"so much that another can {'' if enough else 'only '}prove {'>=' if decrease else '<='} "

@@ -60,6 +60,8 @@ async def hold(
     force = " --force" if verdict == "fail" else ""
     # What can be mended is tried again; past it goes only who has looked.
     again = [f'proctor rollout {rig.plan.name} --retry "…"'] if verdict != "halt" else []
+    if verdict == "fail" and not terms_of(rig.plan.stages, standing).self_review:
+        again = [f"{one}  # by somebody else than {standing.by}" for one in again]
     held: dict[str, Any] = {
         "stage": standing.stage if at is None else at,
         "why": why,
@@ -111,6 +113,7 @@ async def decide(rig: Rig) -> bool:
             then=entry.data["then"],
             look=held.look,
             question=entry.data.get("question", ""),
+            words=held.words,
             about=[("approval.voided", voided)] if journal.standing.approvals else [],
         )
         return False
