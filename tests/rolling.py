@@ -17,7 +17,7 @@ from proctor.config import load
 TOML = """
 backfills = ["backfills"]
 rollouts = ["rolls"]
-ledger = "sqlite:///ledger.db"
+ledger = "{ledger}"
 
 [env.local]
 store = "sqlite:///shop.db"
@@ -70,6 +70,7 @@ class Project:
     """Where rollouts are driven."""
 
     root: Path
+    ledger: str
 
     def rolls(self, source: str) -> None:
         """Write the module of rollouts."""
@@ -108,7 +109,7 @@ class Project:
 
     async def entries(self, rollout):
         """The log, read by itself."""
-        log = await SqlRolloutLog.open(f"sqlite:///{self.root / 'ledger.db'}")
+        log = await SqlRolloutLog.open(self.ledger)
         try:
             return await log.entries(rollout)
         finally:
@@ -122,12 +123,13 @@ class Project:
         return next((share for name, share in shares if name == "on"), 0) if shares else 0
 
 
-def make(root):
-    """200 rows to fill."""
-    (root / "proctor.toml").write_text(TOML)
+def make(root, ledger=None):
+    """200 rows to fill, in SQLite; the ledger is a file beside them, or where it is said."""
+    ledger = ledger or f"sqlite:///{root / 'ledger.db'}"
+    (root / "proctor.toml").write_text(TOML.replace("{ledger}", ledger))
     (root / "backfills.py").write_text(BACKFILLS)
     (root / "flags.json").write_text(json.dumps(FLAGS))
-    made = Project(root=root)
+    made = Project(root=root, ledger=ledger)
     made.sql("CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT NOT NULL, low TEXT)")
     with contextlib.closing(sqlite3.connect(root / "shop.db")) as shop, shop:
         rows = [(n, f"Name {n}") for n in range(1, 201)]

@@ -177,24 +177,24 @@ async def test_a_check_that_raises_never_passes(project):
     assert held.left.why
 
 
-async def test_two_people_who_approve_at_once_are_both_on_record(project):
+async def test_two_people_who_approve_at_once_are_both_on_record(anywhere):
     """Neither word is lost, and neither counts twice."""
-    project.rolls('rollout("small", stages.halt("go", approvals=2))')
-    held = await project.drive()
-    await asyncio.gather(*(project.approve(held.rollout.id, who) for who in ("bo", "cy")))
-    given = [e for e in await project.entries(held.rollout.id) if e.kind == "approval.given"]
+    anywhere.rolls('rollout("small", stages.halt("go", approvals=2))')
+    held = await anywhere.drive()
+    await asyncio.gather(*(anywhere.approve(held.rollout.id, who) for who in ("bo", "cy")))
+    given = [e for e in await anywhere.entries(held.rollout.id) if e.kind == "approval.given"]
     assert sorted(e.who for e in given) == ["bo", "cy"]
-    assert (await project.drive()).left.state is RolloutState.ACTIVE
+    assert (await anywhere.drive()).left.state is RolloutState.ACTIVE
 
 
-async def test_one_process_drives_a_rollout_at_a_time(project):
+async def test_one_process_drives_a_rollout_at_a_time(anywhere):
     """A second one is refused, and says who does."""
-    project.rolls('rollout("small", stages.halt("go"))')
+    anywhere.rolls('rollout("small", stages.halt("go"))')
     refused = []
 
     async def second():
         try:
-            await project.drive(who="bo")
+            await anywhere.drive(who="bo")
         except RunActive as error:
             refused.append(error)
 
@@ -206,7 +206,7 @@ async def test_one_process_drives_a_rollout_at_a_time(project):
         if tasks[0].done():
             rig.stop.ask()
 
-    await project.drive(on=meanwhile, patient=True)
+    await anywhere.drive(on=meanwhile, patient=True)
     await tasks[0]
     assert f"process {os.getpid()}" in refused[0].found
 

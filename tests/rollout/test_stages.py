@@ -31,20 +31,20 @@ STAGES = [
 ]
 
 
-async def test_a_rollout_goes_through_all_its_stages(project):
+async def test_a_rollout_goes_through_all_its_stages(anywhere):
     """It halts for a person, and ends active with every stage passed once and in order."""
-    project.rolls(WHOLE)
-    held = await project.drive()
+    anywhere.rolls(WHOLE)
+    held = await anywhere.drive()
     assert held.left.state is RolloutState.HELD
     assert "go or no-go" in held.left.why
-    assert project.flag == 0
-    await project.approve(held.rollout.id, "bo")
-    done = await project.drive()
+    assert anywhere.flag == 0
+    await anywhere.approve(held.rollout.id, "bo")
+    done = await anywhere.drive()
     assert done.left.state is RolloutState.ACTIVE
     assert done.rollout.id == held.rollout.id
     assert passed(done.journal.entries) == STAGES
-    assert project.flag == 100
-    assert project.sql("SELECT count(*) FROM items WHERE low = lower(name)") == [(200,)]
+    assert anywhere.flag == 100
+    assert anywhere.sql("SELECT count(*) FROM items WHERE low = lower(name)") == [(200,)]
     audits = [e.data["milestone"] for e in done.journal.entries if e.kind == "audit.made"]
     assert audits == ["50 rows", "100%"]
     steps = [e.data["percent"] for e in done.journal.entries if e.kind == "flag.set"]
