@@ -187,7 +187,7 @@ rollout("small", stages.halt("go"), stages.gate("g", metrics=[metrics.python(
 """)
     ended = proctor("rollout", "small")
     assert ended.code == 3
-    assert "! metric late of g cannot be measured now: " in ended.err
+    assert "metric.doubted      why metric late of g cannot be measured now: " in ended.err
 
 
 def test_a_clock_keeps_the_speed_that_it_was_begun_with(project, proctor):

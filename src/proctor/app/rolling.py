@@ -106,7 +106,11 @@ async def roll_out(
                 warnings = await _answerable(app, plan, stage, provable=options.accept)
             await same_stages(journal, plan, files, accept=options.accept)
             async with _rig(app, plan, journal, options) as rig:
-                rig.carry |= {"known": known, "warnings": warnings}
+                rig.carry["known"] = known
+                for (
+                    one
+                ) in warnings:  # on record: who reads of the night in the morning saw no screen
+                    await journal.add("metric.doubted", why=one)
                 if options.retry and journal.standing.held is not None:
                     await retry(rig, options.retry)
                 elif resumed and journal.standing.stepping_back and journal.standing.held:

@@ -33,8 +33,6 @@ def driven(wish: Wish, name: str, options: RolloutOptions) -> int:
     def tell(rig: Rig) -> None:
         if not said:  # what a process before us wrote stands in the report
             said.append(rig.carry.get("known", 0))
-            for warning in rig.carry.get("warnings", ()):
-                out.note(f"! {words.visible(warning, 400)}")
         for entry in rig.journal.entries[said[0] :]:
             if entry.kind not in QUIET:
                 out.note(line(entry))
