@@ -135,9 +135,11 @@ class Measuring:
         """Whatever the statement is, and also the one that is asked after it."""
         await make_items(harness, [1, 2])
         before = await harness.dump()
-        for statement in (writes, "DELETE FROM items RETURNING id AS total"):
-            with pytest.raises(ProctorError):
-                await store.figures(statement)
+        with pytest.raises(ProctorError):
+            await store.figures(writes)
+        with pytest.raises(TargetError) as refused:
+            await store.figures("DELETE FROM items RETURNING id AS total")
+        assert refused.value.for_good
         assert await harness.dump() == before
         assert await store.figures("SELECT count(*) AS total FROM items") == {"total": 2}
 

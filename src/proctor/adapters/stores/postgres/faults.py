@@ -26,8 +26,9 @@ BUSY: Final = frozenset({"40001", "40P01", "55P03", "55006", "53300"})
 """Serialisation, deadlock, lock time-out, object in use, no connection free: try again."""
 SLOW: Final = frozenset({"57014", "25P04"})
 """A statement or a transaction ran into its time-out."""
-LOST: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "25006"})
-"""The server ended the session, or (25006) it has become a replica that cannot be written."""
+READ_ONLY: Final = "25006"
+LOST: Final = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", READ_ONLY})
+"""The server ended the session, or it has become a replica that cannot be written."""
 MISSING: Final = frozenset({"42P01", "42703", "42883", "3F000"})
 """A table, column, function or schema that is not there."""
 ELSEWHERE: Final = ("53", "57")
@@ -59,10 +60,17 @@ def of_a_row(error: psycopg.Error) -> bool:
     return not state.startswith(ELSEWHERE)
 
 
-def translate(error: psycopg.Error, *, commit_sent: bool = False) -> ProctorError:
-    """The same error in our tree; call it with what is known of COMMIT."""
+def translate(
+    error: psycopg.Error, *, commit_sent: bool = False, writes: bool = True
+) -> ProctorError:
+    """The same error in our tree; call it with what is known of COMMIT.
+
+    writes: whether the transaction was opened to write. Where it was not, a write is no sign of
+    a server that has become a replica: somebody's statement is wrong.
+    """
     state = error.sqlstate or ""
-    if lost(error):
+    would_write = state == READ_ONLY and not writes
+    if lost(error) and not would_write:
         words = "the connection to Postgres broke"
         found = _first_line(error) if state in LOST else ""
         if commit_sent:
@@ -74,9 +82,10 @@ def translate(error: psycopg.Error, *, commit_sent: bool = False) -> ProctorErro
         return TooSlow("a statement ran into its time-out", found=_first_line(error))
     if state == "42501":
         return denied(error)
-    made = TargetError("Postgres refused a statement", found=structural(error))
+    said = _first_line(error) if would_write else structural(error)
+    made = TargetError("Postgres refused a statement", found=said)
     made.missing = state in MISSING
-    made.for_good = made.missing or state.startswith("42")
+    made.for_good = made.missing or would_write or state.startswith("42")
     return made
 
 

@@ -194,7 +194,8 @@ class _Lane:
             self.gate.release()
         if isinstance(error, psycopg.Error):
             # Without the chain: the server's own error can hold values of rows.
-            raise translate(error, commit_sent=self.work.commit_sent and self.writes) from None
+            sent = self.work.commit_sent and self.writes
+            raise translate(error, commit_sent=sent, writes=self.writes) from None
         if isinstance(error, TimeoutError):
             broken = psycopg.OperationalError("no answer in time")
             raise translate(broken, commit_sent=self.work.commit_sent and self.writes) from None
