@@ -20,7 +20,7 @@ settings.load_profile("any machine")
 
 MEMORY = Path(os.sep, "dev", "shm")
 MEMORY_NEEDED = 2 * 2**30  # bytes; a whole session takes a third of one
-SLOW_ROOMS = ("crash", "paid", "examples", "docs", "ui", "app")
+SLOW_ROOMS = ("crash", "paid", "examples", "rollout", "docs", "ui", "app")
 
 
 @pytest.hookimpl(tryfirst=True)
