@@ -309,6 +309,33 @@ rollout("small", stages.apply("lower", milestones=[stages.milestone(rows=50, sam
     assert kinds(done.journal.entries).count("audit.made") == 1
 
 
+@pytest.mark.parametrize("before", ["DELETE FROM items", "UPDATE items SET low = lower(name)"])
+async def test_a_milestone_at_which_nothing_was_written_needs_a_person(project, before):
+    """P8: no row, or all filled by somebody before: nobody looked at any, and no flag is opened."""
+    project.sql(before)
+    project.rolls("""
+rollout("small", stages.apply("lower", milestones=[stages.milestone(rows=50, sample=20)]),
+    stages.activate("NEW", metrics=[], probes=[probes.sql("sum", "SELECT count(low) FROM items")]))
+""")
+    held = await project.drive()
+    assert (held.left.state, project.flag) == (RolloutState.HELD, 0)
+    assert held.journal.standing.held.verdict == "inconclusive"
+    assert "wrote no row that could be looked at" in held.left.why
+
+
+async def test_a_worker_that_cannot_go_on_is_told_with_its_reason(project):
+    """The function raises for every row: what it raised, and the run to look at."""
+    source = (project.root / "backfills.py").read_text()
+    (project.root / "backfills.py").write_text(source.replace('row["name"]', 'row["nope"]'))
+    project.rolls('rollout("small", stages.apply("lower"))')
+    held = await project.drive()
+    assert held.left.state is RolloutState.HELD
+    assert held.left.why.startswith("the worker of lower left with exit code 1: ")
+    assert "KeyError: 'nope' at backfills.py" in held.left.why
+    (run,) = held.journal.standing.runs.values()
+    assert f"proctor status {run}" in held.journal.standing.held.look
+
+
 PROBED = """
 rollout("small",
     stages.precheck(probes.sql("rows", "SELECT count(*) FROM items"), probes.flag("NEW")),

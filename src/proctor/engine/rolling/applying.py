@@ -220,8 +220,8 @@ async def _died(rig: Rig, stage: Apply, code: int, run: Run | None) -> Turn:
     if run is not None and _at_work(run):  # another one was there first, and ours was refused
         return rest(rig, LOOK)
     kept, now = _kept(rig, stage), rig.clock.now()
-    said = hand.said().splitlines()[-3:]
-    if code == 0 and run is None:
+    said = _said(hand, run)
+    if code == 0 and run is None and not stage.milestones:
         return Turn(done="nothing was left to fill")
     settled = run.outcome.read if run is not None else 0
     kept.fails = 1 if settled > kept.settled else kept.fails + 1
@@ -236,21 +236,34 @@ async def _died(rig: Rig, stage: Apply, code: int, run: Run | None) -> Turn:
         settled=settled,
         said=said,
     )
-    if code in (1, 2, 3) or kept.fails > stage.restarts:
+    no_run = code == 0 and run is None
+    if no_run or code in (1, 2, 3) or kept.fails > stage.restarts:
         why = f"the worker of {stage.backfill} left with exit code {code}"
         if kept.fails > stage.restarts:
             why = f"the worker of {stage.backfill} died {kept.fails} times without progress"
         kept.fails = 0
         await hold(
             rig,
-            f"{why}: {' '.join(said)[-300:]}",
+            f"{why}: {'; '.join(said)[:300]}",
             verdict="inconclusive",
             then="go_on",
-            look=[f"worker-{stage.backfill}.log", "proctor status"],
+            look=[
+                f"worker-{stage.backfill}.log",
+                f"proctor status {run.id}" if run is not None else "proctor status",
+            ],
         )
         return rest(rig, LOOK)
     kept.not_before = now + timedelta(seconds=pause)
     return Turn(until=kept.not_before)
+
+
+def _said(hand: Hand, run: Run | None) -> list[str]:
+    """Why a worker has left: by its run, else by the error that it printed, else its last lines."""
+    if run is not None and run.reason:
+        return [run.reason]
+    lines = [line.strip() for line in hand.said().splitlines() if line.strip()]
+    wrong = [place for place, line in enumerate(lines) if line.startswith("error:")]
+    return lines[wrong[-1] :][:3] if wrong else lines[-3:]
 
 
 __all__ = ["LOOK", "apply", "keep"]

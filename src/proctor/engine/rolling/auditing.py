@@ -9,7 +9,7 @@ from proctor.engine.rolling.evidence import Told
 from proctor.engine.rolling.holding import hold, went_past
 from proctor.engine.rolling.rig import Rig, Turn, latest, wait
 from proctor.engine.rolling.stepback import fail
-from proctor.model import Apply, AuditStage, LogEntry, Milestone, Ruling, Run, RunState
+from proctor.model import Apply, AuditStage, Milestone, Ruling, Run, RunState
 
 AGAIN = 5.0
 """Seconds before a stage looks again."""
@@ -26,7 +26,8 @@ async def milestones(rig: Rig, stage: Apply, run: Run) -> None:
             and (e.data["run"], e.data["milestone"]) == (run.id, milestone.name)
         ]
         # One that did not pass is made again after what was wrong is mended, unless people went on.
-        settled = made and (_well(made[-1]) or went_past(rig, question))
+        passed = made and made[-1].data["verdict"] == Ruling.PASS.value
+        settled = passed or (made and went_past(rig, question))
         if settled or not _reached(milestone, run):
             continue
         seen, told = await judged(rig, stage.backfill, milestone, run)
@@ -34,9 +35,11 @@ async def milestones(rig: Rig, stage: Apply, run: Run) -> None:
             why = f"audit of {stage.backfill} at {milestone.name}: {seen.reason}"
             await fail(rig, why, then="go_on", about=[told], question=question)
             return
-        if seen.verdict is Ruling.INCONCLUSIVE and seen.population:
+        if seen.verdict is Ruling.INCONCLUSIVE:
             if rig.journal.standing.held is None:  # else it is asked when that is settled
                 why = f"audit of {stage.backfill} at {milestone.name}: {seen.reason}"
+                if not seen.population:
+                    why += f": run {run.id} wrote no row that could be looked at"
                 await hold(
                     rig,
                     why,
@@ -47,11 +50,6 @@ async def milestones(rig: Rig, stage: Apply, run: Run) -> None:
                 )
             return
         await rig.journal.add_all([told])
-
-
-def _well(made: LogEntry) -> bool:
-    """Whether an audit needs nobody: it passed, or its run has written nothing to judge."""
-    return made.data["verdict"] == Ruling.PASS.value or not made.data["population"]
 
 
 def _reached(milestone: Milestone, run: Run) -> bool:
