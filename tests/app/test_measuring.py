@@ -173,7 +173,7 @@ async def test_rows_are_checked_as_they_stand(shop):
     shop.sql("UPDATE items SET normal = 'x'")
     shop.sql("UPDATE items SET normal = 'long' WHERE id = 28")
     shop.sql("UPDATE items SET normal = 'y' WHERE id IN (29, 30)")
-    async with gauge(shop) as (_, look):
+    async with gauge(shop) as (gauged, look):
         found = await look(CheckedRows(backfill="fill", latest=10))
         assert found == {
             "rows": 10,
@@ -185,6 +185,8 @@ async def test_rows_are_checked_as_they_stand(shop):
         }
         shop.sql("UPDATE items SET normal = 'z' WHERE id = 28")
         assert (await look(CheckedRows(backfill="fill", latest=10)))["critical"] == 1
+        await gauged.site.events.flush()
+        assert not await gauged.site.events.ledger.events(name="rows.checked")
 
 
 async def test_counts_are_asked_of_the_store(shop):

@@ -98,6 +98,9 @@ def test_each_reason_is_counted_by_what_the_runs_say(project, call):
         "arrived since the run": 1,
     }
     assert {"key": [5], "reason": "failed"} in said["shown"]
+    project("INSERT INTO items VALUES (8, 'newer', '2026-11-08', 8, NULL)")
+    call("run", "fill", "--keys", "8", "--yes")  # a run of one key says nothing of the others
+    assert call("health", "fill")[1]["reasons"]["arrived since the run"] == 1
 
 
 def test_the_mini_plan_runs_as_it_is_and_does_nothing_the_second_time(project, call):

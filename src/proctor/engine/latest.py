@@ -52,20 +52,18 @@ async def examine_latest(
     *,
     whole: bool = False,
     files: Sequence[Path] = (),
+    tell: bool = True,
 ) -> Examined:
     """Judge the `count` rows with the highest keys in which any fill is there.
 
     With a stamp only those of the present version. With `whole` all rows are judged, by the
     database, by those checks that have an SQL form, and by the others the latest. What only the
     database can judge it always judges over all rows. `files` are of other tools, and stand
-    beside. Raises UsageError where there is neither check nor file.
+    beside. tell: put it on record; not of a rollout, which asks again and again and has its own.
+    Raises UsageError where there is neither check nor file.
     """
     if not backfill.ready and not files:
-        raise UsageError(
-            f"{backfill.name} has no ready checks",
-            found="no checks= of proctor.checks",
-            fix='add some: checks=[checks.leaked_tags("mood"), …]; see docs/checks.md',
-        )
+        raise _nothing_to_ask(backfill)
     spec, _ = backfill.bind(params)
     shape = await site.store.inspect(spec)
     now = site.clock.now()
@@ -93,9 +91,9 @@ async def examine_latest(
     found += await evidence(site, backfill, there.spec, files)
     rows = max(one.samples + one.unsure for one in found)
     verdict, reason = overall(found, rows)
-    site.events.emit(
-        "rows.checked", backfill=backfill.name, verdict=verdict.value, why=reason, rows=rows
-    )
+    said = {"verdict": verdict.value, "why": reason, "rows": rows}
+    if tell:
+        site.events.emit("rows.checked", backfill=backfill.name, **said)
     return Examined(
         backfill=backfill.name,
         env=site.env,
@@ -103,6 +101,14 @@ async def examine_latest(
         verdict=verdict,
         reason=reason,
         checks=masked(found, spec.written),
+    )
+
+
+def _nothing_to_ask(backfill: Backfill) -> UsageError:
+    return UsageError(
+        f"{backfill.name} has no ready checks",
+        found="no checks= of proctor.checks",
+        fix='add some: checks=[checks.leaked_tags("mood"), …]; see docs/checks.md',
     )
 
 

@@ -140,7 +140,9 @@ class Gauge:
         return now | grown | {"rate": rate}
 
     async def _checked(self, source: CheckedRows) -> Figures:
-        seen = await examine_latest(self.site, *self._named(source.backfill), source.latest)
+        seen = await examine_latest(
+            self.site, *self._named(source.backfill), source.latest, tell=False
+        )
         grave = [one for one in seen.checks if one.level is not Level.WARNING]
         return {
             "rows": seen.rows,
