@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from proctor.app.facade import App
@@ -15,17 +15,19 @@ from proctor.authoring import load_rollouts
 from proctor.config.environ import fill
 from proctor.core.rolling import fold
 from proctor.engine.measuring import Gauge
-from proctor.engine.rolling.asking import Asked, ask_each
+from proctor.engine.rolling.asking import Asked, ask_each, refuse_wrong
 from proctor.engine.rolling.begin import unended
 from proctor.engine.rolling.outline import outline
 from proctor.engine.rolling.probing import figures_of
-from proctor.engine.rolling.reaching import Foreseen, foresee
+from proctor.engine.rolling.reaching import Foreseen, foresee, refuse_unreachable
 from proctor.engine.rolling.rig import Measure
 from proctor.engine.rolling.trying import Tried, rehearsed
 from proctor.engine.snapshot import Finding
 from proctor.errors import (
     ConfigError,
     ProctorError,
+    TooLittleData,
+    Unmeasured,
     UsageError,
 )
 from proctor.model import (
@@ -134,6 +136,16 @@ async def known(app: App) -> list[dict[str, Any]]:
     ]
 
 
+def _refused(plan: RolloutPlan, asked: Sequence[Asked], reach: Sequence[Foreseen]) -> str:
+    """Why it would not begin now; empty where it would."""
+    try:
+        refuse_wrong(plan, asked)
+        refuse_unreachable(plan, reach)
+    except (Unmeasured, TooLittleData) as error:
+        return error.what
+    return ""
+
+
 async def shown_plan(app: App, name: str) -> dict[str, Any]:
     """What a rollout would do, what there is to know before it begins, and where it stands."""
     plan = plan_of(app, name)
@@ -142,6 +154,7 @@ async def shown_plan(app: App, name: str) -> dict[str, Any]:
         entries = await log.entries(found.id) if found else []
     standing = fold(entries)
     held, place = standing.held, standing.stage
+    asked, reach = await asked_once(app, plan), await foreseen(app, plan)
     return {
         "name": plan.name,
         "doc": plan.doc,
@@ -151,8 +164,9 @@ async def shown_plan(app: App, name: str) -> dict[str, Any]:
         "held": held.why if held else "",
         "type": entries[held.number - 1].data["type"] if held else [],
         "warnings": await warnings_of(app, plan),
-        "reach": await foreseen(app, plan),
-        "asked": await asked_once(app, plan),
+        "reach": reach,
+        "asked": asked,
+        "refused": _refused(plan, asked, reach),
         "under_way": found.id if found else "",
         "state": found.state.value if found else "",
     }

@@ -91,9 +91,10 @@ async def examine_latest(
     found += await evidence(site, backfill, there.spec, files)
     rows = max(one.samples + one.unsure for one in found)
     verdict, reason = overall(found, rows)
-    said = {"verdict": verdict.value, "why": reason, "rows": rows}
     if tell:
-        site.events.emit("rows.checked", backfill=backfill.name, **said)
+        site.events.emit(
+            "rows.checked", backfill=backfill.name, verdict=verdict.value, why=reason, rows=rows
+        )
     return Examined(
         backfill=backfill.name,
         env=site.env,

@@ -147,7 +147,7 @@ def listed(wish: Wish) -> int:
 
 
 def shown(wish: Wish, name: str) -> int:
-    """What it would do, and where the one that has not ended stands."""
+    """What it would do, and where the one that has not ended stands; 0 where it would begin."""
     from proctor.app.rollouts import shown_plan
     from proctor.ui.text.rollouts import stage
 
@@ -166,12 +166,14 @@ def shown(wish: Wish, name: str) -> int:
         mark = {True: "enough", False: "not enough", None: "not known"}[one.enough]
         least = f" (at least {one.needed:,} to be counted)" if one.needed else ""
         said.append(f"  {one.metric} of {one.stage}: {mark}: {words.visible(one.told, 400)}{least}")
+    if found["refused"]:
+        said.append(f"  it would be refused: {words.visible(found['refused'], 400)}")
     if found["under_way"]:
         said.append(f"  under way: {found['under_way']} is {found['state']} in {found['stage']}")
         said += [f"  held: {words.visible(found['held'], 400)}"] if found["held"] else []
         said += [f"  type  {pasteable(one, wish.env)}" for one in found["type"]]
     out.answer(wish, found, "\n".join(said))
-    return 0
+    return 1 if found["refused"] else 0
 
 
 def rehearsed(wish: Wish, name: str) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from proctor.engine.rolling.rig import Rig
 from proctor.engine.rolling.writing import replace_file
-from proctor.engine.show import cost
+from proctor.engine.show import cost, plural
 from proctor.errors import Unmeasured
 from proctor.model import Apply, CheckedRows, Coverage, Figures, LogEntry, Metric, RunFigures
 
@@ -83,10 +83,12 @@ async def _snapshot(
     assert wanted is not None  # noqa: S101 - the caller has looked
     standing = rig.journal.standing
     stages = rig.plan.stages
-    where = stages[standing.stage].name if standing.stage < len(stages) else "the end"
-    state = rig.journal.rollout.state.value
     held = f" (held: {standing.held.why})" if standing.held else ""
-    lines = [f"- Stage: {where}, {state}{held}"]
+    where = f"All stages are through: {rig.journal.rollout.state.value}"
+    if standing.stage < len(stages):
+        number = f"{standing.stage + 1} of {len(stages)}"
+        where = f"Stage {number}: {stages[standing.stage].name}"
+    lines = [f"- {where}{held}"]
     seen: dict[str, dict[str, float]] = {}
     for metric in (*_usual(rig, wanted.latest), *wanted.metrics):
         since = rig.clock.now() - wanted.every
@@ -129,22 +131,28 @@ def _told(metric: Metric, figures: Figures) -> str:
         return f"{about}{figures['done']:,.0f} of {figures['total']:,.0f} done{share}"
     if isinstance(metric.source, RunFigures):
         return _told_of_run(figures)
+    if isinstance(metric.source, CheckedRows):
+        wrong = [f"{_number(figures[n])} {n}" for n in ("failures", "warnings", "unsure")]
+        found = ", ".join(one for one in wrong if not one.startswith("0 ")) or "nothing wrong"
+        return f"{plural(int(figures['rows']), 'row')}, {found}"
     return ", ".join(f"{name} {_number(value)}" for name, value in figures.items() if value)
 
 
 def _told_of_run(figures: Figures) -> str:
     """The books so far, and what went wrong since the last snapshot: no errors are said, too."""
-    so_far = ", ".join(
+    so_far = [
         f"{name} {_number(value)}"
         for name, value in figures.items()
         if value and not name.endswith("_new") and name not in ("rate", "seconds", *MONEY)
-    )
+    ]
     if figures["calls"] or figures["usd"]:
-        so_far += ", " + cost(*(Decimal(str(figures[name])) for name in MONEY[1:]))
+        so_far.append(cost(*(Decimal(str(figures[name])) for name in MONEY[1:])))
+    rate = figures["rate"]
     new = {name: _number(figures[f"{name}_new"]) for name in ("read", *ERRORS)}
     return (
-        f"{so_far or 'nothing yet'}; since the last: {new['read']} rows read "
-        f"({figures['rate']:.3g} a second at work), {new['limited']} 429s, "
+        f"{', '.join(so_far) or 'nothing yet'}; since the last: {new['read']} rows read "
+        f"({f'{rate:,.0f}' if rate >= 10 else f'{rate:.2g}'} a second at work), "
+        f"{new['limited']} 429s, "
         f"{new['fallbacks']} fallbacks, {new['failed']} failed"
     )
 

@@ -86,7 +86,10 @@ def init(wish: Wish, directory: Path) -> None:
 @wishes
 @click.pass_obj
 def demo(wish: Wish, /, name: str | None, *, folder: Path | None, **told: bool) -> int:
-    """Watch a scenario end to end: plan, run, a kill, resume, verify, rollback."""
+    """Watch a scenario end to end: plan, run, a kill, resume, verify, rollback.
+
+    NAME is wardrobe (which it is when left out), songs, sessions, books or jobs.
+    """
     from proctor.ui.demo import main
 
     return main(wish, name, folder, **told)

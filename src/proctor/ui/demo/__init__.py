@@ -72,7 +72,7 @@ def _fits(scenario: str, *, overnight: bool, leak: bool, rollout: bool) -> None:
         )
     if leak and not overnight:
         raise UsageError(
-            "a tag leaks by night",
-            found="--leak alone",
+            "a tag leaks in the rollout of songs only, which is a night's",
+            found="--leak without --overnight",
             fix="proctor demo songs --overnight --leak",
         )

@@ -277,7 +277,7 @@ def watched(stage: Stage, night: Night) -> None:
         raise Broken("no snapshot was taken")
     for line in sections[-1].splitlines():
         if line.startswith("- "):
-            stage.fact("", line[:150])
+            stage.console.print(f"  {line}", soft_wrap=True, markup=False)
     stage.good(f"{len(taken)} snapshots; {sum(one.data['missed'] for one in taken)} were missed")
     for entry in night.told("audit.made"):
         said = entry.data
