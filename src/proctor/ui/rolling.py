@@ -20,6 +20,7 @@ QUIET = frozenset(
     {"metric.measured", "metric.missed", "flag.intended", "snapshot.appended", "worker.starting"}
 )
 """Entries that are not worth a line each."""
+LEAVING = "leaving: what is in hand is written down, and the same command goes on from there"
 
 
 def driven(wish: Wish, name: str, options: RolloutOptions) -> int:
@@ -39,7 +40,7 @@ def driven(wish: Wish, name: str, options: RolloutOptions) -> int:
         said[0] = len(rig.journal.entries)
 
     async def go(app: App) -> tuple[Rolled, dict[str, str]]:
-        with listening(options.stop, out.note):
+        with listening(options.stop, out.note, first=LEAVING, again=LEAVING):
             done = await roll_out(app, name, options, tell)
         folder = app.config.env(app.env).reports / done.rollout.id
         story = told(done.plan, done.rollout, done.journal.entries, await _runs(app, done))
@@ -83,7 +84,9 @@ def _ended(wish: Wish, done: Rolled, files: dict[str, str]) -> int:
         "reports": files,
     }
     said = [f"rollout {done.rollout.id} of {done.rollout.name} is {state}: {done.left.why}"]
-    if held is not None and not done.left.interrupted:
+    if done.left.interrupted:
+        said.append(f"  go on    proctor rollout {done.rollout.name}")
+    elif held is not None:
         entry = done.journal.entries[held.number - 1]
         document |= {"verdict": held.verdict, "digest": held.digest, "look": list(held.look)}
         document["type"] = [pasteable(one, done.rollout.env) for one in entry.data["type"]]

@@ -61,17 +61,26 @@ def with_app(
         return asyncio.run(session())
 
 
+STOPPING = "stopping: the chunk in hand is being finished; once more abandons it"
+ABANDONING = "abandoning the chunk in hand; what is committed stays, and it can be resumed"
+
+
 @contextlib.contextmanager
-def listening(stop: Stop, say: Callable[[str], None]) -> Iterator[None]:
-    """Hand SIGINT and SIGTERM to the run: once to finish, twice to abandon, then to end at once."""
+def listening(
+    stop: Stop, say: Callable[[str], None], *, first: str = STOPPING, again: str = ABANDONING
+) -> Iterator[None]:
+    """Hand SIGINT and SIGTERM to the run: once to finish, twice to abandon, then to end at once.
+
+    first, again: what is said at the first and at the second.
+    """
     loop = asyncio.get_running_loop()
     names = (signal.SIGINT, signal.SIGTERM)
 
     def heard(number: signal.Signals) -> None:
         if stop.ask(f"{number.name} received") == 1:
-            say("stopping: the chunk in hand is being finished; once more abandons it")
+            say(first)
         else:
-            say("abandoning the chunk in hand; what is committed stays, and it can be resumed")
+            say(again)
             deafen()
 
     def deafen() -> None:
