@@ -331,17 +331,3 @@ async def test_a_flag_that_is_further_already_is_not_turned_down(project):
     assert held.left.state is RolloutState.HELD
     assert "100%" in held.left.why
     assert project.flag == 100
-
-
-async def test_a_fail_is_not_measured_again_by_weaker_rules(project):
-    """Whoever began it cannot launder a fail by another file and a retry."""
-    source = """
-rollout("small", stages.soak("day", duration=minutes(30), metrics=[filled(
-    success_condition="result.value >= {least}")]))
-"""
-    project.rolls(source.replace("{least}", "200"))
-    held = await project.drive()
-    assert held.journal.standing.held.verdict == "fail"
-    project.rolls(source.replace("{least}", "0"))
-    with pytest.raises(NotApproved, match="other rules"):
-        await project.drive(accept=True, retry="it is fine", who="bo")

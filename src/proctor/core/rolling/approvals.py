@@ -76,11 +76,12 @@ def refuse_approval(
         )
 
 
-def refuse_retry(standing: Standing, halt: Halt, *, who: str) -> None:
+def refuse_retry(standing: Standing, halt: Halt, *, who: str, altered: Sequence[str] = ()) -> None:
     """Raise unless this person may begin anew what the rollout is held for.
 
     A fail that is measured again until it passes, or that lets readers in again, is an approval
-    by another word: it wants a second person as well.
+    by another word: it wants a second person as well. By rules that were written after it, it is
+    not measured again at all. altered: what of its file differs now and is not accepted yet.
     """
     held = standing.held
     if held is None:
@@ -92,6 +93,15 @@ def refuse_retry(standing: Standing, halt: Halt, *, who: str) -> None:
             "no stage is begun anew before all is taken back",
             found=held.why,
             fix="mend that, and leave --retry out: it then goes on to step back",
+        )
+    changed = dict.fromkeys((*standing.altered, *altered))
+    if standing.failed and changed:
+        back = "" if standing.altered else "put the file back; or "
+        raise NotApproved(
+            "what failed is not measured again by other rules",
+            found=f"changed since: {', '.join(changed)}",
+            fix=f"{back}let somebody else look: proctor approve --force --reason …; or reject it, "
+            "and begin anew with --again",
         )
     if held.verdict == "fail" and who == standing.by and not halt.self_review:
         raise NotApproved(

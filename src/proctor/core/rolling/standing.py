@@ -53,6 +53,10 @@ class Standing:
     """Verdicts that people went on past, with who and why."""
     stepping_back: LogEntry | None = None
     """What made it step back, until it has."""
+    failed: int = 0
+    """The number of the entry that says what failed, until people have settled it; else 0."""
+    altered: tuple[str, ...] = ()
+    """What of its file was accepted as changed since that."""
     rejected: LogEntry | None = None
     ended: RolloutState | None = None
     why: str = ""
@@ -142,7 +146,8 @@ def _began(s: Standing, e: LogEntry) -> Standing:
 
 
 def _accepted_change(s: Standing, e: LogEntry) -> Standing:
-    return replace(s, definition=e.data["digest"])
+    names = (*s.altered, *e.data["changed"]) if s.failed else ()
+    return replace(s, definition=e.data["digest"], altered=tuple(dict.fromkeys(names)))
 
 
 def _entered(s: Standing, e: LogEntry) -> Standing:
@@ -161,6 +166,8 @@ def _passed(s: Standing, e: LogEntry) -> Standing:
         entered=None,
         held=None,
         approvals=(),
+        failed=0,
+        altered=(),
         here=(e,),
     )
 
@@ -179,7 +186,8 @@ def _held(s: Standing, e: LogEntry) -> Standing:
     # What was approved of another digest is of no use here, nor what was said to another question.
     same = s.held is not None and s.held.why == held.why
     kept = tuple(a for a in s.approvals if same and a.data["digest"] == held.digest)
-    return replace(s, held=held, approvals=kept)
+    failed = s.failed or (e.number if held.verdict == "fail" else 0)
+    return replace(s, held=held, approvals=kept, failed=failed)
 
 
 def _given(s: Standing, e: LogEntry) -> Standing:
@@ -191,7 +199,7 @@ def _voided(s: Standing, _e: LogEntry) -> Standing:
 
 
 def _went_on(s: Standing, e: LogEntry) -> Standing:
-    return replace(s, held=None, accepted=(*s.accepted, e))
+    return replace(s, held=None, accepted=(*s.accepted, e), failed=0, altered=())
 
 
 def _retried(s: Standing, e: LogEntry) -> Standing:
@@ -203,12 +211,14 @@ def _retried(s: Standing, e: LogEntry) -> Standing:
         held=None,
         approvals=(),
         stepping_back=None,
+        failed=0,
+        altered=(),
         here=(e,),
     )
 
 
 def _stepping(s: Standing, e: LogEntry) -> Standing:
-    return replace(s, stepping_back=e, held=None)
+    return replace(s, stepping_back=e, held=None, failed=s.failed or e.number)
 
 
 def _resumed(s: Standing, _e: LogEntry) -> Standing:

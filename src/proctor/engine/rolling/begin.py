@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from proctor.engine.changed import differing
+from proctor.engine.rolling.altered import in_words
 from proctor.engine.rolling.driver import LEASE
 from proctor.engine.rolling.journal import Journal
 from proctor.engine.rolling.outline import digest, outline
@@ -94,8 +95,7 @@ async def same_stages(
     now, standing = digest(files), journal.standing
     if standing.definition == now or standing.rejected is not None:
         return
-    latest = [e for e in journal.entries if e.kind in ("rollout.began", "rollout.changed")]
-    changed = differing(latest[-1].data["files"], files)
+    latest, changed = _definitions(journal), not_accepted(journal, files)
     if not accept:
         raise PlanVoid(
             f"rollout {journal.rollout.id} is not what it was when it began",
@@ -117,6 +117,7 @@ async def same_stages(
         "was": latest[-1].data["digest"],
         "files": dict(files),
         "changed": list(changed),
+        "why": "; ".join(in_words(_outline(latest), stages) or changed),
         "outline": stages,
     }
     told: list[tuple[str, dict[str, Any]]] = [("rollout.changed", change)]
@@ -127,6 +128,15 @@ async def same_stages(
         why = "its stages were changed"
         told.append(("stage.retried", {"stage": standing.stage, "why": why, "was": ""}))
     await journal.add_all(told)
+
+
+def not_accepted(journal: Journal, files: Mapping[str, str]) -> list[str]:
+    """What differs now from what it was when it began, or was accepted since, by name."""
+    return differing(_definitions(journal)[-1].data["files"], files)
+
+
+def _definitions(journal: Journal) -> list[LogEntry]:
+    return [e for e in journal.entries if e.kind in ("rollout.began", "rollout.changed")]
 
 
 def _outline(changes: Sequence[LogEntry]) -> list[dict[str, Any]]:
@@ -145,4 +155,4 @@ def origin_of(entries: Sequence[LogEntry]) -> tuple[datetime, float]:
     return datetime.fromisoformat(data["origin"]), float(data["speed"])
 
 
-__all__ = ["begin", "origin_of", "same_stages", "stages_of", "take", "unended"]
+__all__ = ["begin", "not_accepted", "origin_of", "same_stages", "stages_of", "take", "unended"]

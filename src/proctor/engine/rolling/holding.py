@@ -59,7 +59,8 @@ async def hold(
     ident = rig.journal.rollout.id
     force = " --force" if verdict == "fail" else ""
     # What can be mended is tried again; past it goes only who has looked.
-    again = [f'proctor rollout {rig.plan.name} --retry "…"'] if verdict != "halt" else []
+    mended = verdict != "halt" and not (standing.failed and standing.altered)
+    again = [f'proctor rollout {rig.plan.name} --retry "…"'] if mended else []
     if verdict == "fail" and not terms_of(rig.plan.stages, standing).self_review:
         again = [f"{one}  # by somebody else than {standing.by}" for one in again]
     held: dict[str, Any] = {
@@ -111,9 +112,10 @@ async def decide(rig: Rig) -> bool:
             f"{held.why.partition(CHANGED)[0]}{CHANGED}",
             verdict=held.verdict,
             then=entry.data["then"],
+            at=held.stage,
             look=held.look,
             question=entry.data.get("question", ""),
-            words=held.words,
+            words=held.words if journal.standing.stepping_back else (),
             about=[("approval.voided", voided)] if journal.standing.approvals else [],
         )
         return False

@@ -1,0 +1,82 @@
+"""What people are told of what changed, and which words of theirs are refused."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from proctor.core.rolling import fold, refuse_retry
+from proctor.engine.rolling.altered import in_words
+from proctor.errors import NotApproved
+from proctor.model import Halt, LogEntry, RolloutState
+from rolling import kinds
+
+
+async def test_a_fail_is_not_measured_again_by_weaker_rules(project):
+    """Whoever began it cannot launder a fail by another file and a retry."""
+    source = """
+rollout("small", stages.soak("day", duration=minutes(30), metrics=[filled(
+    success_condition="result.value >= {least}")]))
+"""
+    project.rolls(source.replace("{least}", "200"))
+    held = await project.drive()
+    assert held.journal.standing.held.verdict == "fail"
+    project.rolls(source.replace("{least}", "0"))
+    for accepted in (False, True):
+        with pytest.raises(NotApproved, match="other rules") as told:
+            await project.drive(accept=accepted, retry="it is fine", who="bo")
+        assert "put the file back" in told.value.fix
+    assert "rollout.changed" not in kinds(await project.entries(held.rollout.id))
+    again = await project.drive(accept=True)  # in two commands it is the same
+    assert again.journal.standing.held.verdict == "fail"
+    assert not [one for one in again.journal.standing.held.words if "--retry" in one]
+    for _ in range(2):
+        with pytest.raises(NotApproved, match="other rules"):
+            await project.drive(retry="it is fine", who="bo")
+    (changed,) = [e for e in again.journal.entries if e.kind == "rollout.changed"]
+    assert changed.data["why"] == (
+        "metric filled of soak day: success_condition result.value >= 200 -> result.value >= 0"
+    )
+    await project.approve(held.rollout.id, "bo", forced=True)
+    assert (await project.drive()).left.state is RolloutState.ACTIVE
+
+
+def test_rules_that_change_while_it_steps_back_are_other_rules():
+    """A crash between the fail and its hold opens no way round."""
+    standing = fold(
+        LogEntry(kind=kind, at=datetime(2026, 3, 1, tzinfo=UTC), who="ann", data=data, number=n)
+        for n, (kind, data) in enumerate(
+            [
+                ("rollout.began", {"digest": "a"}),
+                ("step_back.begun", {}),
+                ("rollout.changed", {"digest": "b", "changed": ["stages="]}),
+                ("step_back.ended", {}),
+                ("rollout.held", {"stage": 0, "why": "w", "verdict": "fail", "digest": "d"}),
+            ],
+            1,
+        )
+    )
+    with pytest.raises(NotApproved, match="other rules"):
+        refuse_retry(standing, Halt(name="go"), who="bo")
+
+
+def test_what_changed_in_the_stages_is_said_by_name():
+    """A bar that was lowered stands there with both numbers."""
+
+    def stages_as(allowed, *more):
+        metric = {"name": "conversion", "baseline": {"mode": "fixed", "allowed": allowed}}
+        soak = {"what": "soak", "name": "six hours", "duration": 60.0, "metrics": [metric]}
+        return [{"what": "apply", "name": "apply texts"}, soak, *more]
+
+    halt = {"what": "halt", "name": "go"}
+    assert in_words(stages_as(0.85, halt), stages_as(0.3)) == [
+        "metric conversion of soak six hours: allowed 0.85 -> 0.3",
+        "stage halt go was taken out",
+    ]
+    assert in_words(stages_as(0.3), stages_as(0.3)) == []
+    long = "SELECT count(*) FROM t WHERE " + "a = 1 AND " * 20
+    (said,) = in_words(
+        [{"what": "gate", "name": "g", "query": f"{long}b = 1"}],
+        [{"what": "gate", "name": "g", "query": f"{long}b = 2"}],
+    )
+    assert said.endswith("b = 2")
+    assert len(said) < 120
