@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from proctor.core.rolling import fold, refuse_retry
+from proctor.engine.kit import Stop
 from proctor.engine.rolling.altered import in_words
 from proctor.errors import NotApproved
 from proctor.model import Halt, LogEntry, RolloutState
@@ -38,6 +39,51 @@ rollout("small", stages.soak("day", duration=minutes(30), metrics=[filled(
     )
     await project.approve(held.rollout.id, "bo", forced=True)
     assert (await project.drive()).left.state is RolloutState.ACTIVE
+
+
+async def test_rules_do_not_change_under_a_fail_that_is_being_tried_again(project):
+    """Somebody else retries it as it is; who stops that does not go on by weaker rules."""
+    source = """
+rollout("small", stages.soak("day", duration=minutes(30), metrics=[filled(
+    success_condition="result.value >= {least}")]), stages.halt("go"))
+"""
+    project.rolls(source.replace("{least}", "200"))
+    held = await project.drive()
+    stop = Stop()
+
+    def leave(rig):
+        if kinds(rig.journal.entries).count("stage.entered") == 2:
+            stop.ask("enough")
+
+    left = await project.drive(retry="again", who="bo", stop=stop, on=leave)
+    assert left.left.interrupted
+    project.rolls(source.replace("{least}", "0"))
+    with pytest.raises(NotApproved, match="other rules"):
+        await project.drive(accept=True)
+    assert "rollout.changed" not in kinds(await project.entries(held.rollout.id))
+    project.rolls(source.replace("{least}", "200"))
+    project.sql("UPDATE items SET low = lower(name)")
+    assert "halt" in (await project.drive()).left.why  # it is passed: what follows may change
+    project.rolls(source.replace("{least}", "200").replace('"go"', '"go", approvals=2'))
+    assert (await project.drive(accept=True)).left.state is RolloutState.HELD
+
+
+async def test_held_anew_it_begins_where_it_was_to_begin(project):
+    """Rows that were taken back are written first, also where the file was changed meanwhile."""
+    source = """
+rollout("small", stages.apply("lower"), stages.activate("NEW", steps=(100,), hold=minutes(0)),
+    stages.soak("day", duration=minutes(30), metrics=[metrics.sql(
+        "bad", "SELECT count(*) AS value FROM items WHERE name = 'harm'",
+        failure_condition="result.value > 0", interval=minutes(5), critical=True)]),
+    on_fail="rows", within=minutes({}))
+"""
+    project.rolls(source.format(9000))
+    project.sql("UPDATE items SET name = 'harm' WHERE id = 3")
+    held = await project.drive()
+    project.rolls(source.format(9001))
+    again = await project.drive(accept=True)
+    stages = [one.journal.standing.held.stage for one in (held, again)]
+    assert stages == [0, 0]
 
 
 def test_rules_that_change_while_it_steps_back_are_other_rules():

@@ -54,7 +54,12 @@ class Standing:
     stepping_back: LogEntry | None = None
     """What made it step back, until it has."""
     failed: int = 0
-    """The number of the entry that says what failed, until people have settled it; else 0."""
+    """The number of the entry that says what failed; 0 where nothing did.
+
+    Until people went past it, or the stage in which it was found is passed after all.
+    """
+    failed_in: int = 0
+    """The stage that was in hand."""
     altered: tuple[str, ...] = ()
     """What of its file was accepted as changed since that."""
     rejected: LogEntry | None = None
@@ -159,6 +164,7 @@ def _entered(s: Standing, e: LogEntry) -> Standing:
 
 def _passed(s: Standing, e: LogEntry) -> Standing:
     stage = e.data["stage"]
+    settled = stage >= s.failed_in
     return replace(
         s,
         passed=(*s.passed, stage),
@@ -166,9 +172,9 @@ def _passed(s: Standing, e: LogEntry) -> Standing:
         entered=None,
         held=None,
         approvals=(),
-        failed=0,
-        altered=(),
         here=(e,),
+        failed=0 if settled else s.failed,
+        altered=() if settled else s.altered,
     )
 
 
@@ -186,8 +192,12 @@ def _held(s: Standing, e: LogEntry) -> Standing:
     # What was approved of another digest is of no use here, nor what was said to another question.
     same = s.held is not None and s.held.why == held.why
     kept = tuple(a for a in s.approvals if same and a.data["digest"] == held.digest)
-    failed = s.failed or (e.number if held.verdict == "fail" else 0)
-    return replace(s, held=held, approvals=kept, failed=failed)
+    s = _failed(s, e) if held.verdict == "fail" else s
+    return replace(s, held=held, approvals=kept)
+
+
+def _failed(s: Standing, e: LogEntry) -> Standing:
+    return s if s.failed else replace(s, failed=e.number, failed_in=s.stage)
 
 
 def _given(s: Standing, e: LogEntry) -> Standing:
@@ -211,14 +221,12 @@ def _retried(s: Standing, e: LogEntry) -> Standing:
         held=None,
         approvals=(),
         stepping_back=None,
-        failed=0,
-        altered=(),
         here=(e,),
     )
 
 
 def _stepping(s: Standing, e: LogEntry) -> Standing:
-    return replace(s, stepping_back=e, held=None, failed=s.failed or e.number)
+    return replace(_failed(s, e), stepping_back=e, held=None)
 
 
 def _resumed(s: Standing, _e: LogEntry) -> Standing:

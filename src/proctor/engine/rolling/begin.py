@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from proctor.core.rolling import Standing
 from proctor.engine.changed import differing
 from proctor.engine.rolling.altered import in_words
 from proctor.engine.rolling.driver import LEASE
 from proctor.engine.rolling.journal import Journal
 from proctor.engine.rolling.outline import digest, outline
 from proctor.engine.site import Site, holder, is_dead, new_id
-from proctor.errors import PlanVoid
+from proctor.errors import NotApproved, PlanVoid
 from proctor.model import LogEntry, Rollout, RolloutPlan, RolloutState
 from proctor.ports import Clock, RolloutLog
 
@@ -121,13 +122,24 @@ async def same_stages(
         "outline": stages,
     }
     told: list[tuple[str, dict[str, Any]]] = [("rollout.changed", change)]
-    held = standing.held
-    # What is open is measured by what the stages say now; a halt and a fail stay what they are.
-    open_ = held.verdict == "inconclusive" if held is not None else standing.entered is not None
-    if open_ and standing.stepping_back is None:
+    if _open(standing):
+        if standing.failed:
+            raise NotApproved(
+                "what failed is not measured again by other rules",
+                found=f"changed: {change['why']}",
+                fix="put the file back; or reject the rollout, and begin anew with --again",
+            )
         why = "its stages were changed"
         told.append(("stage.retried", {"stage": standing.stage, "why": why, "was": ""}))
     await journal.add_all(told)
+
+
+def _open(standing: Standing) -> bool:
+    """Whether something is being measured: by what the stages say now. Not a halt, nor a fail."""
+    if standing.stepping_back is not None:
+        return False
+    held = standing.held
+    return standing.entered is not None if held is None else held.verdict == "inconclusive"
 
 
 def not_accepted(journal: Journal, files: Mapping[str, str]) -> list[str]:
