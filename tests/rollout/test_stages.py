@@ -108,7 +108,7 @@ async def test_an_approval_is_void_when_the_data_changed(project, when):
     change = "UPDATE items SET low = 'other' WHERE id = 7"
     if when == "before the approval":
         project.sql(change)
-        with pytest.raises(NotApproved, match="changed"):
+        with pytest.raises(NotApproved, match="rows written by run"):
             await project.approve(held.rollout.id, "bo")
         return
     await project.approve(held.rollout.id, "bo")
@@ -116,7 +116,9 @@ async def test_an_approval_is_void_when_the_data_changed(project, when):
     again = await project.drive()
     assert again.left.state is RolloutState.HELD
     assert "approval.voided" in kinds(again.journal.entries)
-    assert "changed since" in again.left.why
+    assert "changed since: rows written by run" in again.left.why
+    (voided,) = [e for e in again.journal.entries if e.kind == "approval.voided"]
+    assert "rows written by run" in voided.data["why"]
     await project.approve(held.rollout.id, "bo")
     assert (await project.drive()).left.state is RolloutState.ACTIVE
 
@@ -216,6 +218,7 @@ async def test_a_rollout_file_that_changed_in_the_middle_is_refused(project):
         await project.drive()
     done = await project.drive(accept=True)
     assert done.left.state is RolloutState.HELD  # what was approved was of other stages
+    assert "changed since: the rollout's file;" in done.left.why
     assert "rollout.changed" in kinds(done.journal.entries)
 
 

@@ -7,6 +7,7 @@ import pytest
 from proctor.core.rolling import fold, refuse_retry
 from proctor.engine.kit import Stop
 from proctor.engine.rolling.altered import in_words
+from proctor.engine.rolling.evidence import Seen, change
 from proctor.errors import NotApproved
 from proctor.model import Halt, LogEntry, RolloutState
 from rolling import kinds
@@ -103,6 +104,37 @@ def test_rules_that_change_while_it_steps_back_are_other_rules():
     )
     with pytest.raises(NotApproved, match="other rules"):
         refuse_retry(standing, Halt(name="go"), who="bo")
+
+
+def differs(was, now):
+    """What is told of two sets of parts."""
+    return change(was, Seen(digest="d", parts=now))
+
+
+def test_what_its_own_worker_did_is_no_change_of_what_was_held():
+    """The run came to its end; nobody else has touched anything."""
+    held = {"the rollout's file": "1", "the state of run a": "under way"}
+    ended = held | {
+        "the state of run a": "succeeded",
+        "rows written by run a": "2",
+        "the audit of lower at 50%": "3",
+    }
+    found = differs(held, ended)
+    assert found.went_on
+    assert found.told == (
+        "run a was under way and is now succeeded, the audit of lower at 50%, which is new"
+    )
+    for theirs in (
+        {"the state of run a": "rolled_back"},
+        {"the rollout's file": "2"},
+        {"rows written by run b": "2", "the state of run b": "succeeded"},
+    ):
+        before = held | {"rows written by run b": "1", "the state of run b": "succeeded"}
+        assert not differs(before, ended | before | ended | theirs).went_on
+    again = differs(ended, ended | {"rows written by run a": "4"})
+    assert (again.went_on, again.told) == (False, "rows written by run a")
+    assert again.look == ("proctor verify a",)
+    assert not differs({}, ended).told  # it was held before parts were kept
 
 
 def test_what_changed_in_the_stages_is_said_by_name():

@@ -33,10 +33,11 @@ def refuse_approval(
     forced: bool,
     reason: str,
     now: datetime,
+    differs: str = "",
 ) -> None:
     """Raise NotApproved unless this person may approve this, now.
 
-    digest: of the evidence as it is now, looked up by the caller.
+    digest: of the evidence as it is now, looked up by the caller. differs: what of it is another.
     """
     held = standing.held
     if held is None:
@@ -52,7 +53,8 @@ def refuse_approval(
     if digest != held.digest:
         raise NotApproved(
             "what is to be approved has changed since the rollout was held",
-            found=f"the evidence was {held.digest[:12]} then and is {digest[:12]} now",
+            found=(f"{differs}: " if differs else "")
+            + f"the evidence was {held.digest[:12]} then and is {digest[:12]} now",
             fix="let the rollout look again (proctor rollout NAME), then approve what it says",
         )
     if held.verdict == "fail" and not forced:
