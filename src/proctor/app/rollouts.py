@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from proctor.app.facade import App
@@ -13,7 +13,7 @@ from proctor.app.flagging import open_flag
 from proctor.app.probing import Prober
 from proctor.authoring import load_rollouts
 from proctor.config.environ import fill
-from proctor.core.rolling import fold
+from proctor.core.rolling import Standing, fold
 from proctor.engine.measuring import Gauge
 from proctor.engine.rolling.asking import Asked, ask_each
 from proctor.engine.rolling.begin import unended
@@ -34,6 +34,7 @@ from proctor.model import (
     AuditStage,
     Figures,
     HealthStage,
+    LogEntry,
     Metric,
     Precheck,
     ProbeKind,
@@ -122,6 +123,8 @@ async def known(app: App) -> list[dict[str, Any]]:
     found = plans(app)
     async with opened_log(app) as log:
         latest = {one.name: one for one in reversed(await log.rollouts(app.env))}
+        open_ = [one for one in latest.values() if one.name in found and not one.state.ended]
+        said = {one.name: fold(await log.entries(one.id)).rejection for one in open_}
     return [
         {
             "name": name,
@@ -129,6 +132,7 @@ async def known(app: App) -> list[dict[str, Any]]:
             "stages": len(plan.stages),
             "latest": latest[name].id if name in latest else "",
             "state": latest[name].state.value if name in latest else "",
+            "rejected": said.get(name, ""),
         }
         for name, plan in found.items()
     ]
@@ -141,21 +145,31 @@ async def shown_plan(app: App, name: str) -> dict[str, Any]:
         found = await unended(log, app.env, name)
         entries = await log.entries(found.id) if found else []
     standing = fold(entries)
-    held, place = standing.held, standing.stage
+    place = standing.stage
     return {
         "name": plan.name,
         "doc": plan.doc,
         "stages": outline(plan),
         "on_fail": plan.on_fail.value,
         "stage": plan.stages[place].name if found and place < len(plan.stages) else "",
-        "held": held.why if held else "",
-        "type": entries[held.number - 1].data["type"] if held else [],
+        "held": standing.why_held,
+        "rejected": standing.rejection,
+        "type": _typed(name, standing, entries),
         "warnings": await warnings_of(app, plan),
         "reach": await foreseen(app, plan),
         "asked": await asked_once(app, plan),
         "under_way": found.id if found else "",
         "state": found.state.value if found else "",
     }
+
+
+def _typed(name: str, standing: Standing, entries: Sequence[LogEntry]) -> list[str]:
+    """What opens the way where it is held: nothing but to end it, where it was rejected."""
+    if standing.held is None:
+        return []
+    if standing.rejected is not None and standing.stepping_back is None:
+        return [f"proctor rollout {name}"]
+    return list(entries[standing.held.number - 1].data["type"])
 
 
 async def asked_once(app: App, plan: RolloutPlan, *, first: int = 0) -> list[Asked]:

@@ -39,6 +39,7 @@ def refuse_approval(
 
     digest: of the evidence as it is now, looked up by the caller. differs: what of it is another.
     """
+    _refuse_rejected(standing)
     held = standing.held
     if held is None:
         raise NotApproved(
@@ -78,6 +79,17 @@ def refuse_approval(
         )
 
 
+def _refuse_rejected(standing: Standing) -> None:
+    """A rejection stands: whoever drives the rollout next takes back what it opened."""
+    said = standing.rejected
+    if said is not None and standing.ended is None:
+        raise NotApproved(
+            "the rollout was rejected, and that is not taken back",
+            found=f"{standing.rejection} ({said.at:%Y-%m-%d %H:%M} UTC)",
+            fix="step back and end it: proctor rollout NAME; a new one begins with --again",
+        )
+
+
 def refuse_retry(standing: Standing, halt: Halt, *, who: str, altered: Sequence[str] = ()) -> None:
     """Raise unless this person may begin anew what the rollout is held for.
 
@@ -85,6 +97,7 @@ def refuse_retry(standing: Standing, halt: Halt, *, who: str, altered: Sequence[
     by another word: it wants a second person as well. By rules that were written after it, it is
     not measured again at all. altered: what of its file differs now and is not accepted yet.
     """
+    _refuse_rejected(standing)
     held = standing.held
     if held is None:
         raise UsageError(

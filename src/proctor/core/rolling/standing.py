@@ -74,6 +74,20 @@ class Standing:
     read: dict[int, list[Measurement]] = field(default_factory=dict, compare=False, repr=False)
     """Looks by the number of their entry: each turn of a long soak asks for all of them again."""
 
+    @property
+    def rejection(self) -> str:
+        """Who gave it up and why; empty where nobody did."""
+        if self.rejected is None:
+            return ""
+        return f"rejected by {self.rejected.who}: {self.rejected.data['reason']}"
+
+    @property
+    def why_held(self) -> str:
+        """Why a person must decide, and what has become of it since; empty where nobody must."""
+        if self.held is None:
+            return ""
+        return "; ".join([self.held.why, *([self.rejection] if self.rejected else [])])
+
     def measured(self, after: int = 0) -> dict[str, list[Measurement]]:
         """The looks at each metric in this stage, in order, behind the entry of that number."""
         looks: dict[str, list[Measurement]] = {}

@@ -126,7 +126,6 @@ def told(
 ) -> Story:
     """The story of a rollout so far."""
     standing = fold(entries)
-    held = standing.held
     return Story(
         rollout=rollout,
         doc=plan.doc,
@@ -134,7 +133,7 @@ def told(
         began=standing.began,
         at=entries[-1].at,
         speed=standing.speed,
-        why=standing.why or (held.why if held else "under way"),
+        why=standing.why or (standing.why_held or "under way"),
         stages=tuple(_stages(entries, standing)),
         metrics=tuple(_metrics(entries)),
         audits=_of(entries, frozenset({"audit.made"})),
