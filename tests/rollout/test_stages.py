@@ -2,6 +2,7 @@
 
 import pytest
 
+from proctor.engine.rolling.story import told
 from proctor.errors import NotApproved, NotConfirmed, PlanVoid, UsageError
 from proctor.model import RolloutState
 from rolling import kinds, passed
@@ -95,6 +96,14 @@ async def test_an_approval_expires(project):
     await project.approve(held.rollout.id, "bo")
     again = await project.drive(speed=100_000.0)
     assert again.left.state is RolloutState.HELD
+    assert again.left.why == (
+        "halt for go; the approval of bo has expired: it is older than 0:01:00"
+    )
+    once_more = await project.drive(speed=100_000.0)
+    assert kinds(once_more.journal.entries).count("approval.expired") == 1  # said once
+    report = told(once_more.plan, once_more.rollout, once_more.journal.entries, ())
+    assert "has expired" in report.why
+    assert [e.kind for e in report.words] == ["approval.given", "approval.expired"]
     await project.approve(held.rollout.id, "bo", reason="looked at it again")
     given = [e for e in await project.entries(held.rollout.id) if e.kind == "approval.given"]
     assert [e.who for e in given] == ["bo", "bo"]

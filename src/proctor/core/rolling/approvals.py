@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from proctor.core.rolling.standing import Held, Standing
 from proctor.errors import NotApproved, UsageError
@@ -137,12 +137,13 @@ def approved(held: Held, approvals: Sequence[LogEntry], halt: Halt, *, now: date
     gone = tuple(dict.fromkeys(one.who for one in late if one.who not in people))
     why = f"{len(people)} of {halt.approvals} approvals"
     if gone:
-        why += f"; expired after {_hours(halt.expires)}: {', '.join(gone)}"
+        why += f"; {expiry(gone, halt)}"
     return Approved(enough=len(people) >= halt.approvals, why=why, by=people, expired=gone)
 
 
-def _hours(length: timedelta) -> str:
-    return f"{length.total_seconds() / 3600:g} h"
+def expiry(people: Sequence[str], halt: Halt) -> str:
+    """That what they said is too old, in words."""
+    return f"the approval of {' and '.join(people)} has expired: it is older than {halt.expires}"
 
 
-__all__ = ["GENERAL", "Approved", "approved", "refuse_approval", "refuse_retry"]
+__all__ = ["GENERAL", "Approved", "approved", "expiry", "refuse_approval", "refuse_retry"]

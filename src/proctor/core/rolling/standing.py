@@ -49,6 +49,8 @@ class Standing:
     held: Held | None = None
     approvals: tuple[LogEntry, ...] = ()
     """Of what it is held for; voided ones are not among them."""
+    expired: tuple[LogEntry, ...] = ()
+    """What was said of those of them that have grown too old."""
     accepted: tuple[LogEntry, ...] = ()
     """Verdicts that people went on past, with who and why."""
     stepping_back: LogEntry | None = None
@@ -86,7 +88,8 @@ class Standing:
         """Why a person must decide, and what has become of it since; empty where nobody must."""
         if self.held is None:
             return ""
-        return "; ".join([self.held.why, *([self.rejection] if self.rejected else [])])
+        since = [one.data["why"] for one in self.expired]
+        return "; ".join([self.held.why, *since, *([self.rejection] if self.rejected else [])])
 
     def measured(self, after: int = 0) -> dict[str, list[Measurement]]:
         """The looks at each metric in this stage, in order, behind the entry of that number."""
@@ -207,7 +210,7 @@ def _held(s: Standing, e: LogEntry) -> Standing:
     same = s.held is not None and s.held.why == held.why
     kept = tuple(a for a in s.approvals if same and a.data["digest"] == held.digest)
     s = _failed(s, e) if held.verdict == "fail" else s
-    return replace(s, held=held, approvals=kept)
+    return replace(s, held=held, approvals=kept, expired=s.expired if kept else ())
 
 
 def _failed(s: Standing, e: LogEntry) -> Standing:
@@ -215,11 +218,16 @@ def _failed(s: Standing, e: LogEntry) -> Standing:
 
 
 def _given(s: Standing, e: LogEntry) -> Standing:
-    return replace(s, approvals=(*s.approvals, e))
+    late = tuple(one for one in s.expired if one.data["by"] != e.who)
+    return replace(s, approvals=(*s.approvals, e), expired=late)
+
+
+def _expired(s: Standing, e: LogEntry) -> Standing:
+    return replace(s, expired=(*s.expired, e))
 
 
 def _voided(s: Standing, _e: LogEntry) -> Standing:
-    return replace(s, approvals=(), held=None)
+    return replace(s, approvals=(), expired=(), held=None)
 
 
 def _went_on(s: Standing, e: LogEntry) -> Standing:
@@ -297,6 +305,7 @@ _CHANGES = {
     "stage.retried": _retried,
     "approval.given": _given,
     "approval.voided": _voided,
+    "approval.expired": _expired,
     "step_back.begun": _stepping,
     "step_back.resumed": _resumed,
     "step_back.rows_restored": _rows_back,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from proctor.core.rolling import Approved, Held, Standing, approved
-from proctor.core.rolling.approvals import GENERAL
+from proctor.core.rolling.approvals import GENERAL, expiry
 from proctor.engine.rolling.evidence import Change, Told, change, seen_of
 from proctor.engine.rolling.rig import Rig
 from proctor.model import Halt, RolloutState, Stage
@@ -108,6 +108,7 @@ async def decide(rig: Rig) -> bool:
         await _hold_anew(rig, held, change(was, now), found)
         return False
     if not found.enough:
+        await _say_expired(rig, found, halt)
         return False
     reasons = {a.who: a.data["reason"] for a in journal.standing.approvals}
     asked = journal.entries[held.number - 1].data
@@ -123,6 +124,18 @@ async def decide(rig: Rig) -> bool:
         question=asked.get("question", ""),
     )
     return True
+
+
+async def _say_expired(rig: Rig, found: Approved, halt: Halt) -> None:
+    """On record, once: who gave it would look in vain for why nothing goes on."""
+    known = {e.data["by"] for e in rig.journal.standing.expired}
+    told: list[Told] = [
+        ("approval.expired", {"by": one, "why": expiry([one], halt)})
+        for one in found.expired
+        if one not in known
+    ]
+    if told:
+        await rig.journal.add_all(told)
 
 
 async def _hold_anew(rig: Rig, held: Held, differs: Change, found: Approved) -> None:

@@ -111,7 +111,14 @@ _FLAGS = frozenset(
     | {"step_back.flag_restored"}
 )
 _WORDS = frozenset(
-    {"approval.given", "approval.voided", "rollout.rejected", "rollout.went_on", "stage.retried"}
+    {
+        "approval.given",
+        "approval.voided",
+        "approval.expired",
+        "rollout.rejected",
+        "rollout.went_on",
+        "stage.retried",
+    }
     | {"rollout.changed"}
 )
 _WORKERS = frozenset({"worker.started", "worker.ended", "run.found", "worker.finished"})
