@@ -97,7 +97,6 @@ def refuse_retry(standing: Standing, halt: Halt, *, who: str, altered: Sequence[
     by another word: it wants a second person as well. By rules that were written after it, it is
     not measured again at all. altered: what of its file differs now and is not accepted yet.
     """
-    _refuse_rejected(standing)
     held = standing.held
     if held is None:
         raise UsageError(
@@ -109,6 +108,7 @@ def refuse_retry(standing: Standing, halt: Halt, *, who: str, altered: Sequence[
             found=held.why,
             fix="mend that, and leave --retry out: it then goes on to step back",
         )
+    _refuse_rejected(standing)
     changed = dict.fromkeys((*standing.altered, *altered))
     if standing.failed and changed:
         back = "" if standing.altered else "put the file back; or "
