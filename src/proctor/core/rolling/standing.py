@@ -168,7 +168,8 @@ def _began(s: Standing, e: LogEntry) -> Standing:
 
 
 def _accepted_change(s: Standing, e: LogEntry) -> Standing:
-    names = (*s.altered, *e.data["changed"]) if s.failed else ()
+    said = [e.data["why"]] if "why" in e.data else e.data["changed"]
+    names = (*s.altered, *said) if s.failed else ()
     return replace(s, definition=e.data["digest"], altered=tuple(dict.fromkeys(names)))
 
 
