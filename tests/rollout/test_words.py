@@ -137,6 +137,19 @@ def test_what_its_own_worker_did_is_no_change_of_what_was_held():
     assert not differs({}, ended).told  # it was held before parts were kept
 
 
+async def test_what_is_left_held_is_what_its_own_worker_left(project):
+    """Nobody has to drive it once more before it can be approved."""
+    toml = project.root / "proctor.toml"
+    toml.write_text(f"{toml.read_text()}\n[run]\nchunk_rows = 50\npause_s = 0.3\n")
+    project.rolls("""
+rollout("small", stages.apply("lower", until="result.share >= 0.02"), stages.halt("go"))
+""")
+    held = await project.drive(speed=60.0)
+    assert "looked at again" not in held.left.why
+    await project.approve(held.rollout.id, "bo")
+    assert (await project.drive(speed=60.0)).left.state is RolloutState.ACTIVE
+
+
 def test_what_changed_in_the_stages_is_said_by_name():
     """A bar that was lowered stands there with both numbers."""
 

@@ -174,6 +174,12 @@ async def _held(rig: Rig, *, working: bool, until: datetime) -> tuple[Left | Non
     standing = rig.journal.standing
     # Also the worker of the stage in hand: nobody else would start it again.
     working = working or any(hand.ended() is None for hand in rig.hands.values())
+    if working:
+        rig.carry["worked while held"] = True
+    elif rig.carry.pop("worked while held", False):
+        # What it did is part of what would be approved: looked at once more before we leave.
+        rig.carry.pop("looked at hold", None)
+        return None, now
     if standing.held is not None and not rig.patient and not working:
         return Left(state=RolloutState.HELD, why=standing.why_held), now
     return None, min(until, now + timedelta(seconds=5))
