@@ -179,7 +179,11 @@ async def test_a_rollout_that_is_held_sees_that_the_data_changed_before_anybody_
     held = await project.drive()
     project.sql("UPDATE items SET low = 'other' WHERE id = 7")
     again = await project.drive()
-    assert "changed since" in again.left.why
+    (run,) = again.journal.standing.runs.values()
+    assert again.left.why.endswith(
+        f"has changed since: rows written by run {run}; so it has to be looked at again"
+    )
+    assert again.journal.standing.held.look == (f"proctor verify {run}",)
     assert "approval.voided" not in kinds(again.journal.entries)  # nobody had said anything
     assert again.journal.standing.held.digest != held.journal.standing.held.digest
     await project.approve(held.rollout.id, "bo")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from proctor.engine.rolling.story import told
 from proctor.errors import NotApproved, NotConfirmed, PlanVoid, UsageError
 from proctor.model import RolloutState
 from rolling import kinds, passed
@@ -95,6 +96,14 @@ async def test_an_approval_expires(project):
     await project.approve(held.rollout.id, "bo")
     again = await project.drive(speed=100_000.0)
     assert again.left.state is RolloutState.HELD
+    assert again.left.why == (
+        "halt for go; the approval of bo has expired: it is older than 0:01:00"
+    )
+    once_more = await project.drive(speed=100_000.0)
+    assert kinds(once_more.journal.entries).count("approval.expired") == 1  # said once
+    report = told(once_more.plan, once_more.rollout, once_more.journal.entries, ())
+    assert "has expired" in report.why
+    assert [e.kind for e in report.words] == ["approval.given", "approval.expired"]
     await project.approve(held.rollout.id, "bo", reason="looked at it again")
     given = [e for e in await project.entries(held.rollout.id) if e.kind == "approval.given"]
     assert [e.who for e in given] == ["bo", "bo"]
@@ -108,7 +117,7 @@ async def test_an_approval_is_void_when_the_data_changed(project, when):
     change = "UPDATE items SET low = 'other' WHERE id = 7"
     if when == "before the approval":
         project.sql(change)
-        with pytest.raises(NotApproved, match="changed"):
+        with pytest.raises(NotApproved, match="rows written by run"):
             await project.approve(held.rollout.id, "bo")
         return
     await project.approve(held.rollout.id, "bo")
@@ -116,7 +125,9 @@ async def test_an_approval_is_void_when_the_data_changed(project, when):
     again = await project.drive()
     assert again.left.state is RolloutState.HELD
     assert "approval.voided" in kinds(again.journal.entries)
-    assert "changed since" in again.left.why
+    assert "changed since: rows written by run" in again.left.why
+    (voided,) = [e for e in again.journal.entries if e.kind == "approval.voided"]
+    assert "rows written by run" in voided.data["why"]
     await project.approve(held.rollout.id, "bo")
     assert (await project.drive()).left.state is RolloutState.ACTIVE
 
@@ -216,6 +227,7 @@ async def test_a_rollout_file_that_changed_in_the_middle_is_refused(project):
         await project.drive()
     done = await project.drive(accept=True)
     assert done.left.state is RolloutState.HELD  # what was approved was of other stages
+    assert "changed since: the rollout's file;" in done.left.why
     assert "rollout.changed" in kinds(done.journal.entries)
 
 
@@ -331,17 +343,3 @@ async def test_a_flag_that_is_further_already_is_not_turned_down(project):
     assert held.left.state is RolloutState.HELD
     assert "100%" in held.left.why
     assert project.flag == 100
-
-
-async def test_a_fail_is_not_measured_again_by_weaker_rules(project):
-    """Whoever began it cannot launder a fail by another file and a retry."""
-    source = """
-rollout("small", stages.soak("day", duration=minutes(30), metrics=[filled(
-    success_condition="result.value >= {least}")]))
-"""
-    project.rolls(source.replace("{least}", "200"))
-    held = await project.drive()
-    assert held.journal.standing.held.verdict == "fail"
-    project.rolls(source.replace("{least}", "0"))
-    with pytest.raises(NotApproved, match="other rules"):
-        await project.drive(accept=True, retry="it is fine", who="bo")

@@ -67,6 +67,14 @@ def test_a_rejected_rollout_ends_with_1(project, proctor):
     """It stepped back; what it wrote is kept or taken back as its author said."""
     ident = held(proctor)["rollout"]
     assert proctor("reject", ident, "--reason", "no").code == 0
+    late = proctor("approve", ident, "--reason", "fine")
+    assert (late.code, "rejected by mira: no (2" in late.err) == (3, True)
+    assert "not taken back" in proctor("rollout", "small", "--retry", "again").err
+    assert re.search(rf"{ident} is held, rejected by\s+mira: no", proctor("rollout").out)
+    shown = proctor("rollout", "small", "--show").out
+    assert "held: halt for go or no-go; rejected by mira: no" in shown
+    assert "type  proctor rollout small\n" in shown
+    assert "approve" not in shown
     done = proctor("rollout", "small", "--json")
     assert (done.code, done.json["state"]) == (1, "rolled_back")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from proctor.app.facade import App
@@ -9,7 +10,7 @@ from proctor.app.rolling import clock_of
 from proctor.app.rollouts import opened_log, plan_of
 from proctor.core.rolling import approved, refuse_approval
 from proctor.core.rolling.approvals import GENERAL
-from proctor.engine.rolling.evidence import digest_of
+from proctor.engine.rolling.evidence import change, seen_of
 from proctor.engine.rolling.holding import terms_of
 from proctor.engine.rolling.journal import Journal
 from proctor.errors import Fenced, NotApproved
@@ -28,12 +29,14 @@ async def approve(app: App, rollout: str, *, reason: str, forced: bool) -> tuple
             journal = await _read(app, log, rollout)
             stages = plan_of(app, journal.rollout.name).stages
             halt = terms_of(stages, journal.standing) if journal.standing.held else GENERAL
-            digest = await digest_of(journal, app.site)
+            now = await seen_of(journal, app.site)
+            digest = now.digest
             refuse_approval(
                 journal.standing,
                 halt,
                 who=app.site.who,
                 digest=digest,
+                differs=change(_parts(journal), now).told,
                 forced=forced,
                 reason=reason,
                 now=journal.clock.now(),
@@ -72,6 +75,15 @@ async def reject(app: App, rollout: str, *, reason: str) -> Rollout:
             if await _word(app, journal, "rollout.rejected", {"reason": reason}, last=not left):
                 return journal.rollout
         raise NotApproved("the rollout does not come to rest", fix="try again")
+
+
+def _parts(journal: Journal) -> Mapping[str, str]:
+    """What it is held for, part by part, as it was then."""
+    held = journal.standing.held
+    parts: Mapping[str, str] = {}
+    if held is not None:
+        parts = journal.entries[held.number - 1].data.get("parts", parts)
+    return parts
 
 
 async def _read(app: App, log: RolloutLog, rollout: str) -> Journal:

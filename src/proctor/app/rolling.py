@@ -26,7 +26,14 @@ from proctor.app.rollouts import (
 from proctor.core.rolling import refuse_retry
 from proctor.engine.kit import Stop
 from proctor.engine.rolling.asking import doubts, refuse_wrong
-from proctor.engine.rolling.begin import begin, origin_of, same_stages, take, unended
+from proctor.engine.rolling.begin import (
+    begin,
+    not_accepted,
+    origin_of,
+    same_stages,
+    take,
+    unended,
+)
 from proctor.engine.rolling.driver import Left, drive
 from proctor.engine.rolling.holding import terms_of
 from proctor.engine.rolling.journal import Journal
@@ -36,7 +43,6 @@ from proctor.engine.rolling.rig import Rig
 from proctor.engine.rolling.stepback import begin_at, resume
 from proctor.engine.rolling.story import RunTold, runs_of
 from proctor.errors import (
-    NotApproved,
     NotConfirmed,
     ProctorError,
     UsageError,
@@ -100,7 +106,8 @@ async def roll_out(
             known = len(journal.entries) if resumed else 0
             if options.retry:
                 halt = terms_of(plan.stages, journal.standing)
-                refuse_retry(journal.standing, halt, who=journal.who)
+                altered = not_accepted(journal, files)
+                refuse_retry(journal.standing, halt, who=journal.who, altered=altered)
             if resumed and _asks_anew(journal, files, options):
                 stage = journal.standing.stage
                 warnings = await _answerable(app, plan, stage, provable=options.accept)
@@ -178,13 +185,6 @@ async def retry(rig: Rig, reason: str) -> None:
     """Begin the stage that is held anew; what it found until now stays on record."""
     held = rig.journal.standing.held
     assert held is not None  # noqa: S101 - the caller has looked
-    changed = [e for e in rig.journal.entries[held.number :] if e.kind == "rollout.changed"]
-    if held.verdict == "fail" and changed:
-        raise NotApproved(
-            "what failed is not measured again by other rules",
-            found=f"changed since: {', '.join(changed[-1].data['changed'])}",
-            fix="let somebody else look: proctor approve --force --reason …, or reject it",
-        )
     stage = begin_at(rig, held.stage)
     await rig.journal.add("stage.retried", stage=stage, why=reason, was=held.why)
 

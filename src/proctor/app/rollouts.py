@@ -13,7 +13,7 @@ from proctor.app.flagging import open_flag
 from proctor.app.probing import Prober
 from proctor.authoring import load_rollouts
 from proctor.config.environ import fill
-from proctor.core.rolling import fold
+from proctor.core.rolling import Standing, fold
 from proctor.engine.measuring import Gauge
 from proctor.engine.rolling.asking import Asked, ask_each, refuse_wrong
 from proctor.engine.rolling.begin import unended
@@ -36,6 +36,7 @@ from proctor.model import (
     AuditStage,
     Figures,
     HealthStage,
+    LogEntry,
     Metric,
     Precheck,
     ProbeKind,
@@ -124,6 +125,8 @@ async def known(app: App) -> list[dict[str, Any]]:
     found = plans(app)
     async with opened_log(app) as log:
         latest = {one.name: one for one in reversed(await log.rollouts(app.env))}
+        open_ = [one for one in latest.values() if one.name in found and not one.state.ended]
+        said = {one.name: fold(await log.entries(one.id)).rejection for one in open_}
     return [
         {
             "name": name,
@@ -131,6 +134,7 @@ async def known(app: App) -> list[dict[str, Any]]:
             "stages": len(plan.stages),
             "latest": latest[name].id if name in latest else "",
             "state": latest[name].state.value if name in latest else "",
+            "rejected": said.get(name, ""),
         }
         for name, plan in found.items()
     ]
@@ -153,7 +157,7 @@ async def shown_plan(app: App, name: str) -> dict[str, Any]:
         found = await unended(log, app.env, name)
         entries = await log.entries(found.id) if found else []
     standing = fold(entries)
-    held, place = standing.held, standing.stage
+    place = standing.stage
     asked, reach = await asked_once(app, plan), await foreseen(app, plan)
     return {
         "name": plan.name,
@@ -161,8 +165,9 @@ async def shown_plan(app: App, name: str) -> dict[str, Any]:
         "stages": outline(plan),
         "on_fail": plan.on_fail.value,
         "stage": plan.stages[place].name if found and place < len(plan.stages) else "",
-        "held": held.why if held else "",
-        "type": entries[held.number - 1].data["type"] if held else [],
+        "held": standing.why_held,
+        "rejected": standing.rejection,
+        "type": _typed(name, standing, entries),
         "warnings": await warnings_of(app, plan),
         "reach": reach,
         "asked": asked,
@@ -170,6 +175,15 @@ async def shown_plan(app: App, name: str) -> dict[str, Any]:
         "under_way": found.id if found else "",
         "state": found.state.value if found else "",
     }
+
+
+def _typed(name: str, standing: Standing, entries: Sequence[LogEntry]) -> list[str]:
+    """What opens the way where it is held: nothing but to end it, where it was rejected."""
+    if standing.held is None:
+        return []
+    if standing.rejected is not None and standing.stepping_back is None:
+        return [f"proctor rollout {name}"]
+    return list(entries[standing.held.number - 1].data["type"])
 
 
 async def asked_once(app: App, plan: RolloutPlan, *, first: int = 0) -> list[Asked]:

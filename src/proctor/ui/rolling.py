@@ -138,7 +138,7 @@ def listed(wish: Wish) -> int:
         (
             Text(one["name"], style="bold"),
             str(one["stages"]),
-            f"{one['latest']} is {one['state']}" if one["latest"] else "never begun",
+            _latest(one),
             words.visible(one["doc"]),
         )
         for one in found
@@ -147,6 +147,13 @@ def listed(wish: Wish) -> int:
     none = Text("no rollout is defined; see docs/rollouts.md")
     out.answer(wish, {"rollouts": found}, table(heads, rows) if rows else none)
     return 0
+
+
+def _latest(one: dict[str, Any]) -> str:
+    if not one["latest"]:
+        return "never begun"
+    rejected = f", {words.visible(one['rejected'], 80)}" if one["rejected"] else ""
+    return f"{one['latest']} is {one['state']}{rejected}"
 
 
 def shown(wish: Wish, name: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from proctor.core.rolling.standing import Held, Standing
 from proctor.errors import NotApproved, UsageError
@@ -33,11 +33,13 @@ def refuse_approval(
     forced: bool,
     reason: str,
     now: datetime,
+    differs: str = "",
 ) -> None:
     """Raise NotApproved unless this person may approve this, now.
 
-    digest: of the evidence as it is now, looked up by the caller.
+    digest: of the evidence as it is now, looked up by the caller. differs: what of it is another.
     """
+    _refuse_rejected(standing)
     held = standing.held
     if held is None:
         raise NotApproved(
@@ -52,7 +54,8 @@ def refuse_approval(
     if digest != held.digest:
         raise NotApproved(
             "what is to be approved has changed since the rollout was held",
-            found=f"the evidence was {held.digest[:12]} then and is {digest[:12]} now",
+            found=(f"{differs}: " if differs else "")
+            + f"the evidence was {held.digest[:12]} then and is {digest[:12]} now",
             fix="let the rollout look again (proctor rollout NAME), then approve what it says",
         )
     if held.verdict == "fail" and not forced:
@@ -76,11 +79,23 @@ def refuse_approval(
         )
 
 
-def refuse_retry(standing: Standing, halt: Halt, *, who: str) -> None:
+def _refuse_rejected(standing: Standing) -> None:
+    """A rejection stands: whoever drives the rollout next takes back what it opened."""
+    said = standing.rejected
+    if said is not None and standing.ended is None:
+        raise NotApproved(
+            "the rollout was rejected, and that is not taken back",
+            found=f"{standing.rejection} ({said.at:%Y-%m-%d %H:%M} UTC)",
+            fix="step back and end it: proctor rollout NAME; a new one begins with --again",
+        )
+
+
+def refuse_retry(standing: Standing, halt: Halt, *, who: str, altered: Sequence[str] = ()) -> None:
     """Raise unless this person may begin anew what the rollout is held for.
 
     A fail that is measured again until it passes, or that lets readers in again, is an approval
-    by another word: it wants a second person as well.
+    by another word: it wants a second person as well. By rules that were written after it, it is
+    not measured again at all. altered: what of its file differs now and is not accepted yet.
     """
     held = standing.held
     if held is None:
@@ -92,6 +107,16 @@ def refuse_retry(standing: Standing, halt: Halt, *, who: str) -> None:
             "no stage is begun anew before all is taken back",
             found=held.why,
             fix="mend that, and leave --retry out: it then goes on to step back",
+        )
+    _refuse_rejected(standing)
+    changed = dict.fromkeys((*standing.altered, *altered))
+    if standing.failed and changed:
+        back = "" if standing.altered else "put the file back; or "
+        raise NotApproved(
+            "what failed is not measured again by other rules",
+            found=f"changed since: {', '.join(changed)}",
+            fix=f"{back}let somebody else look: proctor approve --force --reason …; or reject it, "
+            "and begin anew with --again",
         )
     if held.verdict == "fail" and who == standing.by and not halt.self_review:
         raise NotApproved(
@@ -112,12 +137,13 @@ def approved(held: Held, approvals: Sequence[LogEntry], halt: Halt, *, now: date
     gone = tuple(dict.fromkeys(one.who for one in late if one.who not in people))
     why = f"{len(people)} of {halt.approvals} approvals"
     if gone:
-        why += f"; expired after {_hours(halt.expires)}: {', '.join(gone)}"
+        why += f"; {expiry(gone, halt)}"
     return Approved(enough=len(people) >= halt.approvals, why=why, by=people, expired=gone)
 
 
-def _hours(length: timedelta) -> str:
-    return f"{length.total_seconds() / 3600:g} h"
+def expiry(people: Sequence[str], halt: Halt) -> str:
+    """That what they said is too old, in words."""
+    return f"the approval of {' and '.join(people)} has expired: it is older than {halt.expires}"
 
 
-__all__ = ["GENERAL", "Approved", "approved", "refuse_approval", "refuse_retry"]
+__all__ = ["GENERAL", "Approved", "approved", "expiry", "refuse_approval", "refuse_retry"]

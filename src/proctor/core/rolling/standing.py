@@ -49,10 +49,21 @@ class Standing:
     held: Held | None = None
     approvals: tuple[LogEntry, ...] = ()
     """Of what it is held for; voided ones are not among them."""
+    expired: tuple[LogEntry, ...] = ()
+    """What was said of those of them that have grown too old."""
     accepted: tuple[LogEntry, ...] = ()
     """Verdicts that people went on past, with who and why."""
     stepping_back: LogEntry | None = None
     """What made it step back, until it has."""
+    failed: int = 0
+    """The number of the entry that says what failed; 0 where nothing did.
+
+    Until people went past it, or the stage in which it was found is passed after all.
+    """
+    failed_in: int = 0
+    """The stage that was in hand."""
+    altered: tuple[str, ...] = ()
+    """What of its file was accepted as changed since that."""
     rejected: LogEntry | None = None
     ended: RolloutState | None = None
     why: str = ""
@@ -64,6 +75,21 @@ class Standing:
     """By flag what was there `before` this rollout, and while it is open the latest `percent`."""
     read: dict[int, list[Measurement]] = field(default_factory=dict, compare=False, repr=False)
     """Looks by the number of their entry: each turn of a long soak asks for all of them again."""
+
+    @property
+    def rejection(self) -> str:
+        """Who gave it up and why; empty where nobody did."""
+        if self.rejected is None:
+            return ""
+        return f"rejected by {self.rejected.who}: {self.rejected.data['reason']}"
+
+    @property
+    def why_held(self) -> str:
+        """Why a person must decide, and what has become of it since; empty where nobody must."""
+        if self.held is None:
+            return ""
+        since = [one.data["why"] for one in self.expired]
+        return "; ".join([self.held.why, *since, *([self.rejection] if self.rejected else [])])
 
     def measured(self, after: int = 0) -> dict[str, list[Measurement]]:
         """The looks at each metric in this stage, in order, behind the entry of that number."""
@@ -142,7 +168,9 @@ def _began(s: Standing, e: LogEntry) -> Standing:
 
 
 def _accepted_change(s: Standing, e: LogEntry) -> Standing:
-    return replace(s, definition=e.data["digest"])
+    said = [e.data["why"]] if "why" in e.data else e.data["changed"]
+    names = (*s.altered, *said) if s.failed else ()
+    return replace(s, definition=e.data["digest"], altered=tuple(dict.fromkeys(names)))
 
 
 def _entered(s: Standing, e: LogEntry) -> Standing:
@@ -154,6 +182,7 @@ def _entered(s: Standing, e: LogEntry) -> Standing:
 
 def _passed(s: Standing, e: LogEntry) -> Standing:
     stage = e.data["stage"]
+    settled = stage >= s.failed_in
     return replace(
         s,
         passed=(*s.passed, stage),
@@ -162,6 +191,8 @@ def _passed(s: Standing, e: LogEntry) -> Standing:
         held=None,
         approvals=(),
         here=(e,),
+        failed=0 if settled else s.failed,
+        altered=() if settled else s.altered,
     )
 
 
@@ -179,19 +210,29 @@ def _held(s: Standing, e: LogEntry) -> Standing:
     # What was approved of another digest is of no use here, nor what was said to another question.
     same = s.held is not None and s.held.why == held.why
     kept = tuple(a for a in s.approvals if same and a.data["digest"] == held.digest)
-    return replace(s, held=held, approvals=kept)
+    s = _failed(s, e) if held.verdict == "fail" else s
+    return replace(s, held=held, approvals=kept, expired=s.expired if kept else ())
+
+
+def _failed(s: Standing, e: LogEntry) -> Standing:
+    return s if s.failed else replace(s, failed=e.number, failed_in=s.stage)
 
 
 def _given(s: Standing, e: LogEntry) -> Standing:
-    return replace(s, approvals=(*s.approvals, e))
+    late = tuple(one for one in s.expired if one.data["by"] != e.who)
+    return replace(s, approvals=(*s.approvals, e), expired=late)
+
+
+def _expired(s: Standing, e: LogEntry) -> Standing:
+    return replace(s, expired=(*s.expired, e))
 
 
 def _voided(s: Standing, _e: LogEntry) -> Standing:
-    return replace(s, approvals=(), held=None)
+    return replace(s, approvals=(), expired=(), held=None)
 
 
 def _went_on(s: Standing, e: LogEntry) -> Standing:
-    return replace(s, held=None, accepted=(*s.accepted, e))
+    return replace(s, held=None, accepted=(*s.accepted, e), failed=0, altered=())
 
 
 def _retried(s: Standing, e: LogEntry) -> Standing:
@@ -208,7 +249,7 @@ def _retried(s: Standing, e: LogEntry) -> Standing:
 
 
 def _stepping(s: Standing, e: LogEntry) -> Standing:
-    return replace(s, stepping_back=e, held=None)
+    return replace(_failed(s, e), stepping_back=e, held=None)
 
 
 def _resumed(s: Standing, _e: LogEntry) -> Standing:
@@ -265,6 +306,7 @@ _CHANGES = {
     "stage.retried": _retried,
     "approval.given": _given,
     "approval.voided": _voided,
+    "approval.expired": _expired,
     "step_back.begun": _stepping,
     "step_back.resumed": _resumed,
     "step_back.rows_restored": _rows_back,

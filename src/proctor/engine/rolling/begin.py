@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from proctor.core.rolling import Standing
 from proctor.engine.changed import differing
+from proctor.engine.rolling.altered import in_words
 from proctor.engine.rolling.driver import LEASE
 from proctor.engine.rolling.journal import Journal
 from proctor.engine.rolling.outline import digest, outline
 from proctor.engine.site import Site, holder, is_dead, new_id
-from proctor.errors import PlanVoid
+from proctor.errors import NotApproved, PlanVoid
 from proctor.model import LogEntry, Rollout, RolloutPlan, RolloutState
 from proctor.ports import Clock, RolloutLog
 
@@ -94,8 +96,7 @@ async def same_stages(
     now, standing = digest(files), journal.standing
     if standing.definition == now or standing.rejected is not None:
         return
-    latest = [e for e in journal.entries if e.kind in ("rollout.began", "rollout.changed")]
-    changed = differing(latest[-1].data["files"], files)
+    latest, changed = _definitions(journal), not_accepted(journal, files)
     if not accept:
         raise PlanVoid(
             f"rollout {journal.rollout.id} is not what it was when it began",
@@ -117,16 +118,37 @@ async def same_stages(
         "was": latest[-1].data["digest"],
         "files": dict(files),
         "changed": list(changed),
+        "why": "; ".join(in_words(_outline(latest), stages) or changed),
         "outline": stages,
     }
     told: list[tuple[str, dict[str, Any]]] = [("rollout.changed", change)]
-    held = standing.held
-    # What is open is measured by what the stages say now; a halt and a fail stay what they are.
-    open_ = held.verdict == "inconclusive" if held is not None else standing.entered is not None
-    if open_ and standing.stepping_back is None:
+    if _open(standing):
+        if standing.failed:
+            raise NotApproved(
+                "what failed is not measured again by other rules",
+                found=f"changed: {change['why']}",
+                fix="put the file back; or reject the rollout, and begin anew with --again",
+            )
         why = "its stages were changed"
         told.append(("stage.retried", {"stage": standing.stage, "why": why, "was": ""}))
     await journal.add_all(told)
+
+
+def _open(standing: Standing) -> bool:
+    """Whether something is being measured: by what the stages say now. Not a halt, nor a fail."""
+    if standing.stepping_back is not None:
+        return False
+    held = standing.held
+    return standing.entered is not None if held is None else held.verdict == "inconclusive"
+
+
+def not_accepted(journal: Journal, files: Mapping[str, str]) -> list[str]:
+    """What differs now from what it was when it began, or was accepted since, by name."""
+    return differing(_definitions(journal)[-1].data["files"], files)
+
+
+def _definitions(journal: Journal) -> list[LogEntry]:
+    return [e for e in journal.entries if e.kind in ("rollout.began", "rollout.changed")]
 
 
 def _outline(changes: Sequence[LogEntry]) -> list[dict[str, Any]]:
@@ -145,4 +167,4 @@ def origin_of(entries: Sequence[LogEntry]) -> tuple[datetime, float]:
     return datetime.fromisoformat(data["origin"]), float(data["speed"])
 
 
-__all__ = ["begin", "origin_of", "same_stages", "stages_of", "take", "unended"]
+__all__ = ["begin", "not_accepted", "origin_of", "same_stages", "stages_of", "take", "unended"]

@@ -137,7 +137,7 @@ async def turn(rig: Rig) -> tuple[Left | None, datetime]:
         await rig.journal.add(
             "step_back.begun",
             stage=standing.stage,
-            why=f"rejected by {standing.rejected.who}: {standing.rejected.data['reason']}",
+            why=standing.rejection,
             then="end",
             question="",
             ladder=rig.plan.on_fail.value,
@@ -171,11 +171,17 @@ async def _held(rig: Rig, *, working: bool, until: datetime) -> tuple[Left | Non
     if await decide(rig):
         await _go_on(rig)
         return None, now
-    held = rig.journal.standing.held
+    standing = rig.journal.standing
     # Also the worker of the stage in hand: nobody else would start it again.
     working = working or any(hand.ended() is None for hand in rig.hands.values())
-    if held is not None and not rig.patient and not working:
-        return Left(state=RolloutState.HELD, why=held.why), now
+    if working:
+        rig.carry["worked while held"] = True
+    elif rig.carry.pop("worked while held", False):
+        # What it did is part of what would be approved: looked at once more before we leave.
+        rig.carry.pop("looked at hold", None)
+        return None, now
+    if standing.held is not None and not rig.patient and not working:
+        return Left(state=RolloutState.HELD, why=standing.why_held), now
     return None, min(until, now + timedelta(seconds=5))
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from proctor.core.rolling import Standing, approved
-from proctor.core.rolling.approvals import GENERAL
-from proctor.engine.rolling.evidence import Told, digest_of
+from proctor.core.rolling import Approved, Held, Standing, approved
+from proctor.core.rolling.approvals import GENERAL, expiry
+from proctor.engine.rolling.evidence import Change, Told, change, seen_of
 from proctor.engine.rolling.rig import Rig
 from proctor.model import Halt, RolloutState, Stage
 
 ANEW: Final = 60.0
 """Seconds between two looks at whether what is to be approved is as it was."""
-CHANGED: Final = "; what was to be approved has changed since, so it has to be looked at again"
+CHANGED: Final = "; what was to be approved has changed since"
+WENT_ON: Final = "; the run went on meanwhile: "
+"""Before what its own worker did, where nobody had approved anything yet."""
 
 
 def terms_of(stages: Sequence[Stage], standing: Standing) -> Halt:
@@ -59,16 +61,19 @@ async def hold(
     ident = rig.journal.rollout.id
     force = " --force" if verdict == "fail" else ""
     # What can be mended is tried again; past it goes only who has looked.
-    again = [f'proctor rollout {rig.plan.name} --retry "…"'] if verdict != "halt" else []
+    mended = verdict != "halt" and not (standing.failed and standing.altered)
+    again = [f'proctor rollout {rig.plan.name} --retry "…"'] if mended else []
     if verdict == "fail" and not terms_of(rig.plan.stages, standing).self_review:
         again = [f"{one}  # by somebody else than {standing.by}" for one in again]
+    seen = await seen_of(rig.journal, rig.site, about)
     held: dict[str, Any] = {
         "stage": standing.stage if at is None else at,
         "why": why,
         "verdict": verdict,
         "then": then,
         "question": question,
-        "digest": await digest_of(rig.journal, rig.site, about),
+        "digest": seen.digest,
+        "parts": dict(seen.parts),
         "look": list(look),
         "type": list(words)
         or [
@@ -97,27 +102,13 @@ async def decide(rig: Rig) -> bool:
         return False
     rig.carry["looked at hold"] = held.number, real
     found = approved(held, journal.standing.approvals, halt, now=rig.clock.now())
-    now = await digest_of(rig.journal, rig.site)
-    if now != held.digest:
-        entry = journal.entries[held.number - 1]
-        voided = {
-            "why": "what was approved has changed since",
-            "was": held.digest,
-            "digest": now,
-            "by": list(found.by),
-        }
-        await hold(
-            rig,
-            f"{held.why.partition(CHANGED)[0]}{CHANGED}",
-            verdict=held.verdict,
-            then=entry.data["then"],
-            look=held.look,
-            question=entry.data.get("question", ""),
-            words=held.words,
-            about=[("approval.voided", voided)] if journal.standing.approvals else [],
-        )
+    now = await seen_of(rig.journal, rig.site)
+    if now.digest != held.digest:
+        was = journal.entries[held.number - 1].data.get("parts", {})
+        await _hold_anew(rig, held, change(was, now), found)
         return False
     if not found.enough:
+        await _say_expired(rig, found, halt)
         return False
     reasons = {a.who: a.data["reason"] for a in journal.standing.approvals}
     asked = journal.entries[held.number - 1].data
@@ -133,6 +124,44 @@ async def decide(rig: Rig) -> bool:
         question=asked.get("question", ""),
     )
     return True
+
+
+async def _say_expired(rig: Rig, found: Approved, halt: Halt) -> None:
+    """On record, once: who gave it would look in vain for why nothing goes on."""
+    known = {e.data["by"] for e in rig.journal.standing.expired}
+    told: list[Told] = [
+        ("approval.expired", {"by": one, "why": expiry([one], halt)})
+        for one in found.expired
+        if one not in known
+    ]
+    if told:
+        await rig.journal.add_all(told)
+
+
+async def _hold_anew(rig: Rig, held: Held, differs: Change, found: Approved) -> None:
+    """Held for the same, with what it is about as it is now, and what of that is another."""
+    standing, asked = rig.journal.standing, rig.journal.entries[held.number - 1].data
+    about: list[Told] = []
+    named = f": {differs.told}" if differs.told else ""
+    if standing.approvals:
+        why = f"what was approved has changed since{named}"
+        said = {"why": why, "was": held.digest, "digest": differs.digest, "by": list(found.by)}
+        about.append(("approval.voided", said))
+    if differs.went_on and not standing.approvals:
+        suffix = f"{WENT_ON}{differs.told}"
+    else:
+        suffix = f"{CHANGED}{named}; so it has to be looked at again"
+    await hold(
+        rig,
+        held.why.partition(CHANGED)[0].partition(WENT_ON)[0] + suffix,
+        verdict=held.verdict,
+        then=asked["then"],
+        at=held.stage,
+        look=list(dict.fromkeys((*differs.look, *held.look))),
+        question=asked.get("question", ""),
+        words=held.words if standing.stepping_back else (),
+        about=about,
+    )
 
 
 def went_past(rig: Rig, question: str, *, after: int = 0) -> bool:

@@ -122,7 +122,7 @@ class Journal:
 
 
 LONG = frozenset(
-    {"shown", "answer", "outline", "text", "claims", "raw", "inside", "readers", "files"}
+    {"shown", "answer", "outline", "text", "claims", "raw", "inside", "readers", "files", "parts"}
 )
 """Parts of entries that stand in the rollout's own log alone."""
 LITTLE = frozenset({"metric.measured", "metric.missed", "snapshot.appended"})

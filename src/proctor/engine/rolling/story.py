@@ -111,7 +111,14 @@ _FLAGS = frozenset(
     | {"step_back.flag_restored"}
 )
 _WORDS = frozenset(
-    {"approval.given", "approval.voided", "rollout.rejected", "rollout.went_on", "stage.retried"}
+    {
+        "approval.given",
+        "approval.voided",
+        "approval.expired",
+        "rollout.rejected",
+        "rollout.went_on",
+        "stage.retried",
+    }
     | {"rollout.changed"}
 )
 _WORKERS = frozenset({"worker.started", "worker.ended", "run.found", "worker.finished"})
@@ -126,7 +133,6 @@ def told(
 ) -> Story:
     """The story of a rollout so far."""
     standing = fold(entries)
-    held = standing.held
     return Story(
         rollout=rollout,
         doc=plan.doc,
@@ -134,7 +140,7 @@ def told(
         began=standing.began,
         at=entries[-1].at,
         speed=standing.speed,
-        why=standing.why or (held.why if held else "under way"),
+        why=standing.why or (standing.why_held or "under way"),
         stages=tuple(_stages(entries, standing)),
         metrics=tuple(_metrics(entries)),
         audits=_of(entries, frozenset({"audit.made"})),

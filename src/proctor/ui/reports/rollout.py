@@ -120,12 +120,15 @@ def _held(story: Story) -> str:
         return ""
     ident, env = story.rollout.id, story.rollout.env
     force = " --force" if held.verdict == "fail" else ""
-    lines = [f"It is held ({held.verdict}): {cell(held.why, SHOWN)}", ""]
+    lines = [f"It is held ({held.verdict}): {cell(story.standing.why_held, SHOWN)}", ""]
     lines += [f"- Look at: {cell(one, SHOWN)}" for one in held.look]
     if story.standing.stepping_back is not None:  # nothing is to be approved before all is back
         typed = [*held.words, f"proctor rollout {story.rollout.name}"]
         lines += [f"- Type: `{pasteable(one, env)}`" for one in typed]
         return _part("A person must decide", "\n".join(lines))
+    if story.standing.rejected is not None:
+        ends = pasteable(f"proctor rollout {story.rollout.name}", env)
+        return _part("A person must decide", "\n".join([*lines, f"- To end it: `{ends}`"]))
     approve = pasteable(f"proctor approve {ident}{force}", env)
     again = pasteable(f"proctor rollout {story.rollout.name}", env)
     reject = pasteable(f"proctor reject {ident}", env)
