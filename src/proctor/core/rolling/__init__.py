@@ -2,7 +2,7 @@
 
 from proctor.core.rolling.approvals import Approved, approved, refuse_approval, refuse_retry
 from proctor.core.rolling.moves import MOVES, state_of
-from proctor.core.rolling.standing import Held, Standing, fold
+from proctor.core.rolling.standing import Held, Standing, fold, stumble
 
 __all__ = [
     "MOVES",
@@ -14,4 +14,5 @@ __all__ = [
     "refuse_approval",
     "refuse_retry",
     "state_of",
+    "stumble",
 ]

@@ -53,6 +53,8 @@ class Standing:
     """Verdicts that people went on past, with who and why."""
     stepping_back: LogEntry | None = None
     """What made it step back, until it has."""
+    stumbled: LogEntry | None = None
+    """What a step back could not take back yet, at its latest try that is on record."""
     rejected: LogEntry | None = None
     ended: RolloutState | None = None
     why: str = ""
@@ -208,7 +210,11 @@ def _retried(s: Standing, e: LogEntry) -> Standing:
 
 
 def _stepping(s: Standing, e: LogEntry) -> Standing:
-    return replace(s, stepping_back=e, held=None)
+    return replace(s, stepping_back=e, stumbled=None, held=None)
+
+
+def _stumbled(s: Standing, e: LogEntry) -> Standing:
+    return replace(s, stumbled=e)
 
 
 def _resumed(s: Standing, _e: LogEntry) -> Standing:
@@ -216,7 +222,7 @@ def _resumed(s: Standing, _e: LogEntry) -> Standing:
 
 
 def _stepped(s: Standing, _e: LogEntry) -> Standing:
-    return replace(s, stepping_back=None)
+    return replace(s, stepping_back=None, stumbled=None)
 
 
 def _rejected(s: Standing, e: LogEntry) -> Standing:
@@ -246,12 +252,14 @@ def _flag_open(s: Standing, e: LogEntry) -> Standing:
 
 def _rows_back(s: Standing, e: LogEntry) -> Standing:
     """What was written is gone: another run has to write it, if it is to be written."""
-    return replace(s, runs={k: run for k, run in s.runs.items() if run != e.data["run"]})
+    left = {k: run for k, run in s.runs.items() if run != e.data["run"]}
+    return replace(s, runs=left, stumbled=None)
 
 
 def _flag_shut(s: Standing, e: LogEntry) -> Standing:
     name = e.data["flag"]
-    return replace(s, flags={**s.flags, name: {"before": s.flags[name]["before"]}})
+    shut = {**s.flags, name: {"before": s.flags[name]["before"]}}
+    return replace(s, flags=shut, stumbled=None)
 
 
 _CHANGES = {
@@ -266,6 +274,7 @@ _CHANGES = {
     "approval.given": _given,
     "approval.voided": _voided,
     "step_back.begun": _stepping,
+    "step_back.stumbled": _stumbled,
     "step_back.resumed": _resumed,
     "step_back.rows_restored": _rows_back,
     "flag.reopened": _flag_open,
@@ -280,6 +289,20 @@ _CHANGES = {
 }
 
 
+def stumble(entry: LogEntry) -> str:
+    """What could not be taken back at a try, and who sees what meanwhile, in words."""
+    data = entry.data
+    tries = f"try {data['tries']:,}"
+    if "flag" not in data:
+        return f"the rows of run {data['run']} are not back ({tries}): {data['why']}"
+    percent = data.get("percent")
+    still = f" at {percent}%" if percent is not None else ""
+    return (
+        f"readers are still let in: flag {data['flag']} stands{still}, as last known, and could "
+        f"not be put back ({tries}): {data['why']}"
+    )
+
+
 _EVIDENCE = frozenset(
     {"stage.judged", "audit.made", "health.examined", "probe.answered", "flag.observed"}
 )
@@ -290,4 +313,4 @@ def evidence(entries: Sequence[LogEntry]) -> list[Mapping[str, Any]]:
     return [{"kind": entry.kind, **entry.data} for entry in entries if entry.kind in _EVIDENCE]
 
 
-__all__ = ["Held", "Standing", "evidence", "fold", "measurement"]
+__all__ = ["Held", "Standing", "evidence", "fold", "measurement", "stumble"]

@@ -271,7 +271,9 @@ def _back(entries: Sequence[LogEntry]) -> str:
         if "restored" in data:
             parts.append(f"{data['restored']:,} rows restored, {data['left']:,} left alone")
         parts += [f"try {data['tries']}"] if "tries" in data else []
-        took = f" ({data['seconds']:g} s)" if data.get("seconds") is not None else ""
+        took = (
+            f" ({data['seconds']:g} s after its begin)" if data.get("seconds") is not None else ""
+        )
         lines.append(f"- {words.moment(entry.at)} {what}: {cell(', '.join(parts), SHOWN)}{took}")
     return "\n".join(lines)
 

@@ -1,0 +1,66 @@
+"""A step back whose flag does not close: who is told what, and what is said of how long it took."""
+
+import pytest
+
+from proctor.core.notices import Notice, severity_of
+from proctor.core.rolling import stumble
+from proctor.model import RolloutState, Severity
+from rolling import tool
+
+OPEN = """
+rollout("small", stages.activate("TOOL", steps=(10, 100), hold=minutes(0), confirm=True))
+"""
+
+
+@pytest.fixture
+async def stuck(project):
+    """Held at 10%, rejected, and the tool writes no more; (project, the rollout's id)."""
+    tool(
+        project,
+        read="cat state",
+        write="test ! -e broken || { echo immutable >&2; exit 3; }; echo $PERCENT > state",
+    )
+    (project.root / "state").write_text("0")
+    project.rolls(OPEN)
+    held = await project.drive()
+    assert (project.root / "state").read_text().strip() == "10"
+    (project.root / "broken").touch()
+    await project.reject(held.rollout.id)
+    return project, held.rollout.id
+
+
+async def test_people_are_told_while_a_step_back_cannot_close_a_flag(stuck):
+    """Critical, at the first try and the tenth; that all is back is said when it is."""
+    project, _ = stuck
+    heard = []
+
+    def hear(rig):
+        if heard.append not in rig.site.events.hear:
+            rig.site.events.hear.append(heard.append)
+        if any(e.data["tries"] == 10 for e in rig.journal.standing.told("step_back.stumbled")):
+            (project.root / "broken").unlink(missing_ok=True)
+
+    done = await project.drive(on=hear)
+    assert done.left.state is RolloutState.ROLLED_BACK
+    told = [e for e in heard if e.name.startswith("rollout.step") and "begun" not in e.name]
+    assert [e.name.partition(".")[2] for e in told] == [
+        "step_back_stumbled",
+        "step_back_stumbled",
+        "stepped_back",
+    ]
+    assert {severity_of(e) for e in told} == {Severity.CRITICAL}
+    assert "readers are still let in: flag TOOL stands at 10%" in told[0].data["why"]
+    assert "try 1)" in told[0].data["why"]
+    assert "immutable" in told[0].data["why"]
+    # Neither is a repeat of the other.
+    assert len({Notice(event=e, severity=Severity.CRITICAL).thing for e in told}) == 3
+    log = {e.kind: e for e in done.journal.entries}
+    begun, back = log["step_back.begun"], log["step_back.flag_restored"]
+    lasted = (back.at - begun.at).total_seconds()
+    assert back.data["seconds"] * 3600 == pytest.approx(lasted, rel=0.2)
+    (said,) = told[-1].data["told"]
+    assert said == (
+        f"flag TOOL is back at 0% after {back.data['seconds']:g} s of real time "
+        f"({back.data['seconds'] * 3600:,.0f} s by its own clock)"
+    )
+    assert stumble(log["step_back.stumbled"]).endswith(log["step_back.stumbled"].data["why"])
