@@ -1,10 +1,22 @@
 """A step back whose flag does not close: who is told what, and what is said of how long it took."""
 
+import subprocess
+import sys
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+from proctor import app as apps
+from proctor.app.rollouts import known, shown_plan
+from proctor.config import load
 from proctor.core.notices import Notice, severity_of
-from proctor.core.rolling import stumble
-from proctor.model import RolloutState, Severity
+from proctor.core.rolling import Held, Standing, stumble
+from proctor.engine.kit import Stop
+from proctor.engine.rolling.begin import unattended
+from proctor.engine.site import birth, holder
+from proctor.model import Rollout, RolloutState, Severity
 from rolling import tool
 
 OPEN = """
@@ -64,3 +76,39 @@ async def test_people_are_told_while_a_step_back_cannot_close_a_flag(stuck):
         f"({back.data['seconds'] * 3600:,.0f} s by its own clock)"
     )
     assert stumble(log["step_back.stumbled"]).endswith(log["step_back.stumbled"].data["why"])
+
+
+async def test_a_rollout_that_nobody_drives_is_told_as_one(stuck):
+    """Stopped in the middle of its step back: where it is, and what goes on with it."""
+    project, _ = stuck
+
+    def stops(rig):
+        if rig.journal.standing.stumbled is not None:
+            rig.stop.ask()
+
+    await project.drive(on=stops, stop=Stop())
+    async with apps.open(load(project.root / "proctor.toml"), "local", who="bo") as app:
+        (listed,), shown = await known(app), await shown_plan(app, "small")
+    for told in (listed, shown):
+        assert told["where"] == "stepping back"
+        assert "could not be put back (try 1)" in told["why"]
+        assert told["undriven"].startswith("nobody drives it since ")
+
+
+def test_who_is_gone_or_silent_for_too_long_drives_nothing():
+    """Known at once of a process of this machine, by its beat of any other."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    by = replace(holder("ann"), pid=child.pid, started=birth(child.pid))
+    one = Rollout(id="r1", name="small", env="local", state=RolloutState.SOAKING, number=1,
+                  epoch=1, holder=by, beat=at, created=at)  # fmt: skip
+    soon, late = at + timedelta(seconds=9), at + timedelta(seconds=60)
+    assert unattended(one, Standing(), soon) is None
+    assert unattended(one, Standing(), late) == at
+    child.kill()
+    child.communicate()
+    assert unattended(one, Standing(), soon) == at
+    left, held = replace(one, holder=None), Held(stage=0, why="", verdict="", digest="", at=at)
+    assert unattended(left, Standing(), soon) == at
+    assert unattended(left, Standing(held=held), soon) is None  # left to people
+    assert unattended(one, Standing(held=held), soon) == at  # a worker is kept alive by nobody

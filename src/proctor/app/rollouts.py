@@ -6,17 +6,17 @@ import contextlib
 import os
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from proctor.app.facade import App
 from proctor.app.flagging import open_flag
 from proctor.app.probing import Prober
 from proctor.authoring import load_rollouts
 from proctor.config.environ import fill
-from proctor.core.rolling import fold
+from proctor.core.rolling import fold, where, why
 from proctor.engine.measuring import Gauge
 from proctor.engine.rolling.asking import Asked, ask_each
-from proctor.engine.rolling.begin import unended
+from proctor.engine.rolling.begin import unattended, unended
 from proctor.engine.rolling.outline import outline
 from proctor.engine.rolling.probing import figures_of
 from proctor.engine.rolling.reaching import Foreseen, foresee
@@ -37,6 +37,7 @@ from proctor.model import (
     Metric,
     Precheck,
     ProbeKind,
+    Rollout,
     RolloutPlan,
     Soak,
 )
@@ -122,6 +123,7 @@ async def known(app: App) -> list[dict[str, Any]]:
     found = plans(app)
     async with opened_log(app) as log:
         latest = {one.name: one for one in reversed(await log.rollouts(app.env))}
+        stands = {name: await _stands(app, log, one) for name, one in latest.items()}
     return [
         {
             "name": name,
@@ -129,9 +131,28 @@ async def known(app: App) -> list[dict[str, Any]]:
             "stages": len(plan.stages),
             "latest": latest[name].id if name in latest else "",
             "state": latest[name].state.value if name in latest else "",
+            **stands.get(name, NEVER),
         }
         for name, plan in found.items()
     ]
+
+
+NEVER: Final = {"where": "", "why": "", "undriven": ""}
+
+
+async def _stands(app: App, log: RolloutLog, one: Rollout) -> dict[str, str]:
+    """Where it stands in words, and since when nobody drives it."""
+    if one.state.ended:
+        return NEVER | {"where": one.state.value.replace("_", " ")}
+    standing = fold(await log.entries(one.id))
+    now = app.site.clock.now()
+    since = unattended(one, standing, now)
+    form = "%H:%M" if since is not None and since.date() == now.date() else "%Y-%m-%d %H:%M"
+    return {
+        "where": where(one.state, standing),
+        "why": why(standing),
+        "undriven": f"nobody drives it since {since.strftime(form)} UTC" if since else "",
+    }
 
 
 async def shown_plan(app: App, name: str) -> dict[str, Any]:
@@ -140,6 +161,7 @@ async def shown_plan(app: App, name: str) -> dict[str, Any]:
     async with opened_log(app) as log:
         found = await unended(log, app.env, name)
         entries = await log.entries(found.id) if found else []
+        stands = await _stands(app, log, found) if found else NEVER
     standing = fold(entries)
     held, place = standing.held, standing.stage
     return {
@@ -155,6 +177,7 @@ async def shown_plan(app: App, name: str) -> dict[str, Any]:
         "asked": await asked_once(app, plan),
         "under_way": found.id if found else "",
         "state": found.state.value if found else "",
+        **stands,
     }
 
 

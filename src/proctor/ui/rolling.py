@@ -20,6 +20,8 @@ QUIET = frozenset(
     {"metric.measured", "metric.missed", "flag.intended", "snapshot.appended", "worker.starting"}
 )
 """Entries that are not worth a line each."""
+ANEW = frozenset({"step_back.begun", "step_back.stumbled"})
+"""Entries with which the report is written anew: what it says must not wait for the end."""
 
 
 def driven(wish: Wish, name: str, options: RolloutOptions) -> int:
@@ -36,6 +38,8 @@ def driven(wish: Wish, name: str, options: RolloutOptions) -> int:
         for entry in rig.journal.entries[said[0] :]:
             if entry.kind not in QUIET:
                 out.note(line(entry))
+        if any(entry.kind in ANEW for entry in rig.journal.entries[said[0] :]):
+            _anew(rig)
         said[0] = len(rig.journal.entries)
 
     async def go(app: App) -> tuple[Rolled, dict[str, str]]:
@@ -56,6 +60,18 @@ def driven(wish: Wish, name: str, options: RolloutOptions) -> int:
             out.note(f"report: {path}")
         raise done.error
     return _ended(wish, done, files)
+
+
+def _anew(rig: Rig) -> None:
+    """The report while it steps back: the one that is there would say that all goes on."""
+    from proctor.engine.rolling.story import told
+    from proctor.ui.reports.rollout import keep
+
+    story = told(rig.plan, rig.journal.rollout, rig.journal.entries, [])
+    try:
+        keep(story, rig.folder)
+    except OSError as error:
+        out.note(f"the report could not be written: {error.strerror}")
 
 
 async def _runs(app: App, done: Rolled) -> list[RunTold]:
@@ -135,7 +151,7 @@ def listed(wish: Wish) -> int:
         (
             Text(one["name"], style="bold"),
             str(one["stages"]),
-            f"{one['latest']} is {one['state']}" if one["latest"] else "never begun",
+            Text(_latest(one)),
             words.visible(one["doc"]),
         )
         for one in found
@@ -144,6 +160,20 @@ def listed(wish: Wish) -> int:
     none = Text("no rollout is defined; see docs/rollouts.md")
     out.answer(wish, {"rollouts": found}, table(heads, rows) if rows else none)
     return 0
+
+
+def _latest(one: dict[str, Any]) -> str:
+    """The latest of a name, and what is wrong with it where something is."""
+    if not one["latest"]:
+        return "never begun"
+    said = f"{one['latest']} is {one['where']}"
+    if one["where"] in ("stepping back", "rejected"):
+        said += f": {words.visible(one['why'], 400)}"
+    return f"{said}; {_undriven(one)}" if one["undriven"] else said
+
+
+def _undriven(one: dict[str, Any]) -> str:
+    return f"{one['undriven']}: `proctor rollout {one['name']}` goes on"
 
 
 def shown(wish: Wish, name: str) -> int:
@@ -167,9 +197,12 @@ def shown(wish: Wish, name: str) -> int:
         least = f" (at least {one.needed:,} to be counted)" if one.needed else ""
         said.append(f"  {one.metric} of {one.stage}: {mark}: {words.visible(one.told, 400)}{least}")
     if found["under_way"]:
-        said.append(f"  under way: {found['under_way']} is {found['state']} in {found['stage']}")
-        said += [f"  held: {words.visible(found['held'], 400)}"] if found["held"] else []
-        said += [f"  type  {pasteable(one, wish.env)}" for one in found["type"]]
+        said.append(f"  under way: {found['under_way']} is {found['where']} in {found['stage']}")
+        said += [f"  {_undriven(found)}"] if found["undriven"] else []
+        if found["why"]:
+            said.append(f"  {found['where']}: {words.visible(found['why'], 400)}")
+        typed = found["type"] if found["where"] == "held" else []
+        said += [f"  type  {pasteable(one, wish.env)}" for one in typed]
     out.answer(wish, found, "\n".join(said))
     return 0
 

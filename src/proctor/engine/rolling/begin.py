@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from proctor.core.rolling import Standing
 from proctor.engine.changed import differing
 from proctor.engine.rolling.driver import LEASE
 from proctor.engine.rolling.journal import Journal
@@ -134,6 +135,21 @@ def _outline(changes: Sequence[LogEntry]) -> list[dict[str, Any]]:
     return next(list(e.data["outline"]) for e in reversed(changes) if "outline" in e.data)
 
 
+def unattended(rollout: Rollout, standing: Standing, now: datetime) -> datetime | None:
+    """Since when nobody drives one that has not ended; None where somebody does.
+
+    One that is held has been left to people: nobody need drive it.
+    """
+    if rollout.state.ended:
+        return None
+    if rollout.holder is None:
+        held, word = standing.held, standing.rejected
+        left = held is not None and (word is None or word.number < held.number)
+        return None if left else rollout.beat
+    gone = is_dead(rollout.holder) or now - rollout.beat > LEASE
+    return rollout.beat if gone else None
+
+
 def stages_of(entries: Sequence[LogEntry]) -> list[dict[str, Any]]:
     """The stages as they were when it began."""
     return list(entries[0].data["outline"])
@@ -145,4 +161,4 @@ def origin_of(entries: Sequence[LogEntry]) -> tuple[datetime, float]:
     return datetime.fromisoformat(data["origin"]), float(data["speed"])
 
 
-__all__ = ["begin", "origin_of", "same_stages", "stages_of", "take", "unended"]
+__all__ = ["begin", "origin_of", "same_stages", "stages_of", "take", "unattended", "unended"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from proctor.core.rolling import Standing, fold
+from proctor.core.rolling import Standing, fold, where, why
 from proctor.core.rolling.standing import measurement
 from proctor.engine.snapshot import Snapshot
 from proctor.model import LogEntry, Phase, Rollout, RolloutPlan, RunState, Undone
@@ -88,6 +88,8 @@ class Story:
     at: datetime
     """When it was told: the time of the latest entry."""
     speed: float
+    where: str
+    """Its state, or that it is stepping back."""
     why: str
     stages: tuple[StageTold, ...]
     metrics: tuple[MetricTold, ...]
@@ -126,7 +128,6 @@ def told(
 ) -> Story:
     """The story of a rollout so far."""
     standing = fold(entries)
-    held = standing.held
     return Story(
         rollout=rollout,
         doc=plan.doc,
@@ -134,7 +135,8 @@ def told(
         began=standing.began,
         at=entries[-1].at,
         speed=standing.speed,
-        why=standing.why or (held.why if held else "under way"),
+        where=where(rollout.state, standing),
+        why=why(standing) or "under way",
         stages=tuple(_stages(entries, standing)),
         metrics=tuple(_metrics(entries)),
         audits=_of(entries, frozenset({"audit.made"})),
