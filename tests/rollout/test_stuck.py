@@ -16,11 +16,17 @@ from proctor.core.rolling import Held, Standing, stumble
 from proctor.engine.kit import Stop
 from proctor.engine.rolling.begin import unattended
 from proctor.engine.site import birth, holder
+from proctor.errors import FlagMoved
 from proctor.model import Rollout, RolloutState, Severity
-from rolling import tool
+from rolling import kinds, tool
 
 OPEN = """
 rollout("small", stages.activate("TOOL", steps=(10, 100), hold=minutes(0), confirm=True))
+"""
+LITTLE = """
+rollout("small", stages.activate("TOOL", steps=(10, 100), hold=minutes(10), metrics=[metrics.sql(
+    "few", "SELECT 0 AS value, 1 AS total", interval=minutes(5), min_samples=10,
+    success_condition="result.value == 0")]))
 """
 
 
@@ -112,3 +118,48 @@ def test_who_is_gone_or_silent_for_too_long_drives_nothing():
     assert unattended(left, Standing(), soon) == at
     assert unattended(left, Standing(held=held), soon) is None  # left to people
     assert unattended(one, Standing(held=held), soon) == at  # a worker is kept alive by nobody
+
+
+async def test_what_somebody_else_wrote_is_not_overwritten_by_a_retry(project):
+    """Refused with what it is and was; put back by hand it is tried again; rejected it is shut."""
+    tool(project, read="cat state", write="echo $PERCENT > state")
+    state = project.root / "state"
+    state.write_text("0")
+    project.rolls(OPEN)
+    held = await project.drive()
+    state.write_text("50")
+    with pytest.raises(FlagMoved) as refused:
+        await project.drive(retry="once more")
+    assert refused.value.found == "50% now, 10% when it was left"
+    assert f"proctor approve {held.rollout.id}" in refused.value.fix
+    assert "put it back to 10%" in refused.value.fix
+    assert state.read_text() == "50"
+    assert (await project.entries(held.rollout.id))[-1].kind == "rollout.held"
+    state.write_text("10")
+    anew = await project.drive(retry="put back")
+    assert kinds(anew.journal.entries).count("flag.set") == 2
+    assert state.read_text().strip() == "10"
+    state.write_text("50")
+    await project.reject(held.rollout.id)
+    assert (await project.drive()).left.state is RolloutState.ROLLED_BACK
+    assert state.read_text().strip() == "0"  # whatever it was by then
+
+
+async def test_a_stage_begun_anew_by_changes_asks_before_it_overwrites(project):
+    """A changed file begins the stage anew as well: held, and people may go on from what it is."""
+    tool(project, read="cat state", write="echo $PERCENT > state")
+    state = project.root / "state"
+    state.write_text("0")
+    # Little data: what was inconclusive is begun anew by other rules.
+    project.rolls(LITTLE)
+    assert (await project.drive()).left.state is RolloutState.HELD
+    state.write_text("50")
+    project.rolls(LITTLE.replace("min_samples=10", "min_samples=1"))
+    held = await project.drive(accept=True)
+    assert "50% now, 10% when it was left" in held.left.why
+    assert state.read_text() == "50"
+    await project.approve(held.rollout.id, "bo")
+    done = await project.drive()
+    assert done.left.state is RolloutState.ACTIVE
+    steps = [e.data["percent"] for e in done.journal.entries if e.kind == "flag.set"]
+    assert steps == [10, 100]
