@@ -163,3 +163,25 @@ async def test_a_stage_begun_anew_by_changes_asks_before_it_overwrites(project):
     assert done.left.state is RolloutState.ACTIVE
     steps = [e.data["percent"] for e in done.journal.entries if e.kind == "flag.set"]
     assert steps == [10, 100]
+
+
+async def test_whatever_holds_a_rollout_says_at_how_many_percent_readers_are_let_in(project):
+    """Also when the tool fails at the next step: what is in doubt is told as that."""
+    tool(
+        project,
+        read="cat state",
+        write="test ! -e broken || { echo immutable >&2; exit 3; }; echo $PERCENT > state",
+    )
+    (project.root / "state").write_text("0")
+    (project.root / "broken").touch()
+    project.rolls(OPEN)
+    held = await project.drive()
+    assert held.left.why.endswith("flag TOOL was at 0% and being set to 10%: nobody knows which")
+    (project.root / "broken").unlink()
+    held = await project.drive(retry="mended")
+    assert held.left.why.endswith("readers are still let in: flag TOOL was last set to 10%")
+    await project.approve(held.rollout.id, "bo")
+    (project.root / "state").write_text("blue")
+    held = await project.drive()
+    assert "blue" in held.left.why
+    assert held.left.why.endswith("readers are still let in: flag TOOL was last set to 10%")

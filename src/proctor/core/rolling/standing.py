@@ -63,7 +63,10 @@ class Standing:
     runs: Mapping[str, str] = field(default_factory=dict)
     """The run of each backfill that it applied."""
     flags: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By flag what was there `before` this rollout, and while it is open the latest `percent`."""
+    """By flag what was there `before` this rollout, and while it is open the latest `percent`.
+
+    What it `was` until then as long as nobody knows whether that was written.
+    """
     read: dict[int, list[Measurement]] = field(default_factory=dict, compare=False, repr=False)
     """Looks by the number of their entry: each turn of a long soak asks for all of them again."""
 
@@ -246,8 +249,11 @@ def _flag_read(s: Standing, e: LogEntry) -> Standing:
 
 def _flag_open(s: Standing, e: LogEntry) -> Standing:
     """As soon as it was intended: nobody knows whether a write that was not told was made."""
-    name, percent = e.data["flag"], e.data["percent"]
-    return replace(s, flags={**s.flags, name: {**s.flags[name], "percent": percent}})
+    name = e.data["flag"]
+    now = {"before": s.flags[name]["before"], "percent": e.data["percent"]}
+    if e.kind == "flag.intended":
+        now["was"] = e.data["was"]
+    return replace(s, flags={**s.flags, name: now})
 
 
 def _rows_back(s: Standing, e: LogEntry) -> Standing:

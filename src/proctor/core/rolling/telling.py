@@ -30,13 +30,18 @@ def why(standing: Standing) -> str:
 
 
 def still_open(standing: Standing) -> str:
-    """The flags that this rollout has opened; empty where there is none."""
-    flags = [
-        f"flag {name} was last set to {told['percent']}%"
-        for name, told in standing.flags.items()
-        if "percent" in told and told["percent"] != told["before"]["percent"]
-    ]
-    return f"readers are still let in: {', '.join(flags)}" if flags else ""
+    """At how many percent the flags stand that this rollout has opened; empty where none is."""
+    said = []
+    for name, told in standing.flags.items():
+        before, percent = told["before"]["percent"], told.get("percent")
+        if percent is not None and "was" in told:
+            was = told["was"]["percent"]
+            said.append(
+                f"flag {name} was at {was}% and being set to {percent}%: nobody knows which"
+            )
+        elif percent not in (None, before):
+            said.append(f"readers are still let in: flag {name} was last set to {percent}%")
+    return "; ".join(said)
 
 
 __all__ = ["still_open", "where", "why"]

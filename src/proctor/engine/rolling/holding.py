@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from proctor.core.rolling import Standing, approved
+from proctor.core.rolling import Standing, approved, still_open
 from proctor.core.rolling.approvals import GENERAL
 from proctor.engine.rolling.evidence import Told, digest_of
 from proctor.engine.rolling.rig import Rig
@@ -62,6 +62,8 @@ async def hold(
     again = [f'proctor rollout {rig.plan.name} --retry "…"'] if verdict != "halt" else []
     if verdict == "fail" and not terms_of(rig.plan.stages, standing).self_review:
         again = [f"{one}  # by somebody else than {standing.by}" for one in again]
+    if (let_in := still_open(standing)) and let_in not in why:
+        why = f"{why}; {let_in}"  # whoever is called has to know what is at stake
     held: dict[str, Any] = {
         "stage": standing.stage if at is None else at,
         "why": why,
