@@ -3,6 +3,7 @@
 import contextlib
 import json
 import sqlite3
+import stat
 import textwrap
 
 from dataclasses import dataclass
@@ -135,6 +136,19 @@ def make(root, ledger=None):
         rows = [(n, f"Name {n}") for n in range(1, 201)]
         shop.executemany("INSERT INTO items VALUES (?, ?, NULL)", rows)
     return made
+
+
+def tool(project, *, read, write):
+    """A flag whose tool is a pair of scripts."""
+    for name, body in (("read", read), ("write", write)):
+        path = project.root / f"{name}.sh"
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    toml = project.root / "proctor.toml"
+    toml.write_text(
+        toml.read_text()
+        + '\n[flags.TOOL]\nkind = "shell"\nread = ["./read.sh"]\nwrite = ["./write.sh"]\n'
+    )
 
 
 def kinds(entries):

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import stat
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,25 +21,12 @@ from proctor.errors import (
     UsageError,
 )
 from proctor.model import RolloutState
-from rolling import kinds
+from rolling import kinds, tool
 
 FLAGGED = """
 rollout("small", stages.apply("lower"),
     stages.activate("TOOL", steps=(50, 100), hold=minutes(0)))
 """
-
-
-def tool(project, *, read, write):
-    """A flag whose tool is a pair of scripts."""
-    for name, body in (("read", read), ("write", write)):
-        path = project.root / f"{name}.sh"
-        path.write_text(f"#!/bin/sh\n{body}\n")
-        path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    toml = project.root / "proctor.toml"
-    toml.write_text(
-        toml.read_text()
-        + '\n[flags.TOOL]\nkind = "shell"\nread = ["./read.sh"]\nwrite = ["./write.sh"]\n'
-    )
 
 
 async def test_a_flag_tool_that_fails_holds_and_activates_nothing(project):

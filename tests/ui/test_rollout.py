@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rolling import make
+from rolling import make, tool
 
 HOSTILE = "<script>alert('x')</script> | `tick` [a](http://b)"
 ROLL = """
@@ -212,3 +212,36 @@ def test_doctor_reads_the_rollouts(project, proctor):
     wrong = proctor("doctor")
     assert wrong.code == 1
     assert "nobody" in wrong.out
+
+
+STUCK = """test ! -e tries || {
+  n=$(cat tries); echo $((n + 1)) > tries; cp .proctor/reports/*/rollout.md seen$n.md
+  [ $n -ge 2 ] || { echo immutable >&2; exit 3; }
+}
+echo $PERCENT > state"""
+
+
+def test_a_step_back_that_is_stuck_is_told_wherever_one_looks(project, proctor, monkeypatch):
+    """Not that it ramps or is held: the report is written anew, `--show` and the list say it."""
+    tool(project, read="cat state", write=STUCK)
+    (project.root / "state").write_text("0")
+    project.rolls('rollout("small", stages.activate("TOOL", steps=(10, 100), confirm=True,'
+                  ' hold=minutes(0)))')  # fmt: skip
+    ident = proctor("rollout", "small", "--speed", "3600", "--json").json["rollout"]
+    assert "readers are still let in" not in proctor("rollout").out
+    monkeypatch.setenv("PROCTOR_USER", "bo")
+    proctor("reject", ident, "--reason", "too soon")
+    for said in (proctor("rollout").out, proctor("rollout", "small", "--show").out):
+        assert "rejected: by bo: too soon; nothing is taken back yet" in " ".join(said.split())
+    (project.root / "tries").write_text("0")
+    assert proctor("rollout", "small").code == 1
+    first, then = ((project.root / f"seen{n}.md").read_text() for n in (0, 1))
+    assert "**stepping back**: rejected by bo: too soon" in first
+    assert "flag TOOL was last set to 10%" in first
+    assert "flag TOOL stands at 10%, as last known, and could not be put back (try 1)" in then
+    assert "**rolled back**" in report_of(project, ident)
+
+
+def report_of(project, ident):
+    """What is kept for people."""
+    return (project.root / ".proctor" / "reports" / ident / "rollout.md").read_text()

@@ -38,6 +38,7 @@ from proctor.engine.rolling.driver import Left, drive
 from proctor.engine.rolling.holding import terms_of
 from proctor.engine.rolling.journal import Journal
 from proctor.engine.rolling.outline import digest, files_of
+from proctor.engine.rolling.ramping import refuse_moved
 from proctor.engine.rolling.reaching import refuse_unreachable
 from proctor.engine.rolling.rig import Rig
 from proctor.engine.rolling.stepback import begin_at, resume
@@ -186,6 +187,7 @@ async def retry(rig: Rig, reason: str) -> None:
     held = rig.journal.standing.held
     assert held is not None  # noqa: S101 - the caller has looked
     stage = begin_at(rig, held.stage)
+    await refuse_moved(rig, stage)
     await rig.journal.add("stage.retried", stage=stage, why=reason, was=held.why)
 
 

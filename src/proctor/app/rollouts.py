@@ -6,17 +6,17 @@ import contextlib
 import os
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from proctor.app.facade import App
 from proctor.app.flagging import open_flag
 from proctor.app.probing import Prober
 from proctor.authoring import load_rollouts
 from proctor.config.environ import fill
-from proctor.core.rolling import Standing, fold
+from proctor.core.rolling import Standing, fold, where, why
 from proctor.engine.measuring import Gauge
 from proctor.engine.rolling.asking import Asked, ask_each, refuse_wrong
-from proctor.engine.rolling.begin import unended
+from proctor.engine.rolling.begin import unattended, unended
 from proctor.engine.rolling.outline import outline
 from proctor.engine.rolling.probing import figures_of
 from proctor.engine.rolling.reaching import Foreseen, foresee, refuse_unreachable
@@ -40,6 +40,7 @@ from proctor.model import (
     Metric,
     Precheck,
     ProbeKind,
+    Rollout,
     RolloutPlan,
     Soak,
 )
@@ -125,8 +126,7 @@ async def known(app: App) -> list[dict[str, Any]]:
     found = plans(app)
     async with opened_log(app) as log:
         latest = {one.name: one for one in reversed(await log.rollouts(app.env))}
-        open_ = [one for one in latest.values() if one.name in found and not one.state.ended]
-        said = {one.name: fold(await log.entries(one.id)).rejection for one in open_}
+        stands = {name: await _stands(app, log, one) for name, one in latest.items()}
     return [
         {
             "name": name,
@@ -134,7 +134,7 @@ async def known(app: App) -> list[dict[str, Any]]:
             "stages": len(plan.stages),
             "latest": latest[name].id if name in latest else "",
             "state": latest[name].state.value if name in latest else "",
-            "rejected": said.get(name, ""),
+            **stands.get(name, NEVER),
         }
         for name, plan in found.items()
     ]
@@ -150,12 +150,32 @@ def _refused(plan: RolloutPlan, asked: Sequence[Asked], reach: Sequence[Foreseen
     return ""
 
 
+NEVER: Final = {"where": "", "why": "", "rejected": "", "undriven": ""}
+
+
+async def _stands(app: App, log: RolloutLog, one: Rollout) -> dict[str, str]:
+    """Where it stands in words, and since when nobody drives it."""
+    if one.state.ended:
+        return NEVER | {"where": one.state.value.replace("_", " ")}
+    standing = fold(await log.entries(one.id))
+    now = app.site.clock.now()
+    since = unattended(one, standing, now)
+    form = "%H:%M" if since is not None and since.date() == now.date() else "%Y-%m-%d %H:%M"
+    return {
+        "where": where(one.state, standing),
+        "why": why(standing),
+        "rejected": standing.rejection,
+        "undriven": f"nobody drives it since {since.strftime(form)} UTC" if since else "",
+    }
+
+
 async def shown_plan(app: App, name: str) -> dict[str, Any]:
     """What a rollout would do, what there is to know before it begins, and where it stands."""
     plan = plan_of(app, name)
     async with opened_log(app) as log:
         found = await unended(log, app.env, name)
         entries = await log.entries(found.id) if found else []
+        stands = await _stands(app, log, found) if found else NEVER
     standing = fold(entries)
     place = standing.stage
     asked, reach = await asked_once(app, plan), await foreseen(app, plan)
@@ -166,7 +186,6 @@ async def shown_plan(app: App, name: str) -> dict[str, Any]:
         "on_fail": plan.on_fail.value,
         "stage": plan.stages[place].name if found and place < len(plan.stages) else "",
         "held": standing.why_held,
-        "rejected": standing.rejection,
         "type": _typed(name, standing, entries),
         "warnings": await warnings_of(app, plan),
         "reach": reach,
@@ -174,6 +193,7 @@ async def shown_plan(app: App, name: str) -> dict[str, Any]:
         "refused": _refused(plan, asked, reach),
         "under_way": found.id if found else "",
         "state": found.state.value if found else "",
+        **stands,
     }
 
 

@@ -68,6 +68,8 @@ SEVERITIES: Final[dict[str, Severity | None]] = {
     "rollout.began": INFO,
     "rollout.held": WARNING,
     "rollout.held/fail": CRITICAL,
+    "rollout.step_back_begun": CRITICAL,
+    "rollout.step_back_stumbled": CRITICAL,
     "rollout.stepped_back": CRITICAL,
     "rollout.ended": INFO,
     "rollout.logged": None,
@@ -82,7 +84,17 @@ SEVERITIES: Final[dict[str, Severity | None]] = {
 
 VARIANTS: Final = ("alert", "verdict", "how")
 """The fields that an event says it in."""
-SUBJECTS: Final = ("alert", "provider", "limit", "signal", "batch", "verdict", "until", "of")
+SUBJECTS: Final = (
+    "alert",
+    "provider",
+    "limit",
+    "signal",
+    "batch",
+    "verdict",
+    "until",
+    "of",
+    "tries",
+)
 """The fields that tell two events of one name and backfill apart, for whoever has read one."""
 SHOWN: Final = 12
 """Notices that one message tells in full; of more it says how many."""

@@ -61,6 +61,8 @@ EVENTS: dict[str, bool] = {
     "rollout.ended": True,
     "rollout.held": True,
     "rollout.logged": True,
+    "rollout.step_back_begun": True,
+    "rollout.step_back_stumbled": True,
     "rollout.stepped_back": True,
     "rollout.stumbled": False,
     "worker.died": True,

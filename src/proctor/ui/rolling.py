@@ -21,6 +21,8 @@ QUIET = frozenset(
 )
 """Entries that are not worth a line each."""
 LEAVING = "leaving: what is in hand is written down, and the same command goes on from there"
+ANEW = frozenset({"step_back.begun", "step_back.stumbled"})
+"""Entries with which the report is written anew: what it says must not wait for the end."""
 
 
 def driven(wish: Wish, name: str, options: RolloutOptions) -> int:
@@ -37,6 +39,8 @@ def driven(wish: Wish, name: str, options: RolloutOptions) -> int:
         for entry in rig.journal.entries[said[0] :]:
             if entry.kind not in QUIET:
                 out.note(line(entry))
+        if any(entry.kind in ANEW for entry in rig.journal.entries[said[0] :]):
+            _anew(rig)
         said[0] = len(rig.journal.entries)
 
     async def go(app: App) -> tuple[Rolled, dict[str, str]]:
@@ -57,6 +61,18 @@ def driven(wish: Wish, name: str, options: RolloutOptions) -> int:
             out.note(f"report: {path}")
         raise done.error
     return _ended(wish, done, files)
+
+
+def _anew(rig: Rig) -> None:
+    """The report while it steps back: the one that is there would say that all goes on."""
+    from proctor.engine.rolling.story import told
+    from proctor.ui.reports.rollout import keep
+
+    story = told(rig.plan, rig.journal.rollout, rig.journal.entries, [])
+    try:
+        keep(story, rig.folder)
+    except OSError as error:
+        out.note(f"the report could not be written: {error.strerror}")
 
 
 async def _runs(app: App, done: Rolled) -> list[RunTold]:
@@ -138,7 +154,7 @@ def listed(wish: Wish) -> int:
         (
             Text(one["name"], style="bold"),
             str(one["stages"]),
-            _latest(one),
+            Text(_latest(one)),
             words.visible(one["doc"]),
         )
         for one in found
@@ -150,10 +166,17 @@ def listed(wish: Wish) -> int:
 
 
 def _latest(one: dict[str, Any]) -> str:
+    """The latest of a name, and what is wrong with it where something is."""
     if not one["latest"]:
         return "never begun"
-    rejected = f", {words.visible(one['rejected'], 80)}" if one["rejected"] else ""
-    return f"{one['latest']} is {one['state']}{rejected}"
+    said = f"{one['latest']} is {one['where']}"
+    if one["where"] in ("stepping back", "rejected"):
+        said += f": {words.visible(one['why'], 400)}"
+    return f"{said}; {_undriven(one)}" if one["undriven"] else said
+
+
+def _undriven(one: dict[str, Any]) -> str:
+    return f"{one['undriven']}: `proctor rollout {one['name']}` goes on"
 
 
 def shown(wish: Wish, name: str) -> int:
@@ -179,8 +202,10 @@ def shown(wish: Wish, name: str) -> int:
     if found["refused"]:
         said.append(f"  it would be refused: {words.visible(found['refused'], 400)}")
     if found["under_way"]:
-        said.append(f"  under way: {found['under_way']} is {found['state']} in {found['stage']}")
-        said += [f"  held: {words.visible(found['held'], 400)}"] if found["held"] else []
+        said.append(f"  under way: {found['under_way']} is {found['where']} in {found['stage']}")
+        said += [f"  {_undriven(found)}"] if found["undriven"] else []
+        if found["why"]:
+            said.append(f"  {found['where']}: {words.visible(found['why'], 400)}")
         said += [f"  type  {pasteable(one, wish.env)}" for one in found["type"]]
     out.answer(wish, found, "\n".join(said))
     return 1 if found["refused"] else 0

@@ -2,7 +2,8 @@
 
 from proctor.core.rolling.approvals import Approved, approved, refuse_approval, refuse_retry
 from proctor.core.rolling.moves import MOVES, state_of
-from proctor.core.rolling.standing import Held, Standing, fold
+from proctor.core.rolling.standing import Held, Standing, fold, stumble
+from proctor.core.rolling.telling import still_open, where, why
 
 __all__ = [
     "MOVES",
@@ -14,4 +15,8 @@ __all__ = [
     "refuse_approval",
     "refuse_retry",
     "state_of",
+    "still_open",
+    "stumble",
+    "where",
+    "why",
 ]

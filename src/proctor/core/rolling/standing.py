@@ -64,6 +64,8 @@ class Standing:
     """The stage that was in hand."""
     altered: tuple[str, ...] = ()
     """What of its file was accepted as changed since that."""
+    stumbled: LogEntry | None = None
+    """What a step back could not take back yet, at its latest try that is on record."""
     rejected: LogEntry | None = None
     ended: RolloutState | None = None
     why: str = ""
@@ -72,7 +74,10 @@ class Standing:
     runs: Mapping[str, str] = field(default_factory=dict)
     """The run of each backfill that it applied."""
     flags: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By flag what was there `before` this rollout, and while it is open the latest `percent`."""
+    """By flag what was there `before` this rollout, and while it is open the latest `percent`.
+
+    What it `was` until then as long as nobody knows whether that was written.
+    """
     read: dict[int, list[Measurement]] = field(default_factory=dict, compare=False, repr=False)
     """Looks by the number of their entry: each turn of a long soak asks for all of them again."""
 
@@ -249,7 +254,11 @@ def _retried(s: Standing, e: LogEntry) -> Standing:
 
 
 def _stepping(s: Standing, e: LogEntry) -> Standing:
-    return replace(_failed(s, e), stepping_back=e, held=None)
+    return replace(_failed(s, e), stepping_back=e, stumbled=None, held=None)
+
+
+def _stumbled(s: Standing, e: LogEntry) -> Standing:
+    return replace(s, stumbled=e)
 
 
 def _resumed(s: Standing, _e: LogEntry) -> Standing:
@@ -257,7 +266,7 @@ def _resumed(s: Standing, _e: LogEntry) -> Standing:
 
 
 def _stepped(s: Standing, _e: LogEntry) -> Standing:
-    return replace(s, stepping_back=None)
+    return replace(s, stepping_back=None, stumbled=None)
 
 
 def _rejected(s: Standing, e: LogEntry) -> Standing:
@@ -281,18 +290,23 @@ def _flag_read(s: Standing, e: LogEntry) -> Standing:
 
 def _flag_open(s: Standing, e: LogEntry) -> Standing:
     """As soon as it was intended: nobody knows whether a write that was not told was made."""
-    name, percent = e.data["flag"], e.data["percent"]
-    return replace(s, flags={**s.flags, name: {**s.flags[name], "percent": percent}})
+    name = e.data["flag"]
+    now = {"before": s.flags[name]["before"], "percent": e.data["percent"]}
+    if e.kind == "flag.intended":
+        now["was"] = e.data["was"]
+    return replace(s, flags={**s.flags, name: now})
 
 
 def _rows_back(s: Standing, e: LogEntry) -> Standing:
     """What was written is gone: another run has to write it, if it is to be written."""
-    return replace(s, runs={k: run for k, run in s.runs.items() if run != e.data["run"]})
+    left = {k: run for k, run in s.runs.items() if run != e.data["run"]}
+    return replace(s, runs=left, stumbled=None)
 
 
 def _flag_shut(s: Standing, e: LogEntry) -> Standing:
     name = e.data["flag"]
-    return replace(s, flags={**s.flags, name: {"before": s.flags[name]["before"]}})
+    shut = {**s.flags, name: {"before": s.flags[name]["before"]}}
+    return replace(s, flags=shut, stumbled=None)
 
 
 _CHANGES = {
@@ -308,6 +322,7 @@ _CHANGES = {
     "approval.voided": _voided,
     "approval.expired": _expired,
     "step_back.begun": _stepping,
+    "step_back.stumbled": _stumbled,
     "step_back.resumed": _resumed,
     "step_back.rows_restored": _rows_back,
     "flag.reopened": _flag_open,
@@ -322,6 +337,20 @@ _CHANGES = {
 }
 
 
+def stumble(entry: LogEntry) -> str:
+    """What could not be taken back at a try, and who sees what meanwhile, in words."""
+    data = entry.data
+    tries = f"try {data['tries']:,}"
+    if "flag" not in data:
+        return f"the rows of run {data['run']} are not back ({tries}): {data['why']}"
+    percent = data.get("percent")
+    still = f" at {percent}%" if percent is not None else ""
+    return (
+        f"readers are still let in: flag {data['flag']} stands{still}, as last known, and could "
+        f"not be put back ({tries}): {data['why']}"
+    )
+
+
 _EVIDENCE = frozenset(
     {"stage.judged", "audit.made", "health.examined", "probe.answered", "flag.observed"}
 )
@@ -332,4 +361,4 @@ def evidence(entries: Sequence[LogEntry]) -> list[Mapping[str, Any]]:
     return [{"kind": entry.kind, **entry.data} for entry in entries if entry.kind in _EVIDENCE]
 
 
-__all__ = ["Held", "Standing", "evidence", "fold", "measurement"]
+__all__ = ["Held", "Standing", "evidence", "fold", "measurement", "stumble"]

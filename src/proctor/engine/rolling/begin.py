@@ -156,6 +156,21 @@ def _outline(changes: Sequence[LogEntry]) -> list[dict[str, Any]]:
     return next(list(e.data["outline"]) for e in reversed(changes) if "outline" in e.data)
 
 
+def unattended(rollout: Rollout, standing: Standing, now: datetime) -> datetime | None:
+    """Since when nobody drives one that has not ended; None where somebody does.
+
+    One that is held has been left to people: nobody need drive it.
+    """
+    if rollout.state.ended:
+        return None
+    if rollout.holder is None:
+        held, word = standing.held, standing.rejected
+        left = held is not None and (word is None or word.number < held.number)
+        return None if left else rollout.beat
+    gone = is_dead(rollout.holder) or now - rollout.beat > LEASE
+    return rollout.beat if gone else None
+
+
 def stages_of(entries: Sequence[LogEntry]) -> list[dict[str, Any]]:
     """The stages as they were when it began."""
     return list(entries[0].data["outline"])
@@ -167,4 +182,13 @@ def origin_of(entries: Sequence[LogEntry]) -> tuple[datetime, float]:
     return datetime.fromisoformat(data["origin"]), float(data["speed"])
 
 
-__all__ = ["begin", "not_accepted", "origin_of", "same_stages", "stages_of", "take", "unended"]
+__all__ = [
+    "begin",
+    "not_accepted",
+    "origin_of",
+    "same_stages",
+    "stages_of",
+    "take",
+    "unattended",
+    "unended",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from proctor.core.rolling import Approved, Held, Standing, approved
+from proctor.core.rolling import Approved, Held, Standing, approved, still_open
 from proctor.core.rolling.approvals import GENERAL, expiry
 from proctor.engine.rolling.evidence import Change, Told, change, seen_of
 from proctor.engine.rolling.rig import Rig
@@ -66,6 +66,8 @@ async def hold(
     if verdict == "fail" and not terms_of(rig.plan.stages, standing).self_review:
         again = [f"{one}  # by somebody else than {standing.by}" for one in again]
     seen = await seen_of(rig.journal, rig.site, about)
+    if (let_in := still_open(standing)) and let_in not in why:
+        why = f"{why}; {let_in}"  # whoever is called has to know what is at stake
     held: dict[str, Any] = {
         "stage": standing.stage if at is None else at,
         "why": why,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from proctor.core.rolling import MOVES, Standing, fold
+from proctor.core.rolling import MOVES, Standing, fold, stumble
 from proctor.engine.events import Events
 from proctor.errors import Fenced, IllegalMove, RunActive
 from proctor.model import LogEntry, Rollout, RolloutState
@@ -76,11 +76,10 @@ class Journal:
 
     def tell(self, entry: LogEntry) -> None:
         """Put an entry on the ledger's record, and tell those who want to know of such things."""
-        events, rollout, data = self.events, self.rollout, entry.data
         if entry.kind in LITTLE:
             return
-        brief = {k: v for k, v in data.items() if k not in LONG}
-        events.emit(
+        rollout, brief = self.rollout, {k: v for k, v in entry.data.items() if k not in LONG}
+        self.events.emit(
             "rollout.logged",
             rollout=rollout.id,
             of=rollout.name,
@@ -88,6 +87,14 @@ class Journal:
             number=entry.number,
             entry=brief,
         )
+        if entry.kind.startswith("step_back."):
+            self._tell_back(entry)
+        else:
+            self._tell_on(entry)
+
+    def _tell_on(self, entry: LogEntry) -> None:
+        """A word to a person, an end, a worker that is gone."""
+        events, rollout, data = self.events, self.rollout, entry.data
         if entry.kind == "rollout.held":
             events.emit(
                 "rollout.held",
@@ -107,10 +114,6 @@ class Journal:
                 why=data["why"],
                 state=rollout.state.value,
             )
-        elif entry.kind == "step_back.begun":
-            events.emit(
-                "rollout.stepped_back", rollout=rollout.id, of=rollout.name, why=data["why"]
-            )
         elif entry.kind == "worker.ended":
             events.emit(
                 "worker.died",
@@ -118,6 +121,30 @@ class Journal:
                 of=rollout.name,
                 backfill=data["backfill"],
                 code=data["code"],
+            )
+
+    def _tell_back(self, entry: LogEntry) -> None:
+        """A step back: begun, stuck, or done. Readers are let in until it is done."""
+        events, rollout, data = self.events, self.rollout, entry.data
+        if entry.kind == "step_back.begun":
+            events.emit(
+                "rollout.step_back_begun", rollout=rollout.id, of=rollout.name, why=data["why"]
+            )
+        elif entry.kind == "step_back.stumbled":
+            events.emit(
+                "rollout.step_back_stumbled",
+                rollout=rollout.id,
+                of=rollout.name,
+                why=stumble(entry),
+                tries=data["tries"],
+            )
+        elif entry.kind == "step_back.ended":
+            events.emit(
+                "rollout.stepped_back",
+                rollout=rollout.id,
+                of=rollout.name,
+                why=data["why"],
+                told=data["told"],
             )
 
 

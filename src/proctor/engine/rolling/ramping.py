@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -66,9 +67,16 @@ async def _step(rig: Rig, stage: Activate, here: LogEntry) -> Turn:
 
 async def _begin(rig: Rig, stage: Activate) -> Turn:
     """The flag as it is before anything of ours: what a step back restores."""
-    index, left_open = rig.journal.standing.stage, _left_open(rig, stage)
+    index = rig.journal.standing.stage
+    left_open = _left_open(rig, stage, index)
     try:
         flag = await rig.opened(stage.flag)
+        if left_open is not None:
+            state, left = await flag.read(), left_at(rig, stage.flag)
+            if state.percent not in {*left, left_open.percent}:
+                if not _is_left(rig, stage, state, left_open):
+                    return await _moved(rig, stage, state, left)
+                left_open = None  # people went on from what somebody else had made of it
         if left_open is not None:
             once = f"{rig.journal.rollout.id}/{index}/reset/{rig.journal.standing.here[0].number}"
             reason = f"rollout {rig.journal.rollout.id}: begun anew"
@@ -85,10 +93,48 @@ async def _begin(rig: Rig, stage: Activate) -> Turn:
     return Turn(until=rig.clock.now())
 
 
-def _left_open(rig: Rig, stage: Activate) -> FlagState | None:
+async def refuse_moved(rig: Rig, index: int) -> None:
+    """FlagMoved where to begin a stage anew would overwrite what somebody else has written."""
+    stage = rig.plan.stages[index]
+    before = _left_open(rig, stage, index) if isinstance(stage, Activate) else None
+    if before is None or not isinstance(stage, Activate):
+        return
+    try:
+        now = await rig.read(stage.flag)
+    except ProctorError:
+        return  # the stage finds it too, before it writes, and holds for it
+    left = left_at(rig, stage.flag)
+    if now.percent in {*left, before.percent}:
+        return
+    ident = rig.journal.rollout.id
+    raise FlagMoved(
+        f"flag {stage.flag} is not as it was left, and to begin anew would overwrite that",
+        found=_found(now, left),
+        fix=f"see who wrote it; go on from what it is now: proctor approve {ident} --reason …; or "
+        f"put it back to {left[-1]}%, and type this again; or give it up: proctor reject "
+        f"{ident} --reason …",
+    )
+
+
+def left_at(rig: Rig, flag: str) -> list[int]:
+    """The percents at which this rollout may have left a flag: two where a write was in doubt."""
+    for entry in reversed(rig.journal.entries):
+        data = entry.data
+        if data.get("flag") != flag:
+            continue
+        if entry.kind == "flag.intended":
+            return [data["was"]["percent"], data["percent"]]
+        if entry.kind == "flag.read":
+            return [data["before"]["percent"]]
+        if entry.kind in ("flag.set", "flag.reset", "flag.reopened", "step_back.flag_restored"):
+            return [data["percent"]]
+    return []
+
+
+def _left_open(rig: Rig, stage: Activate, index: int) -> FlagState | None:
     """What was there before an earlier try at this stage, where that has left the flag open."""
     standing = rig.journal.standing
-    mine = [e for e in rig.journal.entries if e.data.get("stage") == standing.stage]
+    mine = [e for e in rig.journal.entries if e.data.get("stage") == index]
     tried = any(e.kind == "flag.intended" for e in mine)
     if not tried or "percent" not in standing.flags.get(stage.flag, {}):
         return None
@@ -107,7 +153,7 @@ async def _set(rig: Rig, stage: Activate, step: int) -> Turn:
         # Where a write was intended: it was made, or nobody else has written either.
         left = _load(intended[-1].data["was"]) if intended else _expected(rig)
         if not (intended and state.percent == percent) and not _is_left(rig, stage, state, left):
-            return await _moved(rig, stage, state, left)
+            return await _moved(rig, stage, state, [left.percent])
         if not intended:
             await journal.add(
                 "flag.intended",
@@ -140,13 +186,18 @@ def _is_left(rig: Rig, stage: Activate, state: FlagState, left: FlagState) -> bo
     return same or went_past(rig, _moved_to(stage, state), after=entered)
 
 
-async def _moved(rig: Rig, stage: Activate, state: FlagState, left: FlagState) -> Turn:
+async def _moved(rig: Rig, stage: Activate, state: FlagState, left: Sequence[int]) -> Turn:
     error = FlagMoved(
         f"flag {stage.flag} is not as it was left",
-        found=f"{state.percent}% now, {left.percent}% when it was left",
-        fix="see who wrote it; then approve to go on from what it is now",
+        found=_found(state, left),
+        fix="see who wrote it; then approve to go on from what it is now, or put it back as it was "
+        "left and begin the stage anew with --retry",
     )
     return await _flag_failed(rig, stage, error, _moved_to(stage, state))
+
+
+def _found(now: FlagState, left: Sequence[int]) -> str:
+    return f"{now.percent}% now, {' or '.join(f'{one}%' for one in left)} when it was left"
 
 
 def _moved_to(stage: Activate, state: FlagState) -> str:
@@ -279,7 +330,7 @@ async def _finish(rig: Rig, stage: Activate) -> Turn:
         return await _flag_failed(rig, stage, error)
     left = _expected(rig)
     if state.percent != left.percent and not _is_left(rig, stage, state, left):
-        return await _moved(rig, stage, state, left)
+        return await _moved(rig, stage, state, [left.percent])
     return Turn(done=f"flag {stage.flag} is at {state.percent}%")
 
 
@@ -308,4 +359,4 @@ def _load(told: Any) -> FlagState:
     return FlagState(percent=told["percent"], version=told["version"], raw=told["raw"])
 
 
-__all__ = ["activate"]
+__all__ = ["activate", "left_at", "refuse_moved"]

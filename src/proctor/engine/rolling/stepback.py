@@ -77,7 +77,6 @@ async def step_back(rig: Rig) -> Turn:
 
 async def _flag_back(rig: Rig, name: str, told: Any) -> Turn:
     """The flag as it was before the rollout; a tool that fails is asked again until it does."""
-    began = rig.site.clock.monotonic()
     before = told["before"]
     state = FlagState(percent=before["percent"], version=before["version"], raw=before["raw"])
     begun = rig.journal.standing.stepping_back
@@ -89,23 +88,39 @@ async def _flag_back(rig: Rig, name: str, told: Any) -> Turn:
         tries = rig.carry.setdefault(f"flag back {name}", [0])
         tries[0] += 1
         if tries[0] in (1, 10, 100):
-            await rig.journal.add("step_back.stumbled", flag=name, why=str(error), tries=tries[0])
+            await rig.journal.add(
+                "step_back.stumbled",
+                flag=name,
+                percent=told["percent"],
+                why=str(error),
+                tries=tries[0],
+            )
         return wait(rig.clock.now(), min(60.0, 2.0 ** min(tries[0], 6)))
     await rig.journal.add(
         "step_back.flag_restored",
         flag=name,
         percent=now.percent,
-        seconds=round(rig.site.clock.monotonic() - began, 3),
+        seconds=_since(rig),
         needs_redeploy=flag.powers.needs_redeploy,
     )
     return Turn(until=rig.clock.now())
+
+
+def _since(rig: Rig) -> float:
+    """Real seconds since the step back began, whichever process began it.
+
+    Not those of one try: until the flag is back readers are let in.
+    """
+    begun = rig.journal.standing.stepping_back
+    assert begun is not None  # noqa: S101 - only a step back asks
+    lasted = (rig.clock.now() - begun.at).total_seconds() / rig.journal.standing.speed
+    return round(max(0.0, lasted), 3)
 
 
 async def _pause(rig: Rig, backfill: str, run_id: str) -> Turn:
     """The run comes to rest: nothing more is written."""
     run = await rig.site.store.run(run_id)
     hand = rig.hands.get(backfill)
-    began = rig.carry.setdefault(f"pausing {run_id}", rig.site.clock.monotonic())
     if run.state is RunState.RUNNING:
         try:
             await pause(rig.site, run)
@@ -119,7 +134,7 @@ async def _pause(rig: Rig, backfill: str, run_id: str) -> Turn:
         backfill=backfill,
         run=run_id,
         to=run.state.value,
-        seconds=round(rig.site.clock.monotonic() - began, 3),
+        seconds=_since(rig),
     )
     return Turn(until=rig.clock.now())
 
@@ -136,7 +151,6 @@ async def _rows_back(rig: Rig, backfill: str, run_id: str) -> Turn:
     if hand is not None and hand.ended() is None:
         return wait(rig.clock.now(), AGAIN)
     if run.state is RunState.ROLLED_BACK:
-        began = rig.carry.get(key)
         rig.hands.pop(key, None)
         back = await _undone(rig, run_id)
         await rig.journal.add(
@@ -146,7 +160,7 @@ async def _rows_back(rig: Rig, backfill: str, run_id: str) -> Turn:
             written=run.outcome.written,
             restored=back.restored,
             left=back.changed + back.gone + back.blocked,
-            seconds=round(rig.site.clock.monotonic() - began, 3) if began is not None else None,
+            seconds=_since(rig) if key in rig.carry else None,
         )
         return Turn(until=rig.clock.now())
     if hand is not None:  # whatever its exit code is: the rows are not back
@@ -154,7 +168,7 @@ async def _rows_back(rig: Rig, backfill: str, run_id: str) -> Turn:
     if (due := _not_before(rig, run_id)) is not None and rig.clock.now() < due:
         return Turn(until=due)
     words = await _rollback(rig, run_id)
-    rig.carry.setdefault(key, rig.site.clock.monotonic())
+    rig.carry[key] = True
     rig.hands[key] = rig.crew.start(words, log=f"rollback-{run_id}.log")
     return wait(rig.clock.now(), AGAIN)
 
@@ -241,7 +255,7 @@ async def _end(rig: Rig, done: Sequence[Any]) -> None:
     begun = standing.stepping_back
     assert begun is not None  # noqa: S101 - the caller has looked
     told = [
-        f"flag {e.data['flag']} is back at {e.data['percent']}% after {e.data['seconds']:g} s"
+        f"flag {e.data['flag']} is back at {e.data['percent']}% after {_lasted(rig, e)}"
         for e in done
         if e.kind == "step_back.flag_restored"
     ]
@@ -276,6 +290,14 @@ async def _end(rig: Rig, done: Sequence[Any]) -> None:
         about=[ended],
         question=begun.data.get("question", ""),
     )
+
+
+def _lasted(rig: Rig, entry: LogEntry) -> str:
+    """How long after its begin, in real seconds; by the rollout's clock too, where that differs."""
+    said, speed = f"{entry.data['seconds']:g} s", rig.journal.standing.speed
+    if speed == 1:
+        return said
+    return f"{said} of real time ({entry.data['seconds'] * speed:,.0f} s by its own clock)"
 
 
 def _runs(done: Sequence[LogEntry], standing: Standing) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from proctor.core.rolling import Standing, fold
+from proctor.core.rolling import Standing, fold, where, why
 from proctor.core.rolling.standing import measurement
 from proctor.engine.snapshot import Snapshot
 from proctor.model import LogEntry, Phase, Rollout, RolloutPlan, RunState, Undone
@@ -88,6 +88,8 @@ class Story:
     at: datetime
     """When it was told: the time of the latest entry."""
     speed: float
+    where: str
+    """Its state, or that it is stepping back."""
     why: str
     stages: tuple[StageTold, ...]
     metrics: tuple[MetricTold, ...]
@@ -140,7 +142,8 @@ def told(
         began=standing.began,
         at=entries[-1].at,
         speed=standing.speed,
-        why=standing.why or (standing.why_held or "under way"),
+        where=where(rollout.state, standing),
+        why=why(standing) or "under way",
         stages=tuple(_stages(entries, standing)),
         metrics=tuple(_metrics(entries)),
         audits=_of(entries, frozenset({"audit.made"})),

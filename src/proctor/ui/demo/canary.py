@@ -243,7 +243,7 @@ def taken_back(stage: Stage, told: dict[str, Any], back_s: float) -> dict[str, f
         raise Broken("it did not step back in order", found=", ".join(times))
     measured = {rung: times[rung] for rung in wanted[1:-1]}
     for rung, seconds in measured.items():
-        stage.fact(rung.replace("_", " "), f"in {seconds:.2f} s")
+        stage.fact(rung.replace("_", " "), f"{seconds:.2f} s after it began")
     stage.fact("in all", f"{back_s:.2f} s from the bad release to a flag at 0%")
     after = _told(stage, "/figures")
     if percent(stage) or after["meaning"]["asked"] or after["words"]["failed"]:

@@ -45,6 +45,7 @@ def dump(story: Story) -> str:
         "name": rollout.name,
         "env": rollout.env,
         "state": rollout.state.value,
+        "where": story.where,
         "why": story.why,
         "by": story.by,
         "began": story.began,
@@ -102,7 +103,7 @@ def _head(story: Story) -> str:
     lasted = story.at - story.began if story.began else timedelta(0)
     facts = [
         ("Rollout", f"`{rollout.id}`"),
-        ("State", f"**{rollout.state.value}**: {cell(story.why, SHOWN)}"),
+        ("State", f"**{story.where}**: {cell(story.why, SHOWN)}"),
         ("Environment", cell(rollout.env)),
         ("Started", f"{words.moment(story.began)} by {cell(story.by)}"),
         ("Last entry", f"{words.moment(story.at)}, after {words.duration(lasted)}"),
@@ -274,7 +275,9 @@ def _back(entries: Sequence[LogEntry]) -> str:
         if "restored" in data:
             parts.append(f"{data['restored']:,} rows restored, {data['left']:,} left alone")
         parts += [f"try {data['tries']}"] if "tries" in data else []
-        took = f" ({data['seconds']:g} s)" if data.get("seconds") is not None else ""
+        took = (
+            f" ({data['seconds']:g} s after its begin)" if data.get("seconds") is not None else ""
+        )
         lines.append(f"- {words.moment(entry.at)} {what}: {cell(', '.join(parts), SHOWN)}{took}")
     return "\n".join(lines)
 
