@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -16,6 +14,7 @@ from proctor.engine.show import cost
 from proctor.engine.writing import replace_now
 from proctor.model import LogEntry
 from proctor.ui import documents, words
+from proctor.ui.reports import entries as log
 from proctor.ui.reports.markdown import cell, table
 
 NAMES: Final = {"md": "rollout.md", "html": "rollout.html", "json": "rollout.json"}
@@ -219,36 +218,17 @@ def _audits(audits: Sequence[LogEntry]) -> str:
 
 def _probes(story: Story) -> str:
     rows = [
-        (cell(name), _answer(before), _answer(after), cell(said, SHOWN))
-        for name, before, after, said in story.probes
+        (cell(name), *(cell(log.answer(one), SHOWN) for one in (before, after)), cell(told, SHOWN))
+        for name, before, after, told in story.probes
     ]
     return table(("Probe", "Before", "After", "Said"), rows) if rows else ""
 
 
-def _answer(answer: Any) -> str:
-    return "" if answer is None else cell(json.dumps(answer, ensure_ascii=False), SHOWN)
-
-
 def _flags(entries: Sequence[LogEntry]) -> str:
-    rows = []
-    for entry in entries:
-        data = entry.data
-        if entry.kind == "step_back.flag_restored":
-            said = f"stepped back: at {data['percent']}% again"
-        elif entry.kind == "flag.read":
-            said = f"was at {data['before']['percent']}% before"
-        elif entry.kind == "flag.reopened":
-            said = f"opened again to {data['percent']}%, by the word of people"
-        elif entry.kind == "flag.set":
-            said = f"set to {data['percent']}%"
-        elif entry.kind == "flag.reset":
-            said = f"put back to {data['percent']}%: its stage was begun anew"
-        elif data["share"] is None:
-            said = f"{data['percent']}%: it cannot be read as readers see it"
-        else:
-            said = f"{data['share']:.1%} of {data['of']:,} synthetic readers are let in"
-            said += f", {data['lost']:,} of those before are out" if data["lost"] else ""
-        rows.append((words.moment(entry.at), cell(data["flag"]), said))
+    rows = [
+        (words.moment(one.at), cell(one.data["flag"]), cell(log.flag(one), SHOWN))
+        for one in entries
+    ]
     return table(("When", "Flag", "What"), rows) if rows else ""
 
 
@@ -259,51 +239,30 @@ def _words(entries: Sequence[LogEntry]) -> str:
         said = data.get("reason") or data.get("why", "")
         about = data.get("digest", "")
         forced = " (forced)" if data.get("forced") else ""
-        what = entry.kind.replace(".", " ").replace("_", " ") + forced
-        rows.append(
-            (words.moment(entry.at), cell(entry.who), what, cell(said, SHOWN), f"`{about[:12]}`")
-        )
+        about = f"`{about[:12]}`" if about else ""
+        what = log.kind(entry) + forced
+        rows.append((words.moment(entry.at), cell(entry.who), what, cell(said, SHOWN), about))
     return table(("When", "Who", "What", "Reason", "Of"), rows) if rows else ""
 
 
 def _back(entries: Sequence[LogEntry]) -> str:
-    lines = []
-    for entry in entries:
-        data = entry.data
-        what = entry.kind.partition(".")[2].replace("_", " ")
-        parts = [str(data[k]) for k in ("flag", "run", "why") if data.get(k)]
-        if "restored" in data:
-            parts.append(f"{data['restored']:,} rows restored, {data['left']:,} left alone")
-        parts += [f"try {data['tries']}"] if "tries" in data else []
-        took = (
-            f" ({data['seconds']:g} s after its begin)" if data.get("seconds") is not None else ""
-        )
-        lines.append(f"- {words.moment(entry.at)} {what}: {cell(', '.join(parts), SHOWN)}{took}")
-    return "\n".join(lines)
+    return "\n".join(f"- {words.moment(e.at)} {cell(log.back(e), SHOWN)}" for e in entries)
 
 
 def _workers(entries: Sequence[LogEntry]) -> str:
-    rows = []
-    for entry in entries:
-        data = entry.data
-        said = {
-            "worker.started": f"started, process {data.get('pid')}",
-            "worker.ended": f"left with exit code {data.get('code')}",
-            "run.found": f"works on run {data.get('run')}",
-            "worker.finished": str(data.get("why", "")),
-        }[entry.kind]
-        rows.append((words.moment(entry.at), cell(data["backfill"]), cell(said, SHOWN)))
+    rows = [
+        (words.moment(e.at), cell(e.data["backfill"]), cell(log.worker(e), SHOWN)) for e in entries
+    ]
     return table(("When", "Backfill", "What"), rows) if rows else ""
 
 
 def _timeline(entries: Sequence[LogEntry]) -> str:
-    lines = [f"- {words.moment(e.at)} `{e.kind}`{_brief(e)}" for e in entries]
-    return "\n".join(lines)
+    return "\n".join(f"- {words.moment(e.at)} `{e.kind}`{_brief(e)}" for e in entries)
 
 
 def _brief(entry: LogEntry) -> str:
-    said = [str(entry.data[k]) for k in ("name", "why", "told") if entry.data.get(k)]
-    return f": {cell(': '.join(said), SHOWN)}" if said else ""
+    told = log.brief(entry)
+    return f": {cell(told, SHOWN)}" if told else ""
 
 
 __all__ = ["NAMES", "dump", "keep", "render"]

@@ -8,6 +8,7 @@ from proctor.engine.rolling.story import MetricTold, Story
 from proctor.engine.show import cost
 from proctor.ui import words
 from proctor.ui.reports import charts
+from proctor.ui.reports import entries as log
 from proctor.ui.reports.html import TEMPLATES, template
 
 
@@ -21,6 +22,7 @@ def page(story: Story) -> str:
         style=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
         words=words,
         cost=cost,
+        log=log,
     )
 
 
