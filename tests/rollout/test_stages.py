@@ -249,7 +249,7 @@ async def test_nothing_is_retried_that_is_not_held(project):
     await project.approve(held.rollout.id, "ann")
     await project.drive()
     with pytest.raises(UsageError, match="nothing to try again"):
-        await project.drive(retry="why not")
+        await project.drive(retry="why not", again=True)
 
 
 async def test_a_protected_environment_runs_what_was_approved(project):

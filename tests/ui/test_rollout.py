@@ -61,6 +61,10 @@ def test_a_word_is_refused_or_taken_by_command(project, proctor, monkeypatch):
     )
     done = proctor("rollout", "small", "--json")
     assert (done.code, done.json["state"]) == (0, "active")
+    once_more = proctor("rollout", "small", "--speed", "3600")
+    assert (once_more.code, "small is through" in once_more.err) == (3, True)
+    assert f"found: {ident} is active" in " ".join(once_more.err.split())
+    assert proctor("rollout").out.count(ident) == 1  # no other one has begun
 
 
 def test_a_rejected_rollout_ends_with_1(project, proctor):

@@ -68,7 +68,7 @@ class RolloutOptions:
     """Why the stage that is held is to be begun anew; empty where it is not."""
     accept: bool = False
     again: bool = False
-    """Whether a new one begins although the latest was given up."""
+    """Whether a new one begins although the latest has ended."""
     stop: Stop = field(default_factory=Stop)
 
 
@@ -161,11 +161,12 @@ async def _driven(rig: Rig, on: Callable[[Rig], None]) -> tuple[Left, ProctorErr
 
 
 async def _refuse_again(app: App, log: RolloutLog, name: str, options: RolloutOptions) -> None:
-    """The same words typed once more do not begin what somebody gave up."""
+    """The same words typed once more begin nothing: neither what was given up nor what is done."""
     last = next((one for one in await log.rollouts(app.env) if one.name == name), None)
-    if last is not None and last.state is RolloutState.ROLLED_BACK and not options.again:
+    if last is not None and last.state.ended and not options.again:
+        through = last.state is RolloutState.ACTIVE
         raise NotConfirmed(
-            f"the latest rollout of {name} was given up",
+            f"the latest rollout of {name} {'is through' if through else 'was given up'}",
             found=f"{last.id} is {last.state.value}",
             fix=f"look at its report; to begin a new one: proctor rollout {name} --again",
         )

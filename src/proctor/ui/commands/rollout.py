@@ -40,7 +40,7 @@ WRITES = (
     metavar="REASON",
     help="Begin the stage at which it is held anew; the reason is on record.",
 )
-@click.option("--again", is_flag=True, help="Begin a new one although the latest was given up.")
+@click.option("--again", is_flag=True, help="Begin a new one although the latest has ended.")
 @click.option(
     "--accept-changes",
     "accept",
