@@ -165,7 +165,7 @@ def main():
     for ratio in (1.0, 0.6):
         for samples in (480, 2_400, 12_000):
             shares = naive(Soak(ratio=ratio, samples=samples), soaks)
-            row("known", ratio, samples, shares)
+            print(row("known", ratio, samples, shares), flush=True)
     print("\nProctor's")
     for kind in KINDS:
         for ratio in (1.0, 0.85, 0.6):
@@ -173,7 +173,7 @@ def main():
                 told = replace(kind, ratio=ratio, samples=samples)
                 many = kind.mode is Mode.MATCHED_WINDOWS
                 mode = f"{kind.windows} windows" if many else kind.mode.value
-                row(mode, ratio, samples, simulate(told, soaks))
+                print(row(mode, ratio, samples, simulate(told, soaks)), flush=True)
 
 
 KINDS = (
@@ -185,8 +185,9 @@ KINDS = (
 
 
 def row(mode, ratio, samples, shares):
+    """One kind of soak and what became of such, as a line."""
     told = ", ".join(f"{ending} {share:.1%}" for ending, share in shares.items())
-    print(f"  {mode:<16} ratio {ratio:<5g} n = {samples:>6,}: {told}", flush=True)
+    return f"  {mode:<16} ratio {ratio:<5g} n = {samples:>6,}: {told}"
 
 
 if __name__ == "__main__":

@@ -65,6 +65,16 @@ def pg(pg_databases):
     pg_databases.give_back(url)
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Show the figures that tests have drawn: of what workers print, nobody sees a line."""
+    reports = [one for kind in ("passed", "failed") for one in terminalreporter.getreports(kind)]
+    said = [told for one in reports for name, told in one.user_properties if name == "figures"]
+    if said:
+        terminalreporter.section("figures")
+        for line in said:
+            terminalreporter.write_line(line)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session):
     """A skipped test is a promise that nobody looked at: it fails the session."""
