@@ -19,6 +19,13 @@ def stumbles(done):
     return [e.data["tries"] for e in done.journal.entries if e.kind == "step_back.stumbled"]
 
 
+def spoiled(code):
+    """Nobody can import it, nor ever finds half of it: a worker reads it meanwhile."""
+    beside = code.with_suffix(".new")
+    beside.write_text(f"raise ValueError('no rollback today')\n{BACKFILLS}")
+    beside.replace(code)
+
+
 async def test_a_rollback_that_fails_again_and_again_is_held_and_a_new_start_tries_it_again(
     project,
 ):
@@ -31,7 +38,7 @@ async def test_a_rollback_that_fails_again_and_again_is_held_and_a_new_start_tri
 
     def spoil(rig):
         if "step_back.begun" in kinds(rig.journal.entries):
-            code.write_text(f"raise ValueError('no rollback today')\n{BACKFILLS}")
+            spoiled(code)
         if "step_back.stumbled" in kinds(rig.journal.entries):
             rig.stop.ask("killed")
 
@@ -40,7 +47,7 @@ async def test_a_rollback_that_fails_again_and_again_is_held_and_a_new_start_tri
     code.write_text(BACKFILLS)  # else this process could not drive it either
 
     def spoil_again(_rig):
-        code.write_text(f"raise ValueError('no rollback today')\n{BACKFILLS}")
+        spoiled(code)
 
     held = await project.drive(on=spoil_again, stop=Stop())
     assert (held.left.state, stumbles(held)) == (RolloutState.HELD, [1, 2])
@@ -71,7 +78,7 @@ async def test_a_person_may_take_the_rows_back_while_it_is_held(project):
 
     def spoil(rig):
         if "step_back.begun" in kinds(rig.journal.entries):
-            code.write_text(f"raise ValueError('no rollback today')\n{BACKFILLS}")
+            spoiled(code)
 
     held = await project.drive(on=spoil)
     assert (held.left.state, stumbles(held)) == (RolloutState.HELD, [1])

@@ -10,7 +10,14 @@ from proctor.core.lifecycle import ACTIVE
 from proctor.engine.rolling.auditing import milestones
 from proctor.engine.rolling.holding import hold, went_past
 from proctor.engine.rolling.rig import Rig, Turn, latest, rest
-from proctor.engine.rolling.workers import ended_as, found, left_behind, pause_after, told
+from proctor.engine.rolling.workers import (
+    ended_as,
+    found,
+    left_behind,
+    pause_after,
+    told,
+    why_left,
+)
 from proctor.engine.site import as_it_is, birth
 from proctor.errors import Unmeasured
 from proctor.model import Apply, Coverage, Metric, Run, RunState
@@ -220,7 +227,7 @@ async def _died(rig: Rig, stage: Apply, code: int, run: Run | None) -> Turn:
     if run is not None and _at_work(run):  # another one was there first, and ours was refused
         return rest(rig, LOOK)
     kept, now = _kept(rig, stage), rig.clock.now()
-    said = _said(hand, run)
+    said = why_left(hand, run)
     if code == 0 and run is None and not stage.milestones:
         return Turn(done="nothing was left to fill")
     settled = run.outcome.read if run is not None else 0
@@ -255,15 +262,6 @@ async def _died(rig: Rig, stage: Apply, code: int, run: Run | None) -> Turn:
         return rest(rig, LOOK)
     kept.not_before = now + timedelta(seconds=pause)
     return Turn(until=kept.not_before)
-
-
-def _said(hand: Hand, run: Run | None) -> list[str]:
-    """Why a worker has left: by its run, else by the error that it printed, else its last lines."""
-    if run is not None and run.reason:
-        return [run.reason]
-    lines = [line.strip() for line in hand.said().splitlines() if line.strip()]
-    wrong = [place for place, line in enumerate(lines) if line.startswith("error:")]
-    return lines[wrong[-1] :][:3] if wrong else lines[-3:]
 
 
 __all__ = ["LOOK", "apply", "keep"]

@@ -12,7 +12,7 @@ from proctor.engine.control import pause
 from proctor.engine.rolling.evidence import Told
 from proctor.engine.rolling.holding import hold
 from proctor.engine.rolling.rig import Rig, Turn, rest, wait
-from proctor.engine.rolling.workers import pause_after, unborn
+from proctor.engine.rolling.workers import pause_after, unborn, why_left
 from proctor.errors import IllegalMove, ProctorError
 from proctor.model import (
     Activate,
@@ -217,7 +217,7 @@ async def _stumbled(rig: Rig, backfill: str, run_id: str, hand: Hand) -> Turn:
         for one in rig.plan.stages
         if isinstance(one, Apply) and one.backfill == backfill
     )
-    said = " ".join(hand.said().split())[-300:]
+    said = "; ".join(why_left(hand))[:300]
     stumbled = {
         "backfill": backfill,
         "run": run_id,

@@ -7,6 +7,7 @@ from typing import Final
 from proctor.engine.rolling.rig import Rig, latest
 from proctor.engine.site import birth
 from proctor.model import Apply, LogEntry, Run
+from proctor.ports import Hand
 
 BACK_OFF: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
 """Seconds before a worker that died is started again; the last one from then on."""
@@ -80,4 +81,13 @@ async def unborn(rig: Rig) -> bool:
     return False
 
 
-__all__ = ["ended_as", "found", "left_behind", "pause_after", "told", "unborn"]
+def why_left(hand: Hand, run: Run | None = None) -> list[str]:
+    """Why a process has left: by its run, else by the last error that it printed, else its end."""
+    if run is not None and run.reason:
+        return [run.reason]
+    lines = [line.strip() for line in hand.said().splitlines() if line.strip()]
+    wrong = [place for place, line in enumerate(lines) if line.startswith("error:")]
+    return lines[wrong[-1] :][:3] if wrong else lines[-3:]
+
+
+__all__ = ["ended_as", "found", "left_behind", "pause_after", "told", "unborn", "why_left"]
