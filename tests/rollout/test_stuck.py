@@ -185,3 +185,24 @@ async def test_whatever_holds_a_rollout_says_at_how_many_percent_readers_are_let
     held = await project.drive()
     assert "blue" in held.left.why
     assert held.left.why.endswith("readers are still let in: flag TOOL was last set to 10%")
+
+
+async def test_what_somebody_wrote_after_a_step_back_is_not_overwritten_by_an_approval(project):
+    """People go past the fail: the flag stays as it was made meanwhile, and that is on record."""
+    tool(project, read="cat state", write="echo $PERCENT > state")
+    state = project.root / "state"
+    state.write_text("0")
+    project.rolls("""
+rollout("small", stages.activate("TOOL", steps=(100,), hold=minutes(0), metrics=[]),
+    stages.soak("day", duration=minutes(30), metrics=[metrics.sql(
+        "bad", "SELECT count(*) AS value FROM items",
+        failure_condition="result.value > 0", interval=minutes(5), critical=True)]))
+""")
+    held = await project.drive()
+    assert (held.left.state, state.read_text().strip()) == (RolloutState.HELD, "0")
+    state.write_text("30")
+    await project.approve(held.rollout.id, "bo", forced=True)
+    done = await project.drive()
+    assert (done.left.state, state.read_text().strip()) == (RolloutState.ACTIVE, "30")
+    (opened,) = [e.data for e in done.journal.entries if e.kind == "flag.reopened"]
+    assert (opened["percent"], opened["as_found"]) == (30, True)

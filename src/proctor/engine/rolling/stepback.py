@@ -351,8 +351,12 @@ async def reopened(rig: Rig) -> bool:
             continue
         percent, flag = steps[-1].data["percent"], await rig.opened(name)
         once = f"{rig.journal.rollout.id}/again/{entry.number}"
-        now = await flag.set(percent, expect=await flag.read(), reason="went on", once=once)
-        await rig.journal.add("flag.reopened", flag=name, percent=now.percent)
+        now = await flag.read()
+        # What somebody has made of it since it was closed stays: it goes on from that.
+        ours = now.percent in (entry.data["percent"], percent)
+        if ours:
+            now = await flag.set(percent, expect=now, reason="went on", once=once)
+        await rig.journal.add("flag.reopened", flag=name, percent=now.percent, as_found=not ours)
         return True
     return False
 

@@ -34,6 +34,8 @@ def flag(entry: LogEntry) -> str:
             said = f"stepped back: at {data['percent']}% again"
         case "flag.read":
             said = f"was at {data['before']['percent']}% before"
+        case "flag.reopened" if data.get("as_found"):
+            said = f"left at {data['percent']}%: somebody has written it since it was closed"
         case "flag.reopened":
             said = f"opened again to {data['percent']}%, by the word of people"
         case "flag.set":
