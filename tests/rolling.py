@@ -6,10 +6,12 @@ import sqlite3
 import stat
 import textwrap
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from proctor import app as apps
+from proctor.adapters.clock import FastClock, SystemClock
 from proctor.adapters.ledger.rollouts import SqlRolloutLog
 from proctor.app.approving import approve, reject
 from proctor.app.rolling import RolloutOptions, roll_out, runs_told
@@ -66,12 +68,43 @@ FLAGS = {
 }
 
 
+class Rested(FastClock):
+    """A rollout's clock that goes while its driver rests: a slow machine misses no look."""
+
+    def __init__(self, real, origin, speed):
+        super().__init__(real, origin, speed)
+        self.at = origin
+
+    def now(self):
+        return self.at
+
+    async def sleep(self, seconds):
+        await super().sleep(seconds)
+        self.at += timedelta(seconds=max(0.0, seconds))
+
+
+class Machine(SystemClock):
+    """The machine's clock, and those of the rollouts by it: one each, also from drive to drive."""
+
+    def __init__(self):
+        self.rollouts = {}
+
+    def faster(self, origin, speed):
+        return self.rollouts.setdefault((origin, speed), Rested(self, origin, speed))
+
+    def passes(self, time):
+        """Time that nobody drives through."""
+        for rollout in self.rollouts.values():
+            rollout.at += time
+
+
 @dataclass(slots=True)
 class Project:
     """Where rollouts are driven."""
 
     root: Path
     ledger: str
+    clock: Machine = field(default_factory=Machine)
 
     def rolls(self, source: str) -> None:
         """Write the module of rollouts."""
@@ -82,30 +115,34 @@ class Project:
         with contextlib.closing(sqlite3.connect(self.root / "shop.db", timeout=30)) as shop, shop:
             return shop.execute(statement, values).fetchall()
 
+    def opened(self, who="ann", env="local"):
+        """The app, by the project's own clock."""
+        return apps.open(load(self.root / "proctor.toml"), env, who=who, clock=self.clock)
+
     async def drive(self, name="small", *, who="ann", env="local", on=lambda _rig: None, **words):
         """Drive a rollout as `proctor rollout` does; how it was left."""
         words = {"speed": 3600.0} | words
-        async with apps.open(load(self.root / "proctor.toml"), env, who=who) as app:
+        async with self.opened(who, env) as app:
             return await roll_out(app, name, RolloutOptions(**words), on)
 
     async def approve(self, rollout, who, *, reason="looked at it", forced=False):
         """As `proctor approve` does."""
-        async with apps.open(load(self.root / "proctor.toml"), "local", who=who) as app:
+        async with self.opened(who) as app:
             return await approve(app, rollout, reason=reason, forced=forced)
 
     async def reject(self, rollout, who="bo"):
         """As `proctor reject` does."""
-        async with apps.open(load(self.root / "proctor.toml"), "local", who=who) as app:
+        async with self.opened(who) as app:
             return await reject(app, rollout, reason="no")
 
     async def roll_back(self, run):
         """As `proctor rollback` does."""
-        async with apps.open(load(self.root / "proctor.toml"), "local", who="bo") as app:
+        async with self.opened("bo") as app:
             return await app.rollback(run, apps.RollbackOptions())
 
     async def runs(self, done):
         """Its runs as a report tells them."""
-        async with apps.open(load(self.root / "proctor.toml"), "local", who="ann") as app:
+        async with self.opened() as app:
             return await runs_told(app, done.journal.entries)
 
     async def entries(self, rollout):

@@ -3,6 +3,7 @@
 import json
 import threading
 
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -14,6 +15,7 @@ from proctor.model import Limits, RolloutState
 from proctor.testing.conformance.paying import ended, want
 from proctor.ui.reports.rollout import dump, render
 from proctor.ui.reports.rollout_page import page
+from rolling import kinds
 
 GATE = """
 rollout("small", stages.gate("up", within=minutes(10), metrics=[metrics.http(
@@ -96,9 +98,10 @@ rollout("small", stages.apply("lower"), stages.halt("look", self_review=True),
     words = await purse.reserve([want(n, run=run, usd="0.5") for n in range(2)])
     await purse.settle([ended(words[0], cost="0.25")])
     await purse.aclose()
-    done, before = held, len(held.journal.entries)
-    while not [e for e in done.journal.entries[before:] if e.kind == "snapshot.appended"]:
-        done = await project.drive()  # the next snapshot is due five minutes after the last
+    before = len(held.journal.entries)
+    project.clock.passes(timedelta(minutes=5))  # the next snapshot is due
+    done = await project.drive()
+    assert "snapshot.appended" in kinds(done.journal.entries[before:])
     story = told(done.plan, done.rollout, done.journal.entries, await project.runs(done))
     said = "spent $0.25, held $0.50"
     assert said in (project.root / "watch.md").read_text().rpartition("## ")[2]

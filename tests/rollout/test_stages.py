@@ -1,5 +1,7 @@
 """A rollout goes through its stages in order, holds where a person must decide, and steps back."""
 
+from datetime import timedelta
+
 import pytest
 
 from proctor.engine.rolling.story import told
@@ -92,14 +94,15 @@ async def test_an_approval_has_a_reason_and_something_to_approve(project):
 async def test_an_approval_expires(project):
     """What was looked at yesterday is looked at again."""
     project.rolls('rollout("small", stages.halt("go", expires=minutes(1)))')
-    held = await project.drive(speed=100_000.0)
+    held = await project.drive()
     await project.approve(held.rollout.id, "bo")
-    again = await project.drive(speed=100_000.0)
+    project.clock.passes(timedelta(minutes=2))
+    again = await project.drive()
     assert again.left.state is RolloutState.HELD
     assert again.left.why == (
         "halt for go; the approval of bo has expired: it is older than 0:01:00"
     )
-    once_more = await project.drive(speed=100_000.0)
+    once_more = await project.drive()
     assert kinds(once_more.journal.entries).count("approval.expired") == 1  # said once
     report = told(once_more.plan, once_more.rollout, once_more.journal.entries, ())
     assert "has expired" in report.why

@@ -16,11 +16,9 @@ if TYPE_CHECKING:
     from proctor.engine.part import Part
     from proctor.engine.prune import Forgetting
     from proctor.engine.run import Ended
-    from proctor.ports import Clock
 
 __all__ = [
     "App",
-    "Clock",
     "Ended",
     "Ensured",
     "Forgetting",
@@ -32,7 +30,6 @@ __all__ = [
 ]
 _HOMES: Final = {
     "App": "app.facade",
-    "Clock": "ports",
     "Ended": "engine.run",
     "Ensured": "engine.ensure",
     "Forgetting": "engine.prune",

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from proctor.adapters.clock import SystemClock
+from proctor.adapters.clock import AheadClock, SystemClock
 from proctor.adapters.languages import detect
 from proctor.adapters.ledger import open_ledger
 from proctor.adapters.signals import Watched, http_question, python_question
@@ -39,13 +39,13 @@ async def open_app(
     *,
     who: str | None = None,
     clock: Clock | None = None,
-    limits_clock: Clock | None = None,
+    limits_ahead: timedelta | None = None,
     telling: bool = True,
 ) -> AsyncIterator[App]:
     """Wire one environment and give everything back at the end.
 
     clock: another time than the machine's, also for the limits of providers: for tests.
-    limits_clock: another time for these limits alone.
+    limits_ahead: how far ahead of the machine's time these limits are counted.
     telling: whether `[notify]` is heeded; not by the many hands of one run.
     Raises ConfigError for an unknown environment or URL, DefinitionError for a backfill that is
     wrong, Unreachable or Denied for a database that does not let us in.
@@ -64,7 +64,8 @@ async def open_app(
         given, clock = clock, clock or SystemClock()
         events = Events(ledger=ledger, clock=clock, env=env, who=name)
         notices = _listeners(config, env, events) if telling else None
-        counter = _counter(config, environment, events, limits_clock or given)
+        limits_clock = AheadClock(limits_ahead) if limits_ahead else given
+        counter = _counter(config, environment, events, limits_clock)
         stack.push_async_callback(counter.aclose)
         site = Site(
             env=env,

@@ -80,3 +80,6 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Let others work meanwhile."""
+
+    def faster(self, origin: datetime, speed: float) -> Clock:
+        """One that ran `speed` times as fast as this from `origin` on, and shows that time."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-import time
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+from proctor.adapters.clock import AheadClock, FastClock
 
 TURNS: Final = 25
 """Turns of the loop that others get before time moves on."""
@@ -60,6 +61,10 @@ class FakeClock:
             loop.call_soon(self._step, loop, TURNS)
         await sleeper.waiting
 
+    def faster(self, origin: datetime, speed: float) -> FastClock:
+        """As ports.Clock."""
+        return FastClock(self, origin, speed)
+
     async def advance(self, seconds: float) -> None:
         """Let that much time pass, waking every sleeper on the way in order."""
         until = self.elapsed + seconds
@@ -91,33 +96,6 @@ class FakeClock:
     async def _others(self) -> None:
         for _ in range(TURNS):
             await asyncio.sleep(0)
-
-
-class AheadClock:
-    """The machine's time, moved forward where a test wants tomorrow; as ports.Clock.
-
-    Who sleeps until a moment should look at the clock now and then, as Proctor's own waits do.
-    """
-
-    def __init__(self) -> None:
-        """Begin with the machine's own time."""
-        self.ahead = timedelta(0)
-
-    def advance(self, seconds: float) -> None:
-        """Let that much time have gone by."""
-        self.ahead += timedelta(seconds=seconds)
-
-    def now(self) -> datetime:
-        """Aware UTC."""
-        return datetime.now(UTC) + self.ahead
-
-    def monotonic(self) -> float:
-        """Seconds that never go back."""
-        return time.monotonic() + self.ahead.total_seconds()
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep, in real seconds."""
-        await asyncio.sleep(seconds)
 
 
 __all__ = ["AheadClock", "FakeClock"]

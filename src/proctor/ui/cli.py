@@ -29,7 +29,7 @@ from proctor.ui.commands.teaching import Sections
 from proctor.ui.options import Wish, wishes
 
 if TYPE_CHECKING:
-    from proctor.app import Clock
+    from datetime import timedelta
 
 INTERRUPTED = 130
 EXIT_CODES = """\b
@@ -69,10 +69,10 @@ cli.take("Steer", steer.pause, steer.cancel, steer.tune)
 cli.take("Take back", back.rollback, back.prune, keep.answers)
 
 
-def main(arguments: Sequence[str] | None = None, *, limits_clock: Clock | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, limits_ahead: timedelta | None = None) -> int:
     """Run one command line; the exit code. Errors become words here and nowhere else.
 
-    limits_clock: another time for the limits of providers, where a demo plays tomorrow.
+    limits_ahead: how far the time of providers' limits is moved, where a demo plays tomorrow.
     """
     if arguments is None:  # the process is ours: looking for garbage while modules load finds none
         gc.set_threshold(50_000, 20, 20)
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None, *, limits_clock: Clock | None =
         # A terminal that lacks a letter shows its code; it does not end the command.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    wish = Wish(limits_clock=limits_clock)
+    wish = Wish(limits_ahead=limits_ahead)
     try:
         code = cli.main(args=words, prog_name="proctor", standalone_mode=False, obj=wish)
     except click.exceptions.Exit as left:

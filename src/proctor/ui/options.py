@@ -16,7 +16,7 @@ from proctor.engine.hints import DEFAULT_ENV
 from proctor.errors import UsageError
 
 if TYPE_CHECKING:
-    from proctor.app import Clock, Part
+    from proctor.app import Part
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,7 +34,7 @@ class Wish:
     log: str = "off"
     redact: Callable[[str], str] | None = None
     """Takes the secrets of this configuration out of a text; known once it was read."""
-    limits_clock: Clock | None = None
+    limits_ahead: timedelta | None = None
     """Another time for providers' limits, where a demo plays tomorrow; no option says so."""
 
 

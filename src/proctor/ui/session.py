@@ -50,7 +50,7 @@ def with_app(
     config = configured(wish)
 
     async def session() -> T:
-        async with app.open(config, wish.env, limits_clock=wish.limits_clock) as opened:
+        async with app.open(config, wish.env, limits_ahead=wish.limits_ahead) as opened:
             # What an author's function prints must not get between a script and our document.
             with contextlib.redirect_stdout(sys.stderr):
                 result = await use(opened)

@@ -367,10 +367,10 @@ async def _leave(rig: Rig) -> Left:
 
 async def _nap(rig: Rig, until: datetime) -> None:
     """Sleep until something is due, or a word from outside; in real seconds no longer than NAP."""
-    length = min(NAP, (until - rig.clock.now()).total_seconds() / rig.journal.standing.speed)
+    length = min(NAP * rig.journal.standing.speed, (until - rig.clock.now()).total_seconds())
     if length > 0:
         waiter = asyncio.ensure_future(rig.stop.heard.wait())
-        sleeper = asyncio.ensure_future(rig.site.clock.sleep(length))
+        sleeper = asyncio.ensure_future(rig.clock.sleep(length))
         await asyncio.wait({waiter, sleeper}, return_when=asyncio.FIRST_COMPLETED)
         for one in (waiter, sleeper):
             one.cancel()
