@@ -126,7 +126,7 @@ async def known(app: App) -> list[dict[str, Any]]:
     found = plans(app)
     async with opened_log(app) as log:
         latest = {one.name: one for one in reversed(await log.rollouts(app.env))}
-        stands = {name: await _stands(app, log, one) for name, one in latest.items()}
+        stands = {name: await _stands(log, one) for name, one in latest.items()}
     return [
         {
             "name": name,
@@ -153,12 +153,12 @@ def _refused(plan: RolloutPlan, asked: Sequence[Asked], reach: Sequence[Foreseen
 NEVER: Final = {"where": "", "why": "", "rejected": "", "undriven": ""}
 
 
-async def _stands(app: App, log: RolloutLog, one: Rollout) -> dict[str, str]:
+async def _stands(log: RolloutLog, one: Rollout) -> dict[str, str]:
     """Where it stands in words, and since when nobody drives it."""
     if one.state.ended:
         return NEVER | {"where": one.state.value.replace("_", " ")}
     standing = fold(await log.entries(one.id))
-    now = app.site.clock.now()
+    now = await log.now()
     since = unattended(one, standing, now)
     form = "%H:%M" if since is not None and since.date() == now.date() else "%Y-%m-%d %H:%M"
     return {
@@ -175,7 +175,7 @@ async def shown_plan(app: App, name: str) -> dict[str, Any]:
     async with opened_log(app) as log:
         found = await unended(log, app.env, name)
         entries = await log.entries(found.id) if found else []
-        stands = await _stands(app, log, found) if found else NEVER
+        stands = await _stands(log, found) if found else NEVER
     standing = fold(entries)
     place = standing.stage
     asked, reach = await asked_once(app, plan), await foreseen(app, plan)

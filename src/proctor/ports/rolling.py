@@ -38,7 +38,7 @@ class RolloutLog(Protocol):
         """What happened in it, in order, behind the entry of that number."""
 
     async def take(
-        self, rollout: str, holder: Holder, /, *, at: datetime, lease_for: timedelta, dead: bool
+        self, rollout: str, holder: Holder, /, *, lease_for: timedelta, dead: bool
     ) -> Rollout:
         """Drive it from now on, under a new epoch; RunActive where its process lives.
 
@@ -60,7 +60,10 @@ class RolloutLog(Protocol):
         (`driving`) under another epoch than `rollout.epoch`: read it again.
         """
 
-    async def beat(self, rollout: Rollout, at: datetime, /) -> None:
+    async def now(self) -> datetime:
+        """The time by which drivers are taken for alive or gone: one for all who share the log."""
+
+    async def beat(self, rollout: Rollout, /) -> None:
         """Say that its process lives; Fenced where it is another's by now."""
 
     async def release(self, rollout: Rollout, /) -> None:

@@ -2,39 +2,66 @@
 
 import contextlib
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+from proctor.adapters.clock import SystemClock
 from proctor.adapters.ledger.rollouts import SqlRolloutLog
+from proctor.errors import RunActive
+from proctor.testing.clock import FakeClock
 from proctor.testing.conformance import RolloutLogConformance
-from proctor.testing.conformance.rollouts import entry, fresh
+from proctor.testing.conformance.rollouts import LEASE, NOW, entry, fresh, process
 from proxy import FaultProxy
 
 
 @contextlib.asynccontextmanager
-async def many(url):
+async def many(url, clock=None):
     """A way to open logs on one URL; closes them all."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def one():
-            log = await SqlRolloutLog.open(url, redact=lambda text: text.replace("hunter22", "***"))
+            log = await SqlRolloutLog.open(
+                url, redact=lambda text: text.replace("hunter22", "***"), clock=clock
+            )
             stack.push_async_callback(log.aclose)
             return log
 
         yield one
 
 
+@pytest.fixture
+def clock():
+    """The time of all logs of a test."""
+    return FakeClock(NOW, auto=False)
+
+
 class TestSqlite(RolloutLogConformance):
     @pytest.fixture
-    async def logs(self, tmp_path):
-        async with many(f"sqlite:///{tmp_path}/ledger.db") as one:
+    async def logs(self, tmp_path, clock):
+        async with many(f"sqlite:///{tmp_path}/ledger.db", clock) as one:
             yield one
 
 
 class TestPostgres(RolloutLogConformance):
     @pytest.fixture
-    async def logs(self, pg):
-        async with many(pg) as one:
+    async def logs(self, pg, clock):
+        async with many(pg, clock) as one:
             yield one
+
+
+async def test_whether_a_driver_lives_is_told_by_the_databases_clock(pg, monkeypatch):
+    """Not by a machine's, which may be an hour off: nobody takes over what is being driven."""
+    async with many(pg) as one:
+        log = await one()
+        await log.begin(fresh(), [entry("rollout.began")])
+        await log.take("r1", process(1), lease_for=LEASE, dead=False)
+        hour = datetime.now(UTC) + timedelta(hours=1)
+        monkeypatch.setattr(SystemClock, "now", lambda _clock: hour)
+        other = await one()
+        with pytest.raises(RunActive):
+            await other.take("r1", process(2), lease_for=LEASE, dead=False)
+        assert await other.now() - (await other.rollout("r1")).beat < LEASE
 
 
 async def test_no_secret_gets_into_a_rollouts_log(tmp_path):

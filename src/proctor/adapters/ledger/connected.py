@@ -8,13 +8,16 @@ import sqlite3
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any, Final, Self, TypeVar
 
 import sqlalchemy as sa
 
+from proctor.adapters.clock import SystemClock
 from proctor.adapters.ledger.engines import WRITES, be_patient, make_engine
 from proctor.adapters.ledger.faults import translate
 from proctor.adapters.ledger.schema import STAND_IN, schema_of, upgrade
+from proctor.ports import Clock
 
 T = TypeVar("T")
 
@@ -29,9 +32,13 @@ class Connected:
     connection. Several, also of other processes and machines, may share a database.
     """
 
-    def __init__(self, engine: sa.Engine) -> None:
-        """Wrap an engine; `ready` brings its tables up to date."""
+    def __init__(self, engine: sa.Engine, clock: Clock | None = None) -> None:
+        """Wrap an engine; `ready` brings its tables up to date.
+
+        clock: another time than the database's, or than the machine's where that is a file.
+        """
         self._lite = engine.dialect.name == "sqlite"
+        self._clock = clock or (SystemClock() if self._lite else None)
         self._engine = engine.execution_options(
             schema_translate_map={STAND_IN: schema_of(engine.dialect.name)}
         )
@@ -101,6 +108,13 @@ class Connected:
                     raise
             else:
                 return
+
+    def _now(self, connection: sa.Connection) -> datetime:
+        """The time that all who share the database go by: their machines' may differ."""
+        if self._clock is not None:
+            return self._clock.now()
+        at: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return at.astimezone(UTC)
 
     def _rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         with self._engine.connect() as connection:

@@ -12,7 +12,6 @@ import sqlalchemy as sa
 
 from sqlalchemy.dialects import postgresql, sqlite
 
-from proctor.adapters.clock import SystemClock
 from proctor.adapters.ledger import batches, linking, shelf
 from proctor.adapters.ledger.billing import add_bills, bills_of
 from proctor.adapters.ledger.connected import Connected
@@ -83,11 +82,10 @@ class SqlPurse(Connected):
         is_gone: Callable[[Holder], bool] = never,
     ) -> None:
         """Wrap an engine whose tables are up to date."""
-        super().__init__(engine)
+        super().__init__(engine, clock)
         self._till = Till(limits=dict(limits), hold_for=hold_for, mine=holder, is_gone=is_gone)
         self._lookout = Lookout()
         self._redact = redact
-        self._clock = clock or (SystemClock() if self._lite else None)
         self._insert = sqlite.insert if self._lite else postgresql.insert
         self._unclaimed: dict[int, str] = {}
 
@@ -313,12 +311,6 @@ class SqlPurse(Connected):
     def _bills(self, runs: Sequence[str]) -> list[Bill]:
         with self._engine.connect() as connection:
             return [bill for page in pages(runs) for bill in bills_of(connection, page)]
-
-    def _now(self, connection: sa.Connection) -> datetime:
-        if self._clock is not None:
-            return self._clock.now()
-        at: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
-        return at
 
 
 def _state(row: sa.Row[Any]) -> State:

@@ -16,24 +16,39 @@ from proctor.adapters.ledger.record import encode
 from proctor.adapters.ledger.schema import ENTRIES, ROLLOUTS
 from proctor.errors import Fenced, RunActive, UsageError
 from proctor.model import Event, Holder, LogEntry, Rollout, RolloutState
+from proctor.ports import Clock
 
 
 class SqlRolloutLog(Connected):
     """ports.RolloutLog on SQLAlchemy.
 
     The number of the last entry stands on the rollout's row: who appends must know it, so that
-    nobody decides by a log that has moved on.
+    nobody decides by a log that has moved on. Whether a driver lives is told by one clock, the
+    database's, whatever the machines of drivers believe.
     """
 
-    def __init__(self, engine: sa.Engine, redact: Callable[[str], str]) -> None:
+    def __init__(
+        self, engine: sa.Engine, redact: Callable[[str], str], clock: Clock | None = None
+    ) -> None:
         """Wrap an engine; `ready` brings its tables up to date."""
-        super().__init__(engine)
+        super().__init__(engine, clock)
         self._redact = redact
 
     @classmethod
-    async def open(cls, url: str, *, redact: Callable[[str], str] = str) -> SqlRolloutLog:
+    async def open(
+        cls, url: str, *, redact: Callable[[str], str] = str, clock: Clock | None = None
+    ) -> SqlRolloutLog:
         """Connect and bring the tables up to date; the errors of `open_ledger`."""
-        return await cls(cls.engine_for(url), redact).ready()
+        return await cls(cls.engine_for(url), redact, clock).ready()
+
+    async def now(self) -> datetime:
+        """See the port."""
+
+        def ask() -> datetime:
+            with self._engine.connect() as connection:
+                return self._now(connection)
+
+        return await self._in_thread(ask)
 
     async def begin(self, rollout: Rollout, entries: Sequence[LogEntry], /) -> Rollout:
         """See the port."""
@@ -90,7 +105,7 @@ class SqlRolloutLog(Connected):
         return [_entry(row) for row in await self._in_thread(lambda: self._rows(query))]
 
     async def take(
-        self, rollout: str, holder: Holder, /, *, at: datetime, lease_for: timedelta, dead: bool
+        self, rollout: str, holder: Holder, /, *, lease_for: timedelta, dead: bool
     ) -> Rollout:
         """See the port."""
         held = json.dumps(asdict(holder))
@@ -102,7 +117,7 @@ class SqlRolloutLog(Connected):
                 ).one()
                 if row.holder == held:
                     return  # a reply that was lost: it is ours already
-                found = _rollout(row)
+                found, at = _rollout(row), self._now(connection)
                 alive = found.holder is not None and at - found.beat < lease_for and not dead
                 if alive:
                     raise _under_way(found)
@@ -160,30 +175,28 @@ class SqlRolloutLog(Connected):
         found = connection.execute(query.order_by(ENTRIES.c.number)).all()
         return [row._asdict() for row in found] == list(rows)
 
-    async def beat(self, rollout: Rollout, at: datetime, /) -> None:
+    async def beat(self, rollout: Rollout, /) -> None:
         """See the port."""
-        change = (
-            sa.update(ROLLOUTS)
-            .where(ROLLOUTS.c.id == rollout.id, ROLLOUTS.c.epoch == rollout.epoch)
-            .values(beat=_text(at))
-        )
-        if not await self._changed(change):
+        if not await self._changed(rollout, lambda now: {"beat": _text(now)}):
             raise Fenced(f"rollout {rollout.id} is driven by another process")
 
     async def release(self, rollout: Rollout, /) -> None:
         """See the port."""
-        await self._changed(
-            sa.update(ROLLOUTS)
-            .where(ROLLOUTS.c.id == rollout.id, ROLLOUTS.c.epoch == rollout.epoch)
-            .values(holder="")
-        )
+        await self._changed(rollout, lambda _now: {"holder": ""})
 
-    async def _changed(self, change: sa.Update) -> bool:
+    async def _changed(
+        self, rollout: Rollout, change: Callable[[datetime], dict[str, str]]
+    ) -> bool:
+        """Change its row, while it is driven under this epoch; whether it is."""
         counts: list[int] = []
+        held = sa.update(ROLLOUTS).where(
+            ROLLOUTS.c.id == rollout.id, ROLLOUTS.c.epoch == rollout.epoch
+        )
 
         def write() -> None:
             with self._writing() as connection:
-                counts.append(connection.execute(change).rowcount)
+                change_to = held.values(**change(self._now(connection)))
+                counts.append(connection.execute(change_to).rowcount)
 
         await self._in_thread(lambda: self._repeated(write))
         return counts[-1] == 1

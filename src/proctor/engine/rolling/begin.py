@@ -76,9 +76,7 @@ async def begin(
 async def take(site: Site, log: RolloutLog, rollout: Rollout, clock: Clock) -> Journal:
     """Drive it from now on. RunActive where a process that lives does so already."""
     dead = rollout.holder is not None and is_dead(rollout.holder)
-    taken = await log.take(
-        rollout.id, holder(site.who), at=site.clock.now(), lease_for=LEASE, dead=dead
-    )
+    taken = await log.take(rollout.id, holder(site.who), lease_for=LEASE, dead=dead)
     journal = Journal(log=log, rollout=taken, clock=clock, who=site.who, events=site.events)
     await journal.read()
     return journal
@@ -159,7 +157,7 @@ def _outline(changes: Sequence[LogEntry]) -> list[dict[str, Any]]:
 def unattended(rollout: Rollout, standing: Standing, now: datetime) -> datetime | None:
     """Since when nobody drives one that has not ended; None where somebody does.
 
-    One that is held has been left to people: nobody need drive it.
+    One that is held has been left to people: nobody need drive it. `now` is the log's.
     """
     if rollout.state.ended:
         return None

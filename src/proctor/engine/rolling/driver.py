@@ -88,7 +88,7 @@ async def _beat(rig: Rig) -> None:
     while True:
         await asyncio.sleep(BEAT)
         try:
-            await rig.journal.log.beat(rig.journal.rollout, rig.site.clock.now())
+            await rig.journal.log.beat(rig.journal.rollout)
         except AWAY_ERRORS:
             continue  # the next turn finds it out, and waits
         except Fenced:

@@ -14,12 +14,16 @@ import pytest
 from proctor.errors import Fenced, RunActive, UsageError
 from proctor.model import Holder, LogEntry, Rollout, RolloutState
 from proctor.ports import RolloutLog
+from proctor.testing.clock import FakeClock
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
 
 Logs: TypeAlias = Callable[[], Awaitable[RolloutLog]]
-"""Opens one more log on the same data, as another process would; closed by the fixture."""
+"""Opens one more log on the same data, as another process would; closed by the fixture.
+
+All of them go by the fixture `clock`.
+"""
 
 
 def entry(
@@ -100,43 +104,46 @@ class RolloutLogConformance:
         found = await opened[0].entries("r1")
         assert sorted(e.who for e in found[1:]) == ["p0", "p1", "p2", "p3"]
 
-    async def test_a_new_driver_fences_the_old_one(self, logs: Logs) -> None:
+    async def test_a_new_driver_fences_the_old_one(self, logs: Logs, clock: FakeClock) -> None:
         """The epoch rises: the process that was believed dead writes nothing more."""
         one, two = await logs(), await logs()
         await one.begin(fresh(), [entry("rollout.began")])
-        first = await one.take("r1", process(1), at=NOW, lease_for=LEASE, dead=False)
-        later = NOW + LEASE
-        second = await two.take("r1", process(2), at=later, lease_for=LEASE, dead=False)
+        first = await one.take("r1", process(1), lease_for=LEASE, dead=False)
+        await clock.advance(LEASE.total_seconds())
+        second = await two.take("r1", process(2), lease_for=LEASE, dead=False)
         assert second.epoch == first.epoch + 1
         with pytest.raises(Fenced):
             await one.add(first, [entry()])
         with pytest.raises(Fenced):
-            await one.beat(first, later)
+            await one.beat(first)
         assert (await two.add(second, [entry()])).number == 2
 
-    async def test_a_driver_that_lives_is_not_taken_over(self, logs: Logs) -> None:
+    async def test_a_driver_that_lives_is_not_taken_over(
+        self, logs: Logs, clock: FakeClock
+    ) -> None:
         """RunActive until its lease is over, unless it is known to be dead or has left."""
         log = await logs()
         await log.begin(fresh(), [entry("rollout.began")])
-        first = await log.take("r1", process(1), at=NOW, lease_for=LEASE, dead=False)
-        await log.beat(first, NOW + timedelta(seconds=20))
+        first = await log.take("r1", process(1), lease_for=LEASE, dead=False)
+        await clock.advance(20)
+        await log.beat(first)
+        await clock.advance(20)
         with pytest.raises(RunActive) as refused:
-            await log.take(
-                "r1", process(2), at=NOW + timedelta(seconds=40), lease_for=LEASE, dead=False
-            )
+            await log.take("r1", process(2), lease_for=LEASE, dead=False)
         assert "process 1" in refused.value.found
-        await log.take("r1", process(2), at=NOW + timedelta(seconds=40), lease_for=LEASE, dead=True)
+        await log.take("r1", process(2), lease_for=LEASE, dead=True)
         held = await log.rollout("r1")
+        assert held.beat == await log.now() == clock.now()
         await log.release(held)
-        taken = await log.take("r1", process(3), at=NOW, lease_for=LEASE, dead=False)
+        taken = await log.take("r1", process(3), lease_for=LEASE, dead=False)
         assert taken.holder == process(3)
 
     async def test_the_former_driver_does_not_release_the_new_one(self, logs: Logs) -> None:
         """Whoever was fenced gives up what is his alone."""
         log = await logs()
         await log.begin(fresh(), [entry("rollout.began")])
-        first = await log.take("r1", process(1), at=NOW, lease_for=LEASE, dead=False)
-        await log.take("r1", process(2), at=NOW, lease_for=LEASE, dead=True)
+        first = await log.take("r1", process(1), lease_for=LEASE, dead=False)
+        await log.take("r1", process(2), lease_for=LEASE, dead=True)
         await log.release(first)
         assert (await log.rollout("r1")).holder == process(2)
 
