@@ -27,6 +27,8 @@ PIP := $(PY) -m pip install -qq --disable-pip-version-check
 
 # A virtual environment that is active outside must not leak into ours.
 unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+# The tests begin some thousand processes; each would compile all of Proctor anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # As root on Debian what is missing is installed; anybody else is told what to install.
 APT = [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
