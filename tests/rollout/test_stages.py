@@ -282,6 +282,22 @@ rollout("small", stages.activate("NEW", steps=(25, 50, 100), hold=minutes(0), co
     assert [*seen, project.flag] == [25, 50, 100]
 
 
+async def test_a_step_is_held_from_when_it_was_seen(project):
+    """Nobody drove it between the write and the look at it: no look is missed by that."""
+    project.rolls("""
+rollout("small", stages.activate("NEW", steps=(100,), hold=minutes(30), metrics=[filled(
+    success_condition="result.value == 0")]))
+""")
+
+    def away(rig):
+        if kinds(rig.journal.entries)[-1] == "flag.set":
+            project.clock.passes(timedelta(hours=9))
+
+    done = await project.drive(on=away)
+    assert done.left.state is RolloutState.ACTIVE
+    assert "metric.missed" not in kinds(done.journal.entries)
+
+
 async def test_what_a_step_back_closed_is_ramped_anew_when_it_is_tried_again(project):
     """A soak behind the ramp is of no use on a flag that is shut: the ramp comes first."""
     project.rolls("""

@@ -45,9 +45,11 @@ async def _first(rig: Rig, stage: Activate) -> Turn:
 
 async def _step(rig: Rig, stage: Activate, here: LogEntry) -> Turn:
     """What a step that was set still needs."""
-    if not any(e.number > here.number for e in rig.journal.standing.told("flag.observed")):
+    seen = [e for e in rig.journal.standing.told("flag.observed") if e.number > here.number]
+    if not seen:
         return await _observe(rig, stage, here)
-    held = await _held(rig, stage, here)
+    # From then on: while nobody drove it, or readers were asked, there was no look to be missed.
+    held = await _held(rig, stage, here, begun=seen[0].at)
     if held is not None:
         return held
     after = here.data["step"] + 1
@@ -273,9 +275,8 @@ def _places(bits: str) -> list[int]:
     return [place for place in range(number.bit_length()) if number >> place & 1]
 
 
-async def _held(rig: Rig, stage: Activate, here: LogEntry) -> Turn | None:
+async def _held(rig: Rig, stage: Activate, here: LogEntry, *, begun: datetime) -> Turn | None:
     """The hold of a step with its metrics; None when it is over and all is well."""
-    begun = here.at
     ends = begun + stage.hold
     after: datetime | None = ends
     if stage.metrics:
