@@ -1,6 +1,7 @@
 """Servers for the tests: Postgres from proctor.testing, and Debian's PgBouncer before one."""
 
 import collections
+import itertools
 import os
 import shutil
 import subprocess
@@ -82,6 +83,14 @@ SELECT
 FROM (SELECT oid AS me FROM pg_database WHERE datname = current_database()) this
 """
 """What a database is made of, as far as one that is new differs from one that is not."""
+
+
+_ROLES = itertools.count()
+
+
+def role_of(kind):
+    """A name for a role of one test: roles are the whole server's, and outlive its databases."""
+    return f"{kind}_{next(_ROLES)}"
 
 
 class Databases:

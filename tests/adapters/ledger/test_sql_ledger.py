@@ -28,6 +28,7 @@ from proctor.adapters.ledger.schema import (
 from proctor.errors import Busy, ConfigError, Denied, ProctorError, Unreachable
 from proctor.model import Event
 from proxy import FaultProxy
+from servers import role_of
 
 PASSWORD = "hunter22"
 COMMIT = b"COMMIT\0"  # the whole statement: BEGIN … READ COMMITTED holds the word too
@@ -358,8 +359,9 @@ async def test_each_reason_for_no_connection_says_what_to_do(pg_server, pg, prox
 
 async def test_a_role_that_may_not_create_is_told_what_to_grant(pg_server, pg):
     database = pg.rpartition("/")[2]
-    pg_server.execute(f"CREATE ROLE clerk_{database} LOGIN")
-    url = pg_server.url(database, user=f"clerk_{database}")
+    role = role_of("clerk")
+    pg_server.execute(f"CREATE ROLE {role} LOGIN")
+    url = pg_server.url(database, user=role)
     error = await fault(url)
     assert isinstance(error, Denied)
     assert "GRANT" in error.fix
@@ -371,7 +373,7 @@ async def test_a_role_that_may_not_create_is_told_what_to_grant(pg_server, pg):
 async def test_a_role_with_the_rights_needs_no_right_to_create(pg_server, pg):
     """An administrator makes the ledger once; a lesser role keeps it."""
     database = pg.rpartition("/")[2]
-    role = f"keeper_{database}"
+    role = role_of("keeper")
     pg_server.execute(f"CREATE ROLE {role} LOGIN")
     async with opened(pg):
         pass

@@ -20,6 +20,7 @@ from proctor.testing.conformance.acting import (
     work,
 )
 from proctor.testing.conformance.emitting import WORKS, books_spec, done, states, taken_back
+from servers import role_of
 
 IN_SQLITE = [
     "DROP TABLE proctor_touches",
@@ -187,7 +188,7 @@ async def test_a_role_that_may_not_alter_older_tables_hears_who_may(pg):
     harness = PostgresHarness(pg)
     await make_items(harness, [1])
     run = await filled(await harness.store(), items_spec())
-    role = f"clerk_{pg.rpartition('/')[2]}"
+    role = role_of("clerk")
     await harness.sql(
         *IN_POSTGRES,
         f"CREATE ROLE {role} LOGIN",

@@ -20,7 +20,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from proctor.adapters.stores import jsons
-from proctor.errors import TargetError
 from proctor.model import ABSENT, Image
 
 _AMBIGUOUS: Final = frozenset("0123456789-X'")
@@ -29,6 +28,8 @@ _TEXT: Final = frozenset({str, type(None)})
 _DOCUMENTS: Final = frozenset({dict, list, type(None)})
 MOST: Final = 2**63
 """Whole numbers from here on do not fit."""
+MOST_POWER: Final = 62
+"""The highest power of two that one of them holds."""
 
 
 class Unstorable(Exception):
@@ -293,7 +294,7 @@ def literal(connection: sqlite3.Connection, value: Any) -> str:
 
 
 def _real_literal(connection: sqlite3.Connection, value: float) -> str:
-    """Digits that this SQLite reads as this very float; older ones are off by a bit at times."""
+    """What this SQLite reads as this very float; older ones take digits for one beside it."""
     if math.isinf(value):
         return "9e999" if value > 0 else "-9e999"
     if value == 0.0:
@@ -303,7 +304,15 @@ def _real_literal(connection: sqlite3.Connection, value: float) -> str:
         (back,) = connection.execute(f"SELECT {whole}").fetchone()
         if isinstance(back, float) and back == value:
             return whole
-    raise TargetError(
-        "a real number has no decimal literal that this SQLite reads exactly",
-        fix="roll back with `proctor rollback`, which needs no literals",
-    )
+    return by_powers(value)
+
+
+def by_powers(value: float) -> str:
+    """A finite real number as a whole one times powers of two: each step of that is exact."""
+    share, power = math.frexp(value)
+    text, power = f"CAST({int(math.ldexp(share, 53))} AS REAL)", power - 53
+    while power:
+        step = min(abs(power), MOST_POWER)
+        text += f" {'*' if power > 0 else '/'} {1 << step}"
+        power += -step if power > 0 else step
+    return f"({text})"
