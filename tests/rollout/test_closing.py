@@ -72,3 +72,38 @@ async def test_two_stages_of_one_flag_are_closed_together(project):
     await project.reject(held.rollout.id)
     assert (await project.drive()).left.state is RolloutState.ROLLED_BACK
     assert project.flag == 0
+
+
+async def test_what_was_closed_stays_closed_until_its_ramp_comes_again(project):
+    """A halt that is approved after a step back lets nobody in: that is the ramp's to do."""
+    project.rolls("""
+rollout("small", stages.apply("lower"), stages.halt("go"),
+    stages.soak("before", duration=minutes(10), metrics=[filled()]),
+    stages.activate("NEW", steps=(50, 100), hold=minutes(0)),
+    stages.soak("day", duration=minutes(30), metrics=[metrics.sql(
+        "bad", "SELECT count(*) AS value FROM items WHERE name = 'harm'",
+        failure_condition="result.value > 0", interval=minutes(5), critical=True)]),
+    on_fail="rows")
+""")
+    project.sql("UPDATE items SET name = 'harm' WHERE id = 3")
+    held = await project.drive()
+    await project.approve(held.rollout.id, "bo")
+    failed = await project.drive()
+    assert failed.journal.standing.held.verdict == "fail"
+    assert project.flag == 0
+    project.sql("UPDATE items SET name = 'Name 3' WHERE id = 3")
+    begun = len(failed.journal.entries)
+    early = []
+
+    def look(rig):
+        since = kinds(rig.journal.entries[begun:])
+        if "flag.intended" not in since:
+            early.append(project.flag)
+
+    assert (await project.drive(retry="mended", who="bo", on=look)).left.state is RolloutState.HELD
+    await project.approve(held.rollout.id, "bo")
+    done = await project.drive(on=look)
+    assert done.left.state is RolloutState.ACTIVE
+    assert set(early) == {0}
+    assert project.flag == 100
+    assert "flag.reopened" not in kinds(done.journal.entries)

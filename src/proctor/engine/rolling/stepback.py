@@ -272,9 +272,9 @@ async def _end(rig: Rig, done: Sequence[Any]) -> None:
         if e.kind == "step_back.rows_restored"
     ]
     why = begun.data["why"]
-    then, at = begun.data["then"], None
-    if any(e.kind == "step_back.rows_restored" for e in done):
-        then, at = "restart", begin_at(rig, standing.stage)
+    rows = any(e.kind == "step_back.rows_restored" for e in done)
+    then = "restart" if rows else begun.data["then"]
+    at = begin_at(rig, standing.stage) if then == "restart" else None
     ended = ("step_back.ended", {"told": told, "why": why})
     if standing.rejected is not None:
         last = {"to": RolloutState.ROLLED_BACK.value, "why": "; ".join([why, *told])}
@@ -307,9 +307,17 @@ def _runs(done: Sequence[LogEntry], standing: Standing) -> list[str]:
 
 
 def taken_back(rig: Rig) -> list[LogEntry]:
-    """What the latest step back took back, and nobody has opened again since."""
-    begun = [e.number for e in rig.journal.entries if e.kind == "step_back.begun"]
-    since = [e for e in rig.journal.entries if begun and e.number > begun[-1]]
+    """What the latest step back took back, and nobody has opened again since.
+
+    Nothing, once the rollout has begun anew where that was done: its stages do it again, in order.
+    """
+    since = list[LogEntry]()
+    for entry in rig.journal.entries:
+        if entry.kind == "step_back.begun" or _anew(entry):
+            since = []
+        since.append(entry)
+    if not since or since[0].kind != "step_back.begun":
+        return []
     opened = {e.data["flag"] for e in since if e.kind in ("flag.reopened", "flag.read")}
     return [
         e
@@ -317,6 +325,12 @@ def taken_back(rig: Rig) -> list[LogEntry]:
         if e.kind == "step_back.rows_restored"
         or (e.kind == "step_back.flag_restored" and e.data["flag"] not in opened)
     ]
+
+
+def _anew(entry: LogEntry) -> bool:
+    """Whether a rollout was sent back by it to a stage that is done again."""
+    restart = entry.kind == "rollout.went_on" and entry.data["then"] == "restart"
+    return restart or entry.kind == "stage.retried"
 
 
 def begin_at(rig: Rig, stage: int) -> int:
