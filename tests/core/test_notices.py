@@ -115,6 +115,16 @@ def test_another_thing_is_told(other):
     assert without_repeats(Rule(place="team"), [other], {notice().thing: NIGHT}) == [other]
 
 
+def test_a_new_harm_of_a_rollout_is_news_and_held_once_more_is_none():
+    """People sent it on, and it failed again within the hour: readers were harmed again."""
+    told = {"rollout": "r1", "of": "small", "verdict": "fail"}
+    first, again = (
+        notice("rollout.held", since=12, why=why, **told) for why in ("bad", "bad; the run went on")
+    )
+    anew = notice("rollout.held", since=40, why="bad", **told)
+    assert without_repeats(Rule(place="team"), [first, again, anew], {}) == [first, anew]
+
+
 def test_two_limits_and_two_alerts_are_two_things():
     rule = Rule(place="team")
     limits = [notice("limit.neared", provider="a", limit=x) for x in ("daily", "budget_usd")]

@@ -6,9 +6,11 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import pytest
+
 from proctor.engine.snapshot import Preview
 from proctor.model import Outcome
-from proctor.ui.reports import charts, html, json, markdown
+from proctor.ui.reports import charts, html, json, markdown, rollout_page
 
 VOID = {"meta", "br", "link", "img", "input"}
 
@@ -219,3 +221,17 @@ def test_a_rate_of_zero_is_drawn(report):
     """A run that stood still the whole time has a flat line, not a division by zero."""
     still = [(at, 0.0) for at, _ in report.rates]
     assert "NaN" not in charts.rates(still, report.throttle)
+
+
+@pytest.mark.parametrize(
+    ("figures", "value", "unit"),
+    [
+        ({"eligible": 4.0, "done": 124.0, "total": 128.0, "share": 0.96875}, 96.875, "%"),
+        ({"events": 411.0, "total": 3960.0}, 10.3787879, "%"),
+        ({"total": 128.0, "value": 7.0}, 7.0, ""),
+        ({"total": 128.0}, 128.0, ""),
+    ],
+)
+def test_what_a_metric_says_is_what_is_drawn(figures, value, unit):
+    """Coverage is its share; a total is what something is of, not a share of nothing."""
+    assert rollout_page.drawn(figures) == (pytest.approx(value), unit)

@@ -93,6 +93,8 @@ SUBJECTS: Final = (
     "verdict",
     "until",
     "of",
+    "rollout",
+    "since",
     "tries",
 )
 """The fields that tell two events of one name and backfill apart, for whoever has read one."""

@@ -87,12 +87,13 @@ class Journal:
             number=entry.number,
             entry=brief,
         )
+        since = max((e.number for e in self.entries if e.kind in TURNS), default=0)
         if entry.kind.startswith("step_back."):
-            self._tell_back(entry)
+            self._tell_back(entry, since)
         else:
-            self._tell_on(entry)
+            self._tell_on(entry, since)
 
-    def _tell_on(self, entry: LogEntry) -> None:
+    def _tell_on(self, entry: LogEntry, since: int) -> None:
         """A word to a person, an end, a worker that is gone."""
         events, rollout, data = self.events, self.rollout, entry.data
         if entry.kind == "rollout.held":
@@ -100,6 +101,7 @@ class Journal:
                 "rollout.held",
                 rollout=rollout.id,
                 of=rollout.name,
+                since=since,
                 why=data["why"],
                 verdict=data["verdict"],
                 digest=data["digest"],
@@ -123,18 +125,23 @@ class Journal:
                 code=data["code"],
             )
 
-    def _tell_back(self, entry: LogEntry) -> None:
+    def _tell_back(self, entry: LogEntry, since: int) -> None:
         """A step back: begun, stuck, or done. Readers are let in until it is done."""
         events, rollout, data = self.events, self.rollout, entry.data
         if entry.kind == "step_back.begun":
             events.emit(
-                "rollout.step_back_begun", rollout=rollout.id, of=rollout.name, why=data["why"]
+                "rollout.step_back_begun",
+                rollout=rollout.id,
+                of=rollout.name,
+                since=since,
+                why=data["why"],
             )
         elif entry.kind == "step_back.stumbled":
             events.emit(
                 "rollout.step_back_stumbled",
                 rollout=rollout.id,
                 of=rollout.name,
+                since=since,
                 why=stumble(entry),
                 tries=data["tries"],
             )
@@ -143,6 +150,7 @@ class Journal:
                 "rollout.stepped_back",
                 rollout=rollout.id,
                 of=rollout.name,
+                since=since,
                 why=data["why"],
                 told=data["told"],
             )
@@ -152,6 +160,8 @@ LONG = frozenset(
     {"shown", "answer", "outline", "text", "claims", "raw", "inside", "readers", "files", "parts"}
 )
 """Parts of entries that stand in the rollout's own log alone."""
+TURNS = frozenset({"stage.entered", "stage.retried", "rollout.went_on", "step_back.begun"})
+"""Entries behind which what happens is news, also where the same has happened before."""
 LITTLE = frozenset({"metric.measured", "metric.missed", "snapshot.appended"})
 """Entries of which there are too many for the record."""
 

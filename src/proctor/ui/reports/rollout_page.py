@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from markupsafe import Markup
 
 from proctor.engine.rolling.story import MetricTold, Story
@@ -27,15 +29,21 @@ def page(story: Story) -> str:
 
 
 def _chart(metric: MetricTold) -> Markup | None:
-    """A metric over time: the rate where it has counts, else its first figure."""
-    points = []
-    for at, figures in metric.series:
-        if figures.get("total"):
-            points.append((at, figures.get("events", 0.0) / figures["total"] * 100))
-        elif figures:
-            points.append((at, next(iter(figures.values()))))
-    unit = "%" if metric.series and metric.series[-1][1].get("total") else ""
-    return charts.over_time(points, unit, metric.name)
+    """A metric over time."""
+    points = [(at, drawn(figures)) for at, figures in metric.series if figures]
+    unit = points[-1][1][1] if points else ""
+    return charts.over_time([(at, y) for at, (y, now) in points if now == unit], unit, metric.name)
 
 
-__all__ = ["page"]
+def drawn(figures: Mapping[str, float]) -> tuple[float, str]:
+    """The one figure of a look that is drawn, and its unit: a share where it says one."""
+    if "share" in figures:
+        return figures["share"] * 100, "%"
+    if "events" in figures and figures.get("total"):
+        return figures["events"] / figures["total"] * 100, "%"
+    return next(
+        value for _, value in sorted(figures.items(), key=lambda one: one[0] == "total")
+    ), ""
+
+
+__all__ = ["drawn", "page"]
