@@ -210,3 +210,27 @@ async def test_what_is_rejected_is_closed_although_its_file_has_changed(project)
     project.rolls(RAMP)
     assert (await project.drive()).left.state is RolloutState.ROLLED_BACK
     assert project.flag == 0
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        (', stages.halt("later", approvals=2, self_review=True)', "self_review false -> true"),
+        (', stages.halt("later", approvals=1)', "approvals 2 -> 1"),
+        (', stages.halt("later", approvals=2, expires=minutes(9000))', "expires"),
+        ("", "halt later was taken out"),
+    ],
+)
+async def test_who_started_it_does_not_make_its_halts_weaker(project, later, said):
+    """P11: by the file neither; somebody else accepts the change, and nobody approves before."""
+    project.rolls('rollout("small", stages.halt("go"), stages.halt("later", approvals=2))')
+    held = await project.drive()
+    project.rolls(f'rollout("small", stages.halt("go"){later})')
+    with pytest.raises(NotApproved, match="not what is held"):
+        await project.approve(held.rollout.id, "bo")
+    with pytest.raises(NotApproved, match="weaker") as refused:
+        await project.drive(accept=True)
+    assert said in refused.value.found
+    assert kinds(await project.entries(held.rollout.id))[-1] == "rollout.held"
+    await project.drive(accept=True, who="bo")
+    assert "rollout.changed" in kinds(await project.entries(held.rollout.id))

@@ -10,9 +10,11 @@ from proctor.app.rolling import clock_of
 from proctor.app.rollouts import opened_log, plan_of
 from proctor.core.rolling import approved, refuse_approval
 from proctor.core.rolling.approvals import GENERAL
+from proctor.engine.rolling.begin import not_accepted
 from proctor.engine.rolling.evidence import change, seen_of
 from proctor.engine.rolling.holding import terms_of
 from proctor.engine.rolling.journal import Journal
+from proctor.engine.rolling.outline import files_of
 from proctor.errors import Fenced, NotApproved
 from proctor.model import LogEntry, Rollout
 from proctor.ports import RolloutLog
@@ -27,8 +29,8 @@ async def approve(app: App, rollout: str, *, reason: str, forced: bool) -> tuple
         seen: int | None = None
         for left in reversed(range(TRIES)):
             journal = await _read(app, log, rollout)
-            stages = plan_of(app, journal.rollout.name).stages
-            halt = terms_of(stages, journal.standing) if journal.standing.held else GENERAL
+            plan = plan_of(app, journal.rollout.name)
+            halt = terms_of(plan.stages, journal.standing) if journal.standing.held else GENERAL
             now = await seen_of(journal, app.site)
             digest = now.digest
             refuse_approval(
@@ -41,6 +43,7 @@ async def approve(app: App, rollout: str, *, reason: str, forced: bool) -> tuple
                 reason=reason,
                 now=journal.clock.now(),
             )
+            _refuse_altered(journal, files_of(plan, app.config.root))
             asked = journal.standing.held
             if seen is not None and asked is not None and asked.number != seen:
                 raise NotApproved(
@@ -75,6 +78,19 @@ async def reject(app: App, rollout: str, *, reason: str) -> Rollout:
             if await _word(app, journal, "rollout.rejected", {"reason": reason}, last=not left):
                 return journal.rollout
         raise NotApproved("the rollout does not come to rest", fix="try again")
+
+
+def _refuse_altered(journal: Journal, files: Mapping[str, str]) -> None:
+    """What is approved, and by whose word alone, stands in the file: as it was accepted last."""
+    changed = not_accepted(journal, files)
+    if changed:
+        name = journal.rollout.name
+        raise NotApproved(
+            f"the stages of rollout {journal.rollout.id} are not what is held here",
+            found=f"changed: {', '.join(changed)}",
+            fix=f"put it back; or have the change accepted first: proctor rollout {name} "
+            "--accept-changes",
+        )
 
 
 def _parts(journal: Journal) -> Mapping[str, str]:

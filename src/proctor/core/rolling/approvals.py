@@ -58,17 +58,19 @@ def refuse_approval(
             + f"the evidence was {held.digest[:12]} then and is {digest[:12]} now",
             fix="let the rollout look again (proctor rollout NAME), then approve what it says",
         )
-    if held.verdict == "fail" and not forced:
-        raise NotApproved(
-            "an approval does not override a fail",
-            found=held.why,
-            fix="mend it and begin anew; or go on all the same with --force --reason, on record",
-        )
     if who == standing.by and not halt.self_review:
         raise NotApproved(
             "who started a rollout does not approve it",
             found=f"{who} started it",
-            fix="let somebody else approve; or allow it in the rollout: self_review=True",
+            fix="let somebody else approve; where one person may do so alone, halts say it when "
+            "it begins: self_review=True",
+        )
+    if held.verdict == "fail" and not forced:
+        raise NotApproved(
+            "an approval does not override a fail",
+            found=held.why,
+            fix="mend it, and have its stage begun anew: proctor rollout NAME --retry …; or go on "
+            "all the same, on record: --force --reason …",
         )
     stands = approved(held, standing.approvals, halt, now=now)
     if who in stands.by:  # one that has expired, or was not forced where that is asked, does not

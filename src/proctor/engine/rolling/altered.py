@@ -10,12 +10,32 @@ from typing import Any, Final
 
 SHOWN: Final = 80
 """Characters of a rule in a sentence."""
+HALT: Final = "halt"
 Told = Mapping[str, Any]
 
 
 def in_words(was: Sequence[Told], now: Sequence[Told]) -> list[str]:
     """Stages that came and went, and of the others every rule that is not what it was."""
     return list(_named(was, now, "stage", ""))
+
+
+def weakened(was: Sequence[Told], now: Sequence[Told]) -> list[str]:
+    """Halts that want a second person and would want less: fewer people, or an older word."""
+    after = {one["name"]: one for one in now if one.get("what") == HALT}
+    found = []
+    for one in was:
+        if one.get("what") != HALT or one["self_review"]:
+            continue
+        new, name = after.get(one["name"]), one["name"]
+        if new is None:
+            found.append(f"halt {name} was taken out")
+            continue
+        found += [f"halt {name}: self_review {_short(False, True)}"] if new["self_review"] else []
+        fewer = new["approvals"] < one["approvals"]
+        found += [f"halt {name}: approvals {_short(one['approvals'], new['approvals'])}"] * fewer
+        longer = new["expires"] > one["expires"]
+        found += [f"halt {name}: expires {_short(one['expires'], new['expires'])}"] * longer
+    return found
 
 
 def _named(was: Sequence[Told], now: Sequence[Told], kind: str, of: str) -> Iterator[str]:
@@ -70,4 +90,4 @@ def _cut(text: str, start: int) -> str:
     return f"{left}{text[start : start + SHOWN]}{right}" or '""'
 
 
-__all__ = ["in_words"]
+__all__ = ["in_words", "weakened"]

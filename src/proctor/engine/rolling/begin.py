@@ -8,7 +8,7 @@ from typing import Any
 
 from proctor.core.rolling import Standing
 from proctor.engine.changed import differing
-from proctor.engine.rolling.altered import in_words
+from proctor.engine.rolling.altered import in_words, weakened
 from proctor.engine.rolling.driver import LEASE
 from proctor.engine.rolling.journal import Journal
 from proctor.engine.rolling.outline import digest, outline
@@ -96,8 +96,9 @@ async def same_stages(
         return
     latest, changed = _definitions(journal), not_accepted(journal, files)
     if not accept:
+        when = "it began" if len(_definitions(journal)) == 1 else "its change was accepted"
         raise PlanVoid(
-            f"rollout {journal.rollout.id} is not what it was when it began",
+            f"rollout {journal.rollout.id} is not what it was when {when}",
             found=f"changed: {', '.join(changed)}",
             fix="put it back; or go on with what it is now, on record: --accept-changes",
         )
@@ -110,6 +111,14 @@ async def same_stages(
             found=f"now: {', '.join(name for _, name in new)}",
             fix=f"put back, in this order: {', '.join(name for _, name in was[:reached])}; or give "
             "it up with `proctor reject`, and begin anew",
+        )
+    weaker = weakened(_outline(latest), stages)
+    if weaker and journal.who == standing.by:
+        raise NotApproved(
+            "who started a rollout does not make its halts weaker",
+            found=f"{journal.who} started it, and {'; '.join(weaker)}",
+            fix="let somebody else accept that; or put it back; or give it up with `proctor "
+            "reject`, and begin anew with --again",
         )
     change = {
         "digest": now,

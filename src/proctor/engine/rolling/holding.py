@@ -63,8 +63,9 @@ async def hold(
     # What can be mended is tried again; past it goes only who has looked.
     mended = verdict != "halt" and not (standing.failed and standing.altered)
     again = [f'proctor rollout {rig.plan.name} --retry "…"'] if mended else []
+    other = ""
     if verdict == "fail" and not terms_of(rig.plan.stages, standing).self_review:
-        again = [f"{one}  # by somebody else than {standing.by}" for one in again]
+        other = f"  # by somebody else than {standing.by}"
     seen = await seen_of(rig.journal, rig.site, about)
     if (let_in := still_open(standing)) and let_in not in why:
         why = f"{why}; {let_in}"  # whoever is called has to know what is at stake
@@ -79,8 +80,8 @@ async def hold(
         "look": list(look),
         "type": list(words)
         or [
-            *again,
-            f'proctor approve {ident}{force} --reason "…"',
+            *(f"{one}{other}" for one in again),
+            f'proctor approve {ident}{force} --reason "…"{other}',
             f'proctor reject {ident} --reason "…"',
         ],
     }
