@@ -88,3 +88,43 @@ async def test_a_person_may_take_the_rows_back_while_it_is_held(project):
     (one,) = await project.runs(done)
     assert one.taken_back.startswith("rolled back as found at ")
     assert (done.left.state, stumbles(done)) == (RolloutState.ROLLED_BACK, [1])
+
+
+async def test_a_run_that_is_taken_back_by_hand_is_neither_let_in_nor_passed(project):
+    """Its rows are gone: a person decides, and what is begun anew writes them again."""
+    project.rolls("""
+rollout("small", stages.apply("lower"),
+    stages.activate("NEW", steps=(50, 100), hold=minutes(20), metrics=[metrics.sql(
+        "any", "SELECT count(*) AS value FROM items", failure_condition="result.value < 0",
+        interval=minutes(5))]))
+""")
+    taken = []
+
+    def find(rig):
+        if "flag.observed" in kinds(rig.journal.entries) and not taken:
+            taken.append(rig.journal.standing.runs["lower"])
+            rig.stop.ask("a person looks")
+
+    assert (await project.drive(on=find)).left.interrupted
+    await project.roll_back(taken[0])
+    held = await project.drive()
+    assert held.left.state is RolloutState.HELD
+    assert f"run {taken[0]} of lower is rolled back, not by this rollout" in held.left.why
+    assert project.flag == 50
+    done = await project.drive(retry="written anew")
+    assert done.left.state is RolloutState.ACTIVE
+    assert project.sql("SELECT count(low) FROM items") == [(200,)]
+    assert done.journal.standing.runs["lower"] != taken[0]
+
+
+async def test_people_may_go_on_past_a_run_that_was_taken_back(project):
+    """On record; nobody is asked the same twice."""
+    project.rolls('rollout("small", stages.apply("lower"), stages.halt("go", self_review=True))')
+    held = await project.drive()
+    await project.roll_back(held.journal.standing.runs["lower"])
+    await project.drive()
+    await project.approve(held.rollout.id, "bo")
+    asked = await project.drive()
+    assert "not by this rollout" in asked.left.why
+    await project.approve(held.rollout.id, "bo", reason="they are of no use")
+    assert (await project.drive()).left.state is RolloutState.ACTIVE

@@ -41,6 +41,7 @@ from proctor.engine.rolling.outline import digest, files_of
 from proctor.engine.rolling.ramping import refuse_moved
 from proctor.engine.rolling.reaching import refuse_unreachable
 from proctor.engine.rolling.rig import Rig
+from proctor.engine.rolling.standing_rows import gone
 from proctor.engine.rolling.stepback import begin_at, resume
 from proctor.engine.rolling.story import RunTold, runs_of
 from proctor.errors import (
@@ -189,7 +190,8 @@ async def retry(rig: Rig, reason: str) -> None:
     assert held is not None  # noqa: S101 - the caller has looked
     stage = begin_at(rig, held.stage)
     await refuse_moved(rig, stage)
-    await rig.journal.add("stage.retried", stage=stage, why=reason, was=held.why)
+    anew = ("stage.retried", {"stage": stage, "why": reason, "was": held.why})
+    await rig.journal.add_all([*await gone(rig, stage), anew])
 
 
 def _speed(app: App, options: RolloutOptions) -> float:

@@ -329,6 +329,7 @@ _CHANGES = {
     "step_back.ended": _stepped,
     "rollout.rejected": _rejected,
     "run.found": _ran,
+    "run.gone": _rows_back,
     "flag.read": _flag_read,
     "flag.intended": _flag_open,
     "flag.set": _flag_open,

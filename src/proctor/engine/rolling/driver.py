@@ -22,6 +22,7 @@ from proctor.engine.rolling.outline import kind_of
 from proctor.engine.rolling.probing import precheck
 from proctor.engine.rolling.ramping import activate
 from proctor.engine.rolling.rig import Rig, Turn
+from proctor.engine.rolling.standing_rows import still_there
 from proctor.engine.rolling.stepback import reopened, resume, step_back
 from proctor.engine.rolling.steps import take
 from proctor.engine.rolling.watching import gate, soak
@@ -207,7 +208,8 @@ async def _stage(rig: Rig) -> Turn:
     if standing.stage >= len(rig.plan.stages):
         return await _through_all(rig)
     if standing.entered is None:
-        await _enter(rig, standing.stage)
+        if await still_there(rig):
+            await _enter(rig, standing.stage)
         return Turn(until=rig.clock.now())
     if (last := _undone(rig)) is not None:
         # It died between a person's word and what follows from it.
@@ -236,6 +238,8 @@ async def _worked(rig: Rig, stage: Stage) -> Turn:
 
 async def _through_all(rig: Rig) -> Turn:
     """Every stage is passed; a worker that goes on beside them is still kept alive."""
+    if not await still_there(rig):
+        return Turn(until=rig.clock.now())
     if not await _keep_others(rig):
         await rig.journal.add(
             "rollout.ended",

@@ -14,6 +14,7 @@ from proctor.engine.rolling.evidence import Told
 from proctor.engine.rolling.holding import hold, went_past
 from proctor.engine.rolling.probing import answered, ask_all, compared
 from proctor.engine.rolling.rig import Rig, Turn
+from proctor.engine.rolling.standing_rows import still_there
 from proctor.engine.rolling.stepback import fail
 from proctor.engine.rolling.watching import look_all, rulings
 from proctor.errors import FlagFault, FlagMoved, ProctorError
@@ -145,6 +146,8 @@ def _left_open(rig: Rig, stage: Activate, index: int) -> FlagState | None:
 
 async def _set(rig: Rig, stage: Activate, step: int) -> Turn:
     """One step, written down before it is made and after: a crash between is found and settled."""
+    if not await still_there(rig):
+        return Turn(until=rig.clock.now())
     journal, percent = rig.journal, stage.steps[step]
     flag = await rig.opened(stage.flag)
     entered = journal.standing.here[0].number  # a stage that begins anew writes anew

@@ -22,7 +22,7 @@ def told(rig: Rig, stage: Apply, kind: str) -> list[LogEntry]:
     """The entries of that kind about workers of this backfill."""
     mine = [e for e in rig.journal.entries if e.data.get("backfill") == stage.backfill]
     # Those of a run that was rolled back since have nothing to do with the one that follows.
-    gone = [e.number for e in mine if e.kind == "step_back.rows_restored"]
+    gone = [e.number for e in mine if e.kind in ("step_back.rows_restored", "run.gone")]
     return [e for e in mine if e.kind == kind and e.number > max(gone, default=0)]
 
 

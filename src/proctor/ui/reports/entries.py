@@ -74,6 +74,7 @@ def worker(entry: LogEntry) -> str:
         "worker.started": f"started, process {data.get('pid')}",
         "worker.ended": f"left with exit code {data.get('code')}",
         "run.found": f"works on run {data.get('run')}",
+        "run.gone": f"run {data.get('run')} was taken back by hand, and another writes its rows",
         "worker.finished": str(data.get("why", "")),
     }[entry.kind]
 
