@@ -121,7 +121,7 @@ async def _python(probe: Probe) -> Answered:
         else:
             found = await asyncio.to_thread(probe.call)
         answer = _plain(found)
-    except Exception as error:  # noqa: BLE001 - the author's own code: what it raises is its answer
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - what the author's code raises is its answer
         return Answered(ok=False, told=f"it raised {type(error).__name__}")
     ok = found is None or bool(found) or found == 0
     return Answered(ok=found is not False and ok, told=_short(answer), answer=answer)
@@ -145,7 +145,7 @@ def compared(probe: Probe, before: Any, after: Any) -> tuple[bool, str]:
         return True, "as before" if same else f"was {_short(before)}, is {_short(after)}"
     try:
         said = probe.compare(before, after)
-    except Exception as error:  # noqa: BLE001 - the author's own code
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the author's own code
         return False, f"comparing raised {type(error).__name__}"
     if isinstance(said, str):
         return False, said

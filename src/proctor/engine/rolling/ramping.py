@@ -16,7 +16,7 @@ from proctor.engine.rolling.probing import answered, ask_all, compared
 from proctor.engine.rolling.rig import Rig, Turn
 from proctor.engine.rolling.standing_rows import still_there
 from proctor.engine.rolling.stepback import fail
-from proctor.engine.rolling.watching import look_all, rulings
+from proctor.engine.rolling.watching import look_all, rulings, seeing, seen_at_end
 from proctor.errors import FlagFault, FlagMoved, ProctorError
 from proctor.model import Activate, FlagState, LogEntry, Ruling
 
@@ -283,9 +283,11 @@ async def _held(rig: Rig, stage: Activate, here: LogEntry, *, begun: datetime) -
     ends = begun + stage.hold
     after: datetime | None = ends
     if stage.metrics:
+        ends = seen_at_end(rig, stage.metrics, begun=begun, ends=ends, since=here.number)
         after = await look_all(rig, stage.metrics, begun=begun, ends=ends, since=here.number)
         if after is None:
             return Turn(until=rig.clock.now())
+        ends = seen_at_end(rig, stage.metrics, begun=begun, ends=ends, since=here.number)
     over = rig.clock.now() >= ends
     found = rulings(
         rig,
@@ -294,7 +296,7 @@ async def _held(rig: Rig, stage: Activate, here: LogEntry, *, begun: datetime) -
         after=here.number,
         share=here.data["percent"] / 100,
     )
-    verdict = verdict_of(*found) if found else None
+    verdict = seeing(stage.metrics, found, verdict_of(*found)) if found else None
     if verdict is not None and verdict.ruling is Ruling.FAIL and any(o.finished for o in found):
         await fail(rig, f"at {here.data['percent']}%: {verdict.reason}", then="restart")
         return Turn(until=rig.clock.now())

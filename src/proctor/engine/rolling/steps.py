@@ -63,7 +63,7 @@ async def take(rig: Rig, stage: Step) -> Turn:
         else:
             said = await asyncio.to_thread(stage.call, seen)
         told = json.loads(json.dumps(said, default=str))
-    except Exception as error:  # noqa: BLE001 - the author's own code: a person has to look
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the author's own: a person looks
         await hold(
             rig, f"{stage.name} raised {type(error).__name__}", verdict="inconclusive", then="pass"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from proctor.core.gates import Judged, due, judged, look, windows, with_earlier
+from proctor.core.gates import Judged, at, due, judged, look, looks, windows, with_earlier
 from proctor.core.gates import gate as verdict_of
 from proctor.engine.rolling.evidence import Told
 from proctor.engine.rolling.filing import of_soak
@@ -15,6 +15,8 @@ from proctor.engine.rolling.stepback import fail
 from proctor.errors import Unmeasured
 from proctor.model import Figures, Gate, Metric, Mode, Phase, Ruling, Soak, Verdict
 
+SEEN = 0.5
+"""The part of its looks that a hold of a flag needs, and a soak whose author says no other."""
 LATEST = timedelta(minutes=1)
 """The longest time between two looks at what holds a stage open."""
 
@@ -25,20 +27,20 @@ async def soak(rig: Rig, stage: Soak) -> Turn:
     begun = standing.entered or rig.clock.now()
     extended = bool(standing.told("soak.extended"))
     ends = begun + (stage.most if extended else stage.duration)
+    ends = seen_at_end(rig, stage.metrics, begun=begun, ends=ends)
     after = await look_all(rig, stage.metrics, begun=begun, ends=ends)
     if after is None:
         return Turn(until=rig.clock.now() + LATEST)
+    ends = seen_at_end(rig, stage.metrics, begun=begun, ends=ends)
     over = rig.clock.now() >= ends
     found = rulings(rig, stage.metrics, over=over, endings=stage.endings)
-    verdict = verdict_of(*found)
-    if verdict.ruling is Ruling.PASS and (blind := _blind(stage, found)):
-        verdict = Verdict(ruling=Ruling.INCONCLUSIVE, reason=blind)
+    verdict = seeing(stage.metrics, found, verdict_of(*found), share=stage.seen)
     if verdict.ruling is Ruling.FAIL and any(one.finished for one in found):
         await of_soak(rig, stage, verdict.ruling, verdict.reason)
         await _failed(rig, found, f"soak {stage.name}: {verdict.reason}")
         return Turn(until=rig.clock.now())
     if not over and not any(one.finished for one in _open(found)):
-        return Turn(until=min(after, ends))
+        return Turn(until=min(max(after, rig.clock.now()), ends))
     said = _judged(rig, verdict.ruling, verdict.reason)
     if verdict.ruling is Ruling.PASS:
         await of_soak(rig, stage, verdict.ruling, verdict.reason)
@@ -57,17 +59,41 @@ async def soak(rig: Rig, stage: Soak) -> Turn:
     return Turn(until=rig.clock.now())
 
 
-def _blind(stage: Soak, found: Sequence[Judged]) -> str:
-    """Of which metrics too few looks were made; empty where enough were.
+def seeing(
+    metrics: Sequence[Metric], found: Sequence[Judged], verdict: Verdict, *, share: float = SEEN
+) -> Verdict:
+    """The verdict; inconclusive where it is a pass, and too few of the looks were made.
 
     A baseline is judged by its counts of the whole time, whoever looked meanwhile.
     """
     told = []
-    for metric, one in zip(stage.metrics, found, strict=True):
+    for metric, one in zip(metrics, found, strict=True):
         places = one.looks + one.missed
-        if metric.baseline is None and not metric.dry_run and one.looks < stage.seen * places:
+        if metric.baseline is None and not metric.dry_run and one.looks < share * places:
             told.append(f"{metric.name}: {one.looks:,} of {places:,} looks were made")
-    return f"nobody looked for too long ({'; '.join(told)})" if told else ""
+    if not told or verdict.ruling is not Ruling.PASS:
+        return verdict
+    reason = f"nobody looked for too long ({'; '.join(told)})"
+    return Verdict(ruling=Ruling.INCONCLUSIVE, reason=reason)
+
+
+def seen_at_end(
+    rig: Rig, metrics: Sequence[Metric], *, begun: datetime, ends: datetime, since: int = 0
+) -> datetime:
+    """When a time of looks is over: later than it was to be, where nobody took the last look.
+
+    What goes on from here has been seen here: a process that was away looks once more first.
+    """
+    now, measured = rig.clock.now(), rig.journal.standing.measured(since)
+    if now < ends:
+        return ends
+    for metric in metrics:
+        taken = measured.get(metric.name, [])
+        if metric.baseline is not None or metric.dry_run or not taken:
+            continue
+        if taken[-1].phase is Phase.MISSED:
+            ends = max(ends, at(metric, begun, looks(metric, begun, now)))
+    return ends
 
 
 async def gate(rig: Rig, stage: Gate) -> Turn:
@@ -78,7 +104,9 @@ async def gate(rig: Rig, stage: Gate) -> Turn:
     if after is None:
         return Turn(until=rig.clock.now() + LATEST)
     found = rulings(rig, stage.metrics, over=False)
-    if any(one.finished and one.verdict.ruling is Ruling.FAIL for one in found):
+    # What was measured on trial decides nothing.
+    failed = [one for one in found if one.finished and one.verdict.ruling is Ruling.FAIL]
+    if any(not one.dry_run for one in failed):
         reason = verdict_of(*found).reason
         await _failed(rig, found, f"gate {stage.name}: {reason}")
         return Turn(until=rig.clock.now())
@@ -97,19 +125,20 @@ async def gate(rig: Rig, stage: Gate) -> Turn:
 def _not_yet(rig: Rig, metrics: Sequence[Metric]) -> list[str]:
     """The metrics whose latest looks do not hold, with why."""
     measured = rig.journal.standing.measured()
-    waiting = []
+    decides = any(not metric.dry_run for metric in metrics)
+    waiting = [] if decides else ["no metric decides: no data never passes"]
     for metric in metrics:
-        looks = measured.get(metric.name, [])
+        taken = measured.get(metric.name, [])
         want = max(1, metric.consecutive_success_limit)
-        held = len(looks) >= want and all(one.phase is Phase.SUCCESSFUL for one in looks[-want:])
+        held = len(taken) >= want and all(one.phase is Phase.SUCCESSFUL for one in taken[-want:])
         if not held and not metric.dry_run:
             waiting.append(_last(rig, metric))
     return waiting
 
 
 def _last(rig: Rig, metric: Metric) -> str:
-    looks = rig.journal.standing.measured().get(metric.name, [])
-    return f"{metric.name}: {looks[-1].told if looks else 'not measured yet'}"
+    taken = rig.journal.standing.measured().get(metric.name, [])
+    return f"{metric.name}: {taken[-1].told if taken else 'not measured yet'}"
 
 
 def _judged(rig: Rig, ruling: Ruling, reason: str) -> Told:
@@ -173,14 +202,14 @@ async def look_all(
     """
     after = ends
     for metric in metrics:
-        looks = rig.journal.standing.measured(since).get(metric.name, [])
+        taken = rig.journal.standing.measured(since).get(metric.name, [])
         now = rig.clock.now()
         found = due(
             metric,
             begun=begun,
             ends=ends,
             now=now,
-            last=looks[-1].slot if looks else None,
+            last=taken[-1].slot if taken else None,
             seen=rig.journal.standing.last,
         )
         if found.backwards:
@@ -202,7 +231,7 @@ async def look_all(
                 last=found.missed[-1],
             )
         if found.slot is not None:
-            before = looks[-1].figures if looks else None
+            before = taken[-1].figures if taken else None
             await _measure(rig, metric, begun, found.slot, before)
         if found.next_at is not None:
             after = min(after, found.next_at)
@@ -244,4 +273,4 @@ async def _earlier(rig: Rig, metric: Metric, since: datetime, until: datetime) -
         return None
 
 
-__all__ = ["gate", "look_all", "rulings", "soak"]
+__all__ = ["gate", "look_all", "rulings", "seeing", "seen_at_end", "soak"]
