@@ -1,7 +1,9 @@
 """What was opened is closed, whatever came between: a crash, a word, a stage begun anew."""
 
+import shutil
+
 from proctor.model import RolloutState
-from rolling import kinds
+from rolling import kinds, tool
 
 RAMP = """
 rollout("small", stages.activate("NEW", steps=(25, 100), hold=minutes(1), subjects=2000,
@@ -20,6 +22,12 @@ rollout("small",
     stages.activate("NEW", name="all", steps=(50, 100), hold=minutes(1), subjects=2000,
         tolerance=0.05, confirm=True))
 """
+
+
+def left_open(rig):
+    """Stopped as soon as readers are let in."""
+    if "flag.set" in kinds(rig.journal.entries):
+        rig.stop.ask("enough")
 
 
 async def test_a_flag_that_was_written_before_that_was_written_down_is_closed(project):
@@ -107,3 +115,65 @@ rollout("small", stages.apply("lower"), stages.halt("go"),
     assert set(early) == {0}
     assert project.flag == 100
     assert "flag.reopened" not in kinds(done.journal.entries)
+
+
+async def test_a_flag_is_closed_also_where_no_report_can_be_written(project):
+    """A full disk, a folder that is no folder: readers do not pay for that."""
+    project.rolls(RAMP)
+    held = await project.drive(on=left_open)
+    assert held.left.interrupted
+    assert project.flag == 25
+    shutil.rmtree(project.root / ".proctor" / "reports")
+    (project.root / ".proctor" / "reports").write_text("no folder")
+    await project.reject(held.rollout.id)
+    done = await project.drive()
+    assert (done.left.state, project.flag) == (RolloutState.ROLLED_BACK, 0)
+
+
+async def test_a_worker_that_cannot_be_told_of_is_not_started(project):
+    """Held with what is in the way, and begun anew once that is mended."""
+    project.rolls('rollout("small", stages.apply("lower"))')
+    reports = project.root / ".proctor" / "reports"
+    reports.parent.mkdir()
+    reports.write_text("no folder")
+    held = await project.drive()
+    assert "what a worker says cannot be kept" in held.left.why
+    reports.unlink()
+    assert (await project.drive(retry="mended")).left.state is RolloutState.ACTIVE
+
+
+async def test_a_flag_that_somebody_closed_meanwhile_ends_nothing_well(project):
+    """All stages passed, and nobody sees what they passed for: a person decides."""
+    project.rolls("""
+rollout("small", stages.activate("NEW", steps=(100,), hold=minutes(0)),
+    stages.soak("day", duration=minutes(30), metrics=[filled(
+        success_condition="result.value == 0")]))
+""")
+    off = (project.root / "flags.json").read_text()
+
+    def close(rig):
+        if "metric.measured" in kinds(rig.journal.entries):
+            (project.root / "flags.json").write_text(off)
+
+    held = await project.drive(on=close)
+    assert held.left.state is RolloutState.HELD
+    assert "flag NEW is at 0%, and was left at 100%" in held.left.why
+    await project.approve(held.rollout.id, "bo", reason="it was too early")
+    assert (await project.drive()).left.state is RolloutState.ACTIVE
+
+
+async def test_a_flag_that_a_person_has_closed_is_not_written_again(project):
+    """A tool that writes no more: whoever closes it by hand ends the step back."""
+    (project.root / "state").write_text("0")
+    write = 'if [ "$PERCENT" = 0 ]; then exit 1; fi; echo $PERCENT > state'
+    tool(project, read="cat state", write=write)
+    project.rolls(RAMP.replace('"NEW"', '"TOOL"'))
+    held = await project.drive(on=left_open)
+    await project.reject(held.rollout.id)
+
+    def by_hand(rig):
+        if "step_back.stumbled" in kinds(rig.journal.entries):
+            (project.root / "state").write_text("0")
+
+    done = await project.drive(on=by_hand)
+    assert done.left.state is RolloutState.ROLLED_BACK

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from proctor.errors import ConfigError
+
 TOLD: Final = 2_000
 """Characters of what a worker said last that are looked at."""
 
@@ -60,9 +62,17 @@ class ChildCrew:
 
     def start(self, words: Sequence[str], /, *, log: str) -> ChildHand:
         """See the port."""
-        self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._logs / log
-        with path.open("ab") as out:
+        try:
+            self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+            out = path.open("ab")
+        except OSError as error:
+            raise ConfigError(
+                "what a worker says cannot be kept, so none was started",
+                found=f"{self._logs.name}/{log}: {error.strerror}",
+                fix="see to the folder of reports (reports= in proctor.toml), then type this again",
+            ) from None
+        with out:
             process = subprocess.Popen(  # noqa: S603 - our own command
                 [sys.executable, "-m", "proctor", *words[:1], *self._before, *words[1:]],
                 cwd=self._root,

@@ -8,7 +8,7 @@ from typing import Any
 from proctor.app.facade import App
 from proctor.app.rolling import clock_of
 from proctor.app.rollouts import opened_log, plan_of
-from proctor.core.rolling import approved, refuse_approval
+from proctor.core.rolling import approved, refuse_approval, still_open
 from proctor.core.rolling.approvals import GENERAL
 from proctor.engine.rolling.begin import not_accepted
 from proctor.engine.rolling.evidence import change, seen_of
@@ -68,10 +68,12 @@ async def reject(app: App, rollout: str, *, reason: str) -> Rollout:
         for left in reversed(range(TRIES)):
             journal = await _read(app, log, rollout)
             if journal.standing.ended is not None:
+                shown = still_open(journal.standing)
+                first = "put the flag back where it is kept, then " if shown else ""
                 raise NotApproved(
                     f"rollout {journal.rollout.id} has ended",
-                    found=journal.standing.ended.value,
-                    fix="undo its runs with proctor rollback RUN",
+                    found="; ".join(one for one in (journal.standing.ended.value, shown) if one),
+                    fix=f"{first}undo its runs with proctor rollback RUN",
                 )
             if not reason.strip():
                 raise NotApproved("a rejection has a reason", found="none", fix='--reason "…"')

@@ -23,7 +23,7 @@ from proctor.app.rollouts import (
     params_of,
     plan_of,
 )
-from proctor.core.rolling import refuse_retry
+from proctor.core.rolling import refuse_retry, still_open, where
 from proctor.engine.kit import Stop
 from proctor.engine.rolling.asking import doubts, refuse_wrong
 from proctor.engine.rolling.begin import (
@@ -83,6 +83,16 @@ class Rolled:
     journal: Journal
     error: ProctorError | None = None
     """What ended it where it could not go on; nothing that is written is lost by that."""
+
+    @property
+    def stands(self) -> str:
+        """Where it stands, also that it is stepping back, which its state does not say."""
+        return where(self.left.state, self.journal.standing)
+
+    @property
+    def still_open(self) -> str:
+        """At how many percent the flags stand that it has opened; empty where none is."""
+        return still_open(self.journal.standing)
 
 
 async def roll_out(
@@ -226,7 +236,8 @@ async def _rig(
 
     config, env = app.config, app.config.env(app.env)
     folder = env.reports / journal.rollout.id
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with contextlib.suppress(OSError):  # whoever writes there says so, and a flag is closed first
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     crew = ChildCrew(config.root, folder, ["--config", str(config.path), "--env", app.env])
 
     async def flag(name: str) -> Flag:

@@ -99,8 +99,11 @@ def _ended(wish: Wish, done: Rolled, files: dict[str, str]) -> int:
         "runs": dict(standing.runs),
         "reports": files,
     }
-    said = [f"rollout {done.rollout.id} of {done.rollout.name} is {state}: {done.left.why}"]
+    stands = done.stands if done.left.interrupted else state
+    said = [f"rollout {done.rollout.id} of {done.rollout.name} is {stands}: {done.left.why}"]
     if done.left.interrupted:
+        # Whoever leaves it so has to know what is open meanwhile, and that nobody closes it.
+        said += [f"  mind     {one}" for one in [done.still_open] if one]
         said.append(f"  go on    proctor rollout {done.rollout.name}")
     elif held is not None:
         entry = done.journal.entries[held.number - 1]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from proctor.adapters.flags.tool import Said, Tool, fault, moved
-from proctor.errors import FlagMoved
+from proctor.errors import FlagFault, FlagMoved
 from proctor.model import FlagPowers, FlagSettings, FlagState
 
 PAUSE_S: Final = 0.2
@@ -56,6 +57,10 @@ class VerifiedFlag:
     async def restore(self, state: FlagState, /, *, reason: str, once: str) -> FlagState:
         """See the port."""
         self._check(state.percent)
+        with contextlib.suppress(FlagFault):  # a tool that cannot be read may still be written
+            found = await self.read()
+            if self._tool.is_back(found, state):
+                return found  # by a person, or by a try of ours whose answer was lost
         await self._tool.put_back(state, Said(reason=reason, once=once))
         return await self._read_back(
             lambda found: self._tool.is_back(found, state), f"{state.percent} percent, as before"

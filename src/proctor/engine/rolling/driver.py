@@ -20,7 +20,7 @@ from proctor.engine.rolling.journal import Moved
 from proctor.engine.rolling.monitor import monitor
 from proctor.engine.rolling.outline import kind_of
 from proctor.engine.rolling.probing import precheck
-from proctor.engine.rolling.ramping import activate
+from proctor.engine.rolling.ramping import activate, as_left
 from proctor.engine.rolling.rig import Rig, Turn
 from proctor.engine.rolling.standing_rows import still_there
 from proctor.engine.rolling.stepback import reopened, resume, step_back
@@ -238,7 +238,7 @@ async def _worked(rig: Rig, stage: Stage) -> Turn:
 
 async def _through_all(rig: Rig) -> Turn:
     """Every stage is passed; a worker that goes on beside them is still kept alive."""
-    if not await still_there(rig):
+    if not (await still_there(rig) and await as_left(rig)):
         return Turn(until=rig.clock.now())
     if not await _keep_others(rig):
         await rig.journal.add(

@@ -340,6 +340,31 @@ async def _finish(rig: Rig, stage: Activate) -> Turn:
     return Turn(done=f"flag {stage.flag} is at {state.percent}%")
 
 
+async def as_left(rig: Rig) -> bool:
+    """Whether the flags stand as this rollout has left them; held for a person where not."""
+    for name, told in rig.journal.standing.flags.items():
+        left = told.get("percent")
+        if left is None:
+            continue
+        try:
+            now = await rig.read(name)
+        except FlagFault as error:
+            why, question = f"flag {name}: {error.what}", f"{name} cannot be read"
+        else:
+            why = f"flag {name} is at {now.percent}%, and was left at {left}%"
+            question = f"{name} ended at {now.percent}%"
+            if now.percent == left:
+                continue
+        if went_past(rig, question):
+            continue
+        at, look = len(rig.plan.stages) - 1, ["who has written the flag, and why"]
+        await hold(
+            rig, why, verdict="inconclusive", then="go_on", question=question, at=at, look=look
+        )
+        return False
+    return True
+
+
 async def _flag_failed(rig: Rig, stage: Activate, error: ProctorError, question: str = "") -> Turn:
     """The tool fails or lies: nobody is let in by guessing."""
     why = f"flag {stage.flag}: {error.what}" + (f" ({error.found})" if error.found else "")
@@ -365,4 +390,4 @@ def _load(told: Any) -> FlagState:
     return FlagState(percent=told["percent"], version=told["version"], raw=told["raw"])
 
 
-__all__ = ["activate", "left_at", "refuse_moved"]
+__all__ = ["activate", "as_left", "left_at", "refuse_moved"]
