@@ -79,6 +79,19 @@ async def test_several_people_have_to_approve_where_that_is_asked_for(project):
     assert (await project.drive()).left.state is RolloutState.ACTIVE
 
 
+async def test_one_person_is_one_however_the_name_is_typed(project):
+    """P11: capitals and blanks make no second pair of eyes."""
+    project.rolls('rollout("small", stages.halt("go", approvals=2))')
+    held = await project.drive()
+    for name in ("ANN", " ann"):
+        with pytest.raises(NotApproved, match="who started a rollout"):
+            await project.approve(held.rollout.id, name)
+    await project.approve(held.rollout.id, "bo")
+    with pytest.raises(NotApproved, match="has approved this already"):
+        await project.approve(held.rollout.id, "Bo ")
+    assert (await project.drive()).left.state is RolloutState.HELD
+
+
 async def test_an_approval_has_a_reason_and_something_to_approve(project):
     """Who looks for it later finds why."""
     project.rolls('rollout("small", stages.halt("go", self_review=True))')

@@ -120,6 +120,15 @@ def test_the_mini_plan_runs_as_it_is_and_does_nothing_the_second_time(project, c
     assert (said["lacking"], said["keys"]) == (1, 1)
 
 
+def test_a_mini_plan_that_is_written_is_not_asked_for_again(project, capsys):
+    """What to type is what runs it."""
+    project("DELETE FROM items WHERE name IN ('skip', 'refuse', 'fail')")
+    main(["health", "fill", "--out", "mini.json"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "write it with --out" not in told
+    assert "`proctor run fill --plan mini.json`" in told
+
+
 def test_the_mini_plan_is_the_same_each_time_it_is_made(project, call, tmp_path):
     _, first = call("health", "fill", "--out", "one.json")
     _, second = call("health", "fill", "--out", "two.json")

@@ -89,7 +89,7 @@ def load_rollouts(modules: Sequence[str], root: Path) -> dict[str, RolloutPlan]:
     try:
         with _no_bytecode():
             for module in modules:
-                _import(module, root)
+                _import(module, root, key="rollouts")
     finally:
         _remember(set(sys.modules) - before, root.resolve())
     return {
@@ -99,7 +99,7 @@ def load_rollouts(modules: Sequence[str], root: Path) -> dict[str, RolloutPlan]:
     }
 
 
-def _import(module: str, root: Path) -> None:
+def _import(module: str, root: Path, *, key: str = "backfills") -> None:
     try:
         importlib.import_module(module)
     except DefinitionError as error:
@@ -112,7 +112,7 @@ def _import(module: str, root: Path) -> None:
         raise ConfigError(
             f"proctor.toml names the module {module}, which is not there",
             found=f"no module {error.name} under {root.name}/ or among installed packages",
-            fix='backfills = ["backfills"] means backfills.py beside proctor.toml',
+            fix=f'{key} = ["{module}"] means {module.replace(".", "/")}.py beside proctor.toml',
         ) from error
     except Exception as error:
         raise _broken(module, error, root) from error

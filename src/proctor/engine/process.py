@@ -184,9 +184,12 @@ def explained(verdict: Verdict, issues: Sequence[Issue], spec: Spec) -> Verdict:
     if verdict.go or not failed:
         return verdict
     told = [verdict.reason]
-    for reason, count in Counter(i.reason for i in failed).most_common(3):
+    common = Counter(i.reason for i in failed).most_common(3)
+    for reason, count in common:
         key = shown_key(next(i.key for i in failed if i.reason == reason), spec)
         told.append(f"{count:,} times {reason} (such as key {key_text(key)})")
+    if rest := len(failed) - sum(count for _, count in common):
+        told.append(f"{rest:,} for other reasons")
     return Verdict(verdict.word, "; ".join(told))
 
 

@@ -58,7 +58,7 @@ def refuse_approval(
             + f"the evidence was {held.digest[:12]} then and is {digest[:12]} now",
             fix="let the rollout look again (proctor rollout NAME), then approve what it says",
         )
-    if who == standing.by and not halt.self_review:
+    if same_person(who, standing.by) and not halt.self_review:
         raise NotApproved(
             "who started a rollout does not approve it",
             found=f"{who} started it",
@@ -73,7 +73,9 @@ def refuse_approval(
             "all the same, on record: --force --reason …",
         )
     stands = approved(held, standing.approvals, halt, now=now)
-    if who in stands.by:  # one that has expired, or was not forced where that is asked, does not
+    if any(
+        same_person(who, one) for one in stands.by
+    ):  # one that has expired, or was not forced where that is asked, does not
         raise NotApproved(
             f"{who} has approved this already",
             found=f"{len(standing.approvals)} of {halt.approvals} approvals",
@@ -120,7 +122,7 @@ def refuse_retry(standing: Standing, halt: Halt, *, who: str, altered: Sequence[
             fix=f"{back}let somebody else look: proctor approve --force --reason …; or reject it, "
             "and begin anew with --again",
         )
-    if held.verdict == "fail" and who == standing.by and not halt.self_review:
+    if held.verdict == "fail" and same_person(who, standing.by) and not halt.self_review:
         raise NotApproved(
             "who started a rollout does not try again what failed",
             found=f"{who} started it, and it failed: {held.why}",
@@ -135,7 +137,7 @@ def approved(held: Held, approvals: Sequence[LogEntry], halt: Halt, *, now: date
     good = [one for one in mine if one not in late]
     if held.verdict == "fail":  # each of them has to know that it is one
         good = [one for one in good if one.data["forced"]]
-    people = tuple(dict.fromkeys(one.who for one in good))
+    people = tuple({_person(one.who): one.who for one in reversed(good)}.values())[::-1]
     gone = tuple(dict.fromkeys(one.who for one in late if one.who not in people))
     why = f"{len(people)} of {halt.approvals} approvals"
     if gone:
@@ -143,9 +145,26 @@ def approved(held: Held, approvals: Sequence[LogEntry], halt: Halt, *, now: date
     return Approved(enough=len(people) >= halt.approvals, why=why, by=people, expired=gone)
 
 
+def same_person(one: str, other: str) -> bool:
+    """Whether two names are one person's, however they were typed."""
+    return _person(one) == _person(other)
+
+
+def _person(name: str) -> str:
+    return name.strip().casefold()
+
+
 def expiry(people: Sequence[str], halt: Halt) -> str:
     """That what they said is too old, in words."""
     return f"the approval of {' and '.join(people)} has expired: it is older than {halt.expires}"
 
 
-__all__ = ["GENERAL", "Approved", "approved", "expiry", "refuse_approval", "refuse_retry"]
+__all__ = [
+    "GENERAL",
+    "Approved",
+    "approved",
+    "expiry",
+    "refuse_approval",
+    "refuse_retry",
+    "same_person",
+]

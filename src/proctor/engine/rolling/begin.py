@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from proctor.core.rolling import Standing
+from proctor.core.rolling import Standing, same_person
 from proctor.engine.changed import differing
 from proctor.engine.rolling.altered import in_words, weakened
 from proctor.engine.rolling.driver import LEASE
@@ -113,7 +113,7 @@ async def same_stages(
             "it up with `proctor reject`, and begin anew",
         )
     weaker = weakened(_outline(latest), stages)
-    if weaker and journal.who == standing.by:
+    if weaker and same_person(journal.who, standing.by):
         raise NotApproved(
             "who started a rollout does not make its halts weaker",
             found=f"{journal.who} started it, and {'; '.join(weaker)}",

@@ -74,7 +74,7 @@ def health(wish: Wish, /, name: str, *, params: tuple[str, ...], limit: int, **w
         note(f"no row can be filled, so there is no mini plan, and {out} was not written")
     if words["report"] is not None:
         replace_now(words["report"], render(found, command))
-    answer(wish, document(found), *shown(found))
+    answer(wish, document(found), *shown(found, command))
     return 0 if found.verdict.value == "pass" else 1
 
 

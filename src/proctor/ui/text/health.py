@@ -11,7 +11,7 @@ from proctor.ui.reports.health import advice
 from proctor.ui.text.blocks import facts, heading, listing, table
 
 
-def health(found: Health) -> list[RenderableType]:
+def health(found: Health, command: str = "") -> list[RenderableType]:
     """The verdict, the reasons, the first keys, and what to do."""
     said: list[RenderableType] = [
         heading(f"Health: {found.backfill} in {found.env}", "nothing was written"),
@@ -23,7 +23,7 @@ def health(found: Health) -> list[RenderableType]:
     if found.shown:
         keys = [(words.key(one.key), words.visible(one.reason)) for one in found.shown]
         said += [Text(), heading("The first of them"), table(("key", "why"), keys)]
-    return [*said, Text(), heading("What to do"), listing(advice(found))]
+    return [*said, Text(), heading("What to do"), listing(advice(found, command))]
 
 
 __all__ = ["health"]

@@ -206,14 +206,17 @@ def ended(
 def _failures(report: Report) -> str:
     """The commonest failures, in the words that they share, with a key to look at where one is."""
     failed = f"{Bucket.FAILED.value}: "
-    said = [
-        f"{count:,} times {name.removeprefix(failed)}"
+    counts = [
+        (name.removeprefix(failed), count)
         for name, count in report.issues_by_reason.items()
         if name.startswith(failed)
     ]
+    said = [f"{count:,} times {reason}" for reason, count in counts[:FAILURES]]
+    if rest := sum(count for _, count in counts[FAILURES:]):
+        said.append(f"{rest:,} for other reasons")
     first = next((i for i in report.issues if i.bucket is Bucket.FAILED), None)
     such = f" (such as key {words.key(first.key)}: {first.reason})" if first is not None else ""
-    return "; ".join(said[:FAILURES]) + such
+    return "; ".join(said) + such
 
 
 def _blocked(done: Rollback) -> str:
