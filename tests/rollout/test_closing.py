@@ -2,6 +2,9 @@
 
 import shutil
 
+import pytest
+
+from proctor.errors import NotApproved
 from proctor.model import RolloutState
 from rolling import kinds, tool
 
@@ -114,6 +117,10 @@ rollout("small", stages.apply("lower"), stages.halt("go"),
     assert done.left.state is RolloutState.ACTIVE
     assert set(early) == {0}
     assert project.flag == 100
+    with pytest.raises(NotApproved, match="has ended") as refused:
+        await project.reject(held.rollout.id)
+    assert "flag NEW was last set to 100%" in refused.value.found
+    assert refused.value.fix.startswith("put the flag back")
     assert "flag.reopened" not in kinds(done.journal.entries)
 
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 from pathlib import Path
 
@@ -250,3 +252,34 @@ def test_a_step_back_that_is_stuck_is_told_wherever_one_looks(project, proctor, 
 def report_of(project, ident):
     """What is kept for people."""
     return (project.root / ".proctor" / "reports" / ident / "rollout.md").read_text()
+
+
+def test_who_leaves_it_is_told_which_flag_is_open(project):
+    """Ctrl-C closes nothing; a step back that is under way is no ramp."""
+    project.rolls("""
+import os, signal
+def leave(seen):
+    os.kill(os.getpid(), signal.SIGINT)
+rollout("small", stages.activate("NEW", steps=(100,), hold=minutes(0)),
+    stages.step("leave", leave), stages.halt("go"))
+""")
+    told = subprocess.run(
+        [sys.executable, "-m", "proctor", "rollout", "small", "--speed", "3600"],
+        check=False,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert told.returncode == 130
+    said = " ".join(told.stdout.split())
+    assert "mind readers are still let in: flag NEW was last set to 100%" in said
+    assert "go on proctor rollout small" in said
+    assert project.flag == 100
+
+
+def test_a_module_of_rollouts_that_is_not_there_is_told_by_its_key(project, proctor):
+    (project.root / "rolls.py").unlink()
+    ended = proctor("rollout", "small")
+    assert ended.code == 2
+    assert 'rollouts = ["rolls"] means rolls.py' in " ".join(ended.err.split())

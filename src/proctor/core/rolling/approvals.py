@@ -73,9 +73,8 @@ def refuse_approval(
             "all the same, on record: --force --reason …",
         )
     stands = approved(held, standing.approvals, halt, now=now)
-    if any(
-        same_person(who, one) for one in stands.by
-    ):  # one that has expired, or was not forced where that is asked, does not
+    # A word that has expired, or was not forced where that is asked, does not count.
+    if any(same_person(who, one) for one in stands.by):
         raise NotApproved(
             f"{who} has approved this already",
             found=f"{len(standing.approvals)} of {halt.approvals} approvals",
@@ -137,8 +136,11 @@ def approved(held: Held, approvals: Sequence[LogEntry], halt: Halt, *, now: date
     good = [one for one in mine if one not in late]
     if held.verdict == "fail":  # each of them has to know that it is one
         good = [one for one in good if one.data["forced"]]
-    people = tuple({_person(one.who): one.who for one in reversed(good)}.values())[::-1]
-    gone = tuple(dict.fromkeys(one.who for one in late if one.who not in people))
+    by = dict[str, str]()
+    for one in good:
+        by.setdefault(_person(one.who), one.who)
+    people = tuple(by.values())
+    gone = tuple(dict.fromkeys(one.who for one in late if _person(one.who) not in by))
     why = f"{len(people)} of {halt.approvals} approvals"
     if gone:
         why += f"; {expiry(gone, halt)}"

@@ -30,11 +30,16 @@ def weakened(was: Sequence[Told], now: Sequence[Told]) -> list[str]:
         if new is None:
             found.append(f"halt {name} was taken out")
             continue
-        found += [f"halt {name}: self_review {_short(False, True)}"] if new["self_review"] else []
-        fewer = new["approvals"] < one["approvals"]
-        found += [f"halt {name}: approvals {_short(one['approvals'], new['approvals'])}"] * fewer
-        longer = new["expires"] > one["expires"]
-        found += [f"halt {name}: expires {_short(one['expires'], new['expires'])}"] * longer
+        less = {
+            "self_review": new["self_review"],
+            "approvals": new["approvals"] < one["approvals"],
+            "expires": new["expires"] > one["expires"],
+        }
+        found += [
+            f"halt {name}: {rule} {_short(one[rule], new[rule])}"
+            for rule, is_so in less.items()
+            if is_so
+        ]
     return found
 
 

@@ -96,7 +96,7 @@ async def same_stages(
         return
     latest, changed = _definitions(journal), not_accepted(journal, files)
     if not accept:
-        when = "it began" if len(_definitions(journal)) == 1 else "its change was accepted"
+        when = "it began" if len(latest) == 1 else "its change was accepted"
         raise PlanVoid(
             f"rollout {journal.rollout.id} is not what it was when {when}",
             found=f"changed: {', '.join(changed)}",

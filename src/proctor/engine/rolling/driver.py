@@ -238,17 +238,16 @@ async def _worked(rig: Rig, stage: Stage) -> Turn:
 
 async def _through_all(rig: Rig) -> Turn:
     """Every stage is passed; a worker that goes on beside them is still kept alive."""
-    if not (await still_there(rig) and await as_left(rig)):
-        return Turn(until=rig.clock.now())
-    if not await _keep_others(rig):
+    if await _keep_others(rig) or rig.journal.standing.held is not None:
+        return Turn(until=rig.clock.now() + timedelta(seconds=1))
+    if await still_there(rig) and await as_left(rig):
         await rig.journal.add(
             "rollout.ended",
             state=RolloutState.ACTIVE,
             to=RolloutState.ACTIVE.value,
             why=f"all {len(rig.plan.stages)} stages are through",
         )
-        return Turn(until=rig.clock.now())
-    return Turn(until=rig.clock.now() + timedelta(seconds=1))
+    return Turn(until=rig.clock.now())
 
 
 def _undone(rig: Rig) -> datetime | None:

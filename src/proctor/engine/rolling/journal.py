@@ -87,7 +87,7 @@ class Journal:
             number=entry.number,
             entry=brief,
         )
-        since = max((e.number for e in self.entries if e.kind in TURNS), default=0)
+        since = next((e.number for e in reversed(self.entries) if e.kind in TURNS), 0)
         if entry.kind.startswith("step_back."):
             self._tell_back(entry, since)
         else:
