@@ -38,7 +38,7 @@ def away(project, *, after, time, harm=False):
     return leave
 
 
-@pytest.mark.parametrize(("source", "looks", "time"), [(STEP, 5, 12), (SOAK, 9, 30)])
+@pytest.mark.parametrize(("source", "looks", "time"), [(STEP, 5, 20), (SOAK, 9, 30)])
 async def test_who_comes_back_at_the_end_looks_once_more_before_it_goes_on(
     project, source, looks, time
 ):
@@ -68,7 +68,7 @@ async def test_a_step_that_hardly_anybody_looked_at_is_not_gone_beyond(project):
 async def test_where_all_is_well_who_comes_back_goes_on(project):
     """One more look is all it takes."""
     project.rolls(STEP)
-    done = await project.drive(on=away(project, after=5, time=12))
+    done = await project.drive(on=away(project, after=5, time=20))
     assert done.left.state is RolloutState.ACTIVE
 
 
